@@ -1,0 +1,169 @@
+"""What the scheduler is told. Reports of tries (report.py) are events too.
+
+A command carries the number of its inbox row, if it has one: the plan answers it, and the row goes in the same commit.
+"""
+
+from typing import Any
+
+import msgspec
+
+from airloom.model.report import Ended, HandedBack, Started
+from airloom.model.run import DagRow, LiveRun, PoolRow, RunType, VersionRow
+from airloom.model.states import TIState
+
+
+class DagLoaded(msgspec.Struct, frozen=True, kw_only=True, tag="dag_loaded"):
+    """A dag is new, or has a new version, or is back. The loader has stored the version already."""
+
+    dag: DagRow
+    version: VersionRow
+    inbox_id: int | None = None
+
+
+class DagGone(msgspec.Struct, frozen=True, kw_only=True, tag="dag_gone"):
+    """A dag's file, or its definition in the file, is gone."""
+
+    dag_id: str
+    inbox_id: int | None = None
+
+
+class CapacityChanged(msgspec.Struct, frozen=True, kw_only=True, tag="capacity"):
+    """How many tries an executor takes at once. None: as many as come. `why`: said when it is 0."""
+
+    executor: str
+    slots: int | None
+    why: str = ""
+
+
+class RunLoaded(msgspec.Struct, frozen=True, kw_only=True, tag="run_loaded"):
+    """A finished run was read back into the working set, because a command that follows is about it."""
+
+    run: LiveRun
+    version: VersionRow
+
+
+class TriggerRun(msgspec.Struct, frozen=True, kw_only=True, tag="trigger"):
+    """Make a run. The answer is {"run_id": ...}. `run_id` and `logical_date` are known to be unused in the store."""
+
+    dag_id: str
+    run_id: str | None = None
+    run_type: RunType = RunType.MANUAL
+    logical_date: float | None = None
+    run_after: float | None = None
+    conf: dict[str, Any] = {}
+    by: str | None = None
+    inbox_id: int | None = None
+
+
+class SetPaused(msgspec.Struct, frozen=True, kw_only=True, tag="pause"):
+    """Pause or unpause a dag: running tasks go on, nothing new of it is started."""
+
+    dag_id: str
+    paused: bool
+    inbox_id: int | None = None
+
+
+class DeleteDag(msgspec.Struct, frozen=True, kw_only=True, tag="delete_dag"):
+    """Forget a dag with all its history. Live tries are cancelled."""
+
+    dag_id: str
+    inbox_id: int | None = None
+
+
+class CancelRun(msgspec.Struct, frozen=True, kw_only=True, tag="cancel_run"):
+    """End a run as failed: live tries are cancelled, the rest never starts."""
+
+    dag_id: str
+    run_id: str
+    by: str | None = None
+    inbox_id: int | None = None
+
+
+class ClearTasks(msgspec.Struct, frozen=True, kw_only=True, tag="clear"):
+    """Let tasks of a run run again. task_ids None = all of them; only_failed keeps what did not fail.
+
+    The answer is {"cleared": ["task" or "task[index]", ...]}.
+    """
+
+    dag_id: str
+    run_id: str
+    task_ids: tuple[str, ...] | None = None
+    map_index: int | None = None
+    upstream: bool = False
+    downstream: bool = False
+    only_failed: bool = False
+    dry_run: bool = False
+    inbox_id: int | None = None
+
+
+class MarkTask(msgspec.Struct, frozen=True, kw_only=True, tag="mark"):
+    """Set a TI's state by hand to success, failed or skipped."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    state: TIState
+    map_index: int = -1
+    inbox_id: int | None = None
+
+
+class SetPool(msgspec.Struct, frozen=True, kw_only=True, tag="set_pool"):
+    """Make or change a pool."""
+
+    pool: PoolRow
+    inbox_id: int | None = None
+
+
+class DeletePool(msgspec.Struct, frozen=True, kw_only=True, tag="delete_pool"):
+    """Delete a pool that is not default_pool; tasks that name it wait, and say so."""
+
+    name: str
+    inbox_id: int | None = None
+
+
+class Explain(msgspec.Struct, frozen=True, kw_only=True, tag="explain"):
+    """Ask why a TI is not running. The answer is an Explanation per TI."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int | None = None
+    inbox_id: int | None = None
+
+
+class Reload(msgspec.Struct, frozen=True, kw_only=True, tag="reload"):
+    """The loader stored something new about `dag_ids`: the service reads it and makes DagLoaded or DagGone of it."""
+
+    dag_ids: tuple[str, ...]
+    inbox_id: int | None = None
+
+
+Command = (
+    TriggerRun | SetPaused | DeleteDag | CancelRun | ClearTasks | MarkTask | SetPool | DeletePool | Explain | Reload
+)
+Event = (
+    Started
+    | Ended
+    | HandedBack
+    | DagLoaded
+    | DagGone
+    | CapacityChanged
+    | RunLoaded
+    | TriggerRun
+    | SetPaused
+    | DeleteDag
+    | CancelRun
+    | ClearTasks
+    | MarkTask
+    | SetPool
+    | DeletePool
+    | Explain
+)
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The leader's answer to a command: a value, or an error that names its kind ("not_found", "conflict", "invalid")."""
+
+    value: Any = None
+    error: str | None = None
+    message: str | None = None

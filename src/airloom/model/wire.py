@@ -1,0 +1,179 @@
+"""The messages between a runner and the server it works for, and the framing that carries them over a byte stream.
+
+Sans-IO: bytes in, messages out. A Unix socket carries them on one machine; HTTP carries the same messages from afar.
+A frame is a 4-byte big-endian length and a msgpack array [tag, fields...].
+"""
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from airloom.model.errors import AirloomError
+from airloom.model.report import Report, TryKey
+from airloom.model.run import RunType
+from airloom.model.work import Cancel, Work
+
+PROTOCOL = 1
+MAX_FRAME = 256 * 1024 * 1024
+
+
+# --- what a task asks for while it runs -------------------------------------------------------------------------------
+class GetXCom(msgspec.Struct, frozen=True, kw_only=True, tag="get_xcom", omit_defaults=True):
+    """XComs of a task in the same run (or in `run_id` of `dag_id`). map_index None = all indexes.
+
+    The answer is a list of [map_index, JSON bytes], by map index; TIs without the key are left out.
+    """
+
+    task_id: str
+    key: str = "return_value"
+    map_index: int | None = None
+    dag_id: str | None = None
+    run_id: str | None = None
+
+
+class GetVariable(msgspec.Struct, frozen=True, kw_only=True, tag="get_variable"):
+    """The text of a variable, or None."""
+
+    key: str
+
+
+class SetVariable(msgspec.Struct, frozen=True, kw_only=True, tag="set_variable", omit_defaults=True):
+    """Set a variable's text; value None deletes it. The answer is True, or False if there was nothing to delete."""
+
+    key: str
+    value: str | None
+    description: str | None = None
+
+
+class GetConnection(msgspec.Struct, frozen=True, kw_only=True, tag="get_connection"):
+    """The connection's fields as a dict, or None."""
+
+    conn_id: str
+
+
+class GetPreviousRun(msgspec.Struct, frozen=True, kw_only=True, tag="get_previous_run", omit_defaults=True):
+    """The newest run of the same dag before this one by logical date (state None = any), as RunInfo, or None."""
+
+    state: str | None = None
+    run_type: RunType | None = None
+
+
+TaskRequest = GetXCom | GetVariable | SetVariable | GetConnection | GetPreviousRun
+
+
+# --- runner -> server -------------------------------------------------------------------------------------------------
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", array_like=True):
+    """First message of a connection. `live`: the tries that this runner has in hand, `pending` those whose report of the
+    end is still to come over this connection."""
+
+    protocol: int
+    runner: str
+    host: str
+    pid: int
+    version: str
+    live: tuple[TryKey, ...] = ()
+    pending: tuple[TryKey, ...] = ()
+
+
+class Reports(msgspec.Struct, frozen=True, kw_only=True, tag="reports", array_like=True):
+    """Reports, in order. The runner keeps them on disk until an Ack for `seq` or a later one."""
+
+    seq: int
+    reports: tuple[Report, ...]
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat", array_like=True):
+    """The leases of everything in hand are renewed."""
+
+    live: tuple[TryKey, ...]
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask", array_like=True):
+    """A task's request. `key` says for which try; only a live try is answered."""
+
+    id: int
+    key: TryKey
+    request: TaskRequest
+
+
+# --- server -> runner -------------------------------------------------------------------------------------------------
+class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit", array_like=True):
+    """Run these. A key that the runner has already is not started twice."""
+
+    works: tuple[Work, ...]
+
+
+class CancelTries(msgspec.Struct, frozen=True, kw_only=True, tag="cancel", array_like=True):
+    """End these."""
+
+    cancels: tuple[Cancel, ...]
+
+
+class Ack(msgspec.Struct, frozen=True, kw_only=True, tag="ack", array_like=True):
+    """Every Reports message up to `seq` is committed."""
+
+    seq: int
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, tag="reply", array_like=True):
+    """The answer to Ask `id`. `error`: why there is none."""
+
+    id: int
+    value: Any = None
+    error: str | None = None
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop", array_like=True):
+    """Take no more work. grace > 0: let what runs go on for so many seconds, then end it; report all; exit."""
+
+    grace: float
+
+
+FromRunner = Hello | Reports | Heartbeat | Ask
+ToRunner = Submit | CancelTries | Ack | Reply | Stop
+
+
+class FrameError(AirloomError):
+    """The other side sent what is no frame of this protocol."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def frame(message: Any) -> bytes:
+    """One message as bytes to send."""
+    body = _encoder.encode(message)
+    return len(body).to_bytes(4, "big") + body
+
+
+T = TypeVar("T")
+
+
+class Unframer(Generic[T]):
+    """Collects bytes and gives back whole messages of the type it was made for."""
+
+    def __init__(self, kind: Any) -> None:
+        self._buffer = bytearray()
+        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(kind)
+
+    def feed(self, data: bytes) -> list[T]:
+        """The messages that are complete with `data`. Raises FrameError on anything else than frames."""
+        buffer = self._buffer
+        buffer += data
+        messages: list[T] = []
+        start = 0
+        while len(buffer) - start >= 4:
+            size = int.from_bytes(buffer[start : start + 4], "big")
+            if size > MAX_FRAME:
+                raise FrameError(f"a frame of {size} bytes; the limit is {MAX_FRAME}")
+            end = start + 4 + size
+            if len(buffer) < end:
+                break
+            try:
+                messages.append(self._decoder.decode(memoryview(buffer)[start + 4 : end]))
+            except msgspec.MsgspecError as error:
+                raise FrameError(f"not a message of protocol {PROTOCOL}: {error}") from None
+            start = end
+        if start:
+            del buffer[:start]
+        return messages

@@ -1,0 +1,63 @@
+"""Work: everything that is needed to run one try, wherever it runs."""
+
+from typing import Any
+
+import msgspec
+
+from airloom.model.report import TryKey
+from airloom.model.spec import Isolation
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The run, as a task's context shows it."""
+
+    run_id: str
+    run_type: str
+    run_after: float
+    logical_date: float | None = None
+    data_interval_start: float | None = None
+    data_interval_end: float | None = None
+    started_at: float | None = None
+    conf: dict[str, Any] = {}
+    triggered_by: str | None = None
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One try to run. It holds no secret but `token`, which dies with the try."""
+
+    key: TryKey
+    dag_id: str
+    task_id: str
+    run: RunInfo
+    #: the run's number in the store, for XCom look-ups
+    run_key: int
+    bundle: str
+    rel_path: str
+    version_id: int
+    file_hash: str = ""
+    bundle_version: str | None = None
+    map_index: int = -1
+    #: how many TIs the mapped task has, or None
+    map_size: int | None = None
+    #: the lengths of its `expand` inputs, in their order
+    map_lengths: tuple[int, ...] = ()
+    #: how many TIs each mapped upstream task has
+    upstream_sizes: dict[str, int] = {}
+    max_tries: int = 0
+    queue: str = "default"
+    executor: str = ""
+    priority: int = 1
+    execution_timeout: float | None = None
+    memory_limit: int | None = None
+    isolation: Isolation | None = None
+    executor_config: dict[str, Any] = {}
+    token: str = ""
+
+
+class Cancel(msgspec.Struct, frozen=True, kw_only=True):
+    """A try that must end. `grace`: seconds between SIGTERM and SIGKILL; None = the executor's default."""
+
+    key: TryKey
+    executor: str
+    reason: str
+    grace: float | None = None
