@@ -162,7 +162,7 @@ Event = (
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The leader's answer to a command: a value, or an error that names its kind ("not_found", "conflict", "invalid")."""
+    """The leader's answer to a command: a value, or an error that names its kind (not_found, conflict, invalid)."""
 
     value: Any = None
     error: str | None = None

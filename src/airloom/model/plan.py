@@ -17,7 +17,7 @@ from airloom.model.work import Cancel, Work
 
 
 class TIChange(msgspec.Struct, kw_only=True):
-    """A TI's row goes from `expected` to `state`; `values` are the other columns that change, by TIRow's field names."""
+    """A TI's row goes from `expected` to `state`; `values`: the other columns that change, by TIRow's field names."""
 
     id: int
     expected: TIState

@@ -77,7 +77,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started", omit_def
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended", omit_defaults=True):
-    """A try is over. `started_at` repeats the start, in case that report was lost. `detail` is one readable line or a few."""
+    """A try is over. `started_at` repeats the start, in case that was lost. `detail`: a readable line or a few."""
 
     key: TryKey
     at: float

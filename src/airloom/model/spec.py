@@ -137,8 +137,8 @@ class Once(msgspec.Struct, frozen=True, tag="once"):
 class Cron(msgspec.Struct, frozen=True, kw_only=True, tag="cron", omit_defaults=True):
     """A five-field cron expression, read in `timezone`.
 
-    interval=False: logical date = the tick (as Airflow 3 does). interval=True: the run at a tick covers the data interval
-    that ended there, and its logical date is the interval's start (Airflow 2).
+    interval=False: logical date = the tick (as Airflow 3 does). interval=True: the run at a tick covers the data
+    interval that ended there, and its logical date is the interval's start (Airflow 2).
     """
 
     expression: str

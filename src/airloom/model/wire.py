@@ -63,8 +63,8 @@ TaskRequest = GetXCom | GetVariable | SetVariable | GetConnection | GetPreviousR
 
 # --- runner -> server -------------------------------------------------------------------------------------------------
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", array_like=True):
-    """First message of a connection. `live`: the tries that this runner has in hand, `pending` those whose report of the
-    end is still to come over this connection."""
+    """First message of a connection. `live`: the tries that this runner has in hand, `pending` those whose report
+    of the end is still to come over this connection."""
 
     protocol: int
     runner: str
