@@ -9,7 +9,6 @@ import msgspec
 
 from airloom.model.report import Ended, HandedBack, Started
 from airloom.model.run import DagRow, LiveRun, PoolRow, RunType, VersionRow
-from airloom.model.states import TIState
 
 
 class DagLoaded(msgspec.Struct, frozen=True, kw_only=True, tag="dag_loaded"):
@@ -96,17 +95,6 @@ class ClearTasks(msgspec.Struct, frozen=True, kw_only=True, tag="clear"):
     inbox_id: int | None = None
 
 
-class MarkTask(msgspec.Struct, frozen=True, kw_only=True, tag="mark"):
-    """Set a TI's state by hand to success, failed or skipped."""
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    state: TIState
-    map_index: int = -1
-    inbox_id: int | None = None
-
-
 class SetPool(msgspec.Struct, frozen=True, kw_only=True, tag="set_pool"):
     """Make or change a pool."""
 
@@ -138,9 +126,7 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True, tag="reload"):
     inbox_id: int | None = None
 
 
-Command = (
-    TriggerRun | SetPaused | DeleteDag | CancelRun | ClearTasks | MarkTask | SetPool | DeletePool | Explain | Reload
-)
+Command = TriggerRun | SetPaused | DeleteDag | CancelRun | ClearTasks | SetPool | DeletePool | Explain | Reload
 Event = (
     Started
     | Ended
@@ -154,7 +140,6 @@ Event = (
     | DeleteDag
     | CancelRun
     | ClearTasks
-    | MarkTask
     | SetPool
     | DeletePool
     | Explain

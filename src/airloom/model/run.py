@@ -37,12 +37,15 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     queued_at: float | None = None
     started_at: float | None = None
     ended_at: float | None = None
+    #: when a user asked for its end; its live tries are being ended, nothing more of it starts
+    cancelled_at: float | None = None
 
 
 class TIRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A task instance. `try_number` counts tries made (0 = none yet); `max_tries` is the retries it may spend;
-    `infra_failures` counts tries that ended through no fault of the task's and spent none of them.
+    """A task instance. `try_number` counts tries made (0 = none yet); another try is made while it is <= `max_tries`.
 
+    max_tries starts as the task's retries; a try that ended through no fault of the task's raises it by one, and
+    `infra_failures` counts those against their own budget.
     map_index is -1 for a task that is not mapped, and for a mapped one whose length is not yet known.
     """
 

@@ -88,9 +88,10 @@ MOVES: dict[tuple[TIState, TIState], tuple[Actor, str]] = {
     (_K, _N): (Actor.USER, "cleared"),
     (_UF, _N): (Actor.USER, "cleared"),
 }
-# A cancelled run fails what is unfinished.
-for _state in (_N, _S, _UR, _UX, _D, _RS):
-    MOVES.setdefault((_state, _F), (Actor.USER, "the run was cancelled"))
+# What a cancelled run had not started is skipped; what runs is ended, and fails.
+for _state in (_S, _UR, _UX, _D):
+    MOVES[_state, _K] = (Actor.USER, "the run was cancelled")
+MOVES[_RS, _F] = (Actor.USER, "the run was cancelled")
 
 
 def check_move(start: TIState, end: TIState) -> None:
