@@ -4,8 +4,8 @@ import pytest
 
 from airloom.decide.explain import explain
 from airloom.decide.state import WorldConfig
-from airloom.model.events import CancelRun, ClearTasks, SetPaused, SetPool, TriggerRun
-from airloom.model.report import Cause, Outcome, Skip, SkipMode
+from airloom.model.events import CancelRun, ClearTasks, DagGone, DeleteDag, RunLoaded, SetPaused, SetPool, TriggerRun
+from airloom.model.report import Cause, Ended, HandedBack, Outcome, Skip, SkipMode, TryKey
 from airloom.model.run import PoolRow
 from airloom.model.spec import DagSpec, Delta, LiteralInput, MapSpec, Once, TaskSpec, TriggerRule, XComInput
 from tests.decide.simulation import Simulation
@@ -334,3 +334,100 @@ def test_a_run_that_is_to_start_later_starts_then():
     trigger(sim, run_after=1500.0)
     sim.run()
     assert sim.now == 1501.0
+
+
+def test_clearing_a_finished_run_makes_it_run_again_and_what_a_branch_skipped_stays_skipped():
+    def script(work):
+        skip = Skip(mode=SkipMode.UNFOLLOWED, followed=("b",)) if work.task_id == "a" else None
+        return 1.0, {"outcome": Outcome.SUCCESS, "skip": skip}
+
+    sim = Simulation(dag(task("a"), task("b", "a"), task("c", "a")), script=script)
+    trigger(sim)
+    sim.run()
+    loaded = RunLoaded(run=sim.db.live_run(1), version=sim.db.versions[1])
+    sim.turn([loaded, ClearTasks(dag_id="d", run_id="r", task_ids=("b", "c"))])
+    sim.run()
+    assert started(sim) == ["a", "b", "b"]
+    assert sim.states() == {"a": "success", "b": "success", "c": "skipped"}
+    assert sim.db.runs[1].state.value == "success"
+
+
+def test_a_dry_clear_of_a_finished_run_says_what_it_would_do_and_does_nothing():
+    sim = Simulation(dag(task("a"), task("b", "a")))
+    trigger(sim)
+    sim.run()
+    before = dict(sim.db.tis)
+    loaded = RunLoaded(run=sim.db.live_run(1), version=sim.db.versions[1])
+    plan = sim.turn([loaded, ClearTasks(dag_id="d", run_id="r", dry_run=True, inbox_id=3)])
+    assert plan.answers[3].value == {"cleared": ["a", "b"]}
+    assert sim.db.tis == before
+    assert not sim.world.runs
+
+
+def test_a_run_that_has_ended_cannot_be_cancelled():
+    sim = Simulation(dag(task("a")))
+    trigger(sim)
+    sim.run()
+    loaded = RunLoaded(run=sim.db.live_run(1), version=sim.db.versions[1])
+    plan = sim.turn([loaded, CancelRun(dag_id="d", run_id="r", inbox_id=3)])
+    assert (plan.answers[3].error, plan.answers[3].message) == (
+        "conflict",
+        "run r of dag d has ended already (success)",
+    )
+    assert not sim.world.runs
+
+
+def test_a_new_version_is_used_by_new_runs_only():
+    sim = Simulation(dag(task("a"), task("b", "a")))
+    trigger(sim, "old")
+    sim.load(dag(task("a"), task("c", "a")))
+    trigger(sim, "new")
+    sim.run()
+    assert sorted((work.run.run_id, work.task_id) for work in sim.started) == [
+        ("new", "a"),
+        ("new", "c"),
+        ("old", "a"),
+        ("old", "b"),
+    ]
+    assert list(sim.world.graphs) == [2]
+
+
+def test_a_dag_whose_definition_is_gone_finishes_its_runs_and_starts_no_new_ones():
+    sim = Simulation(dag(task("a"), task("b", "a")))
+    trigger(sim)
+    sim.turn([DagGone(dag_id="d")])
+    plan = sim.turn([TriggerRun(dag_id="d", run_id="r2", inbox_id=1)])
+    assert plan.answers[1].error == "conflict"
+    sim.run()
+    assert started(sim) == ["a", "b"]
+
+
+def test_deleting_a_dag_ends_its_tries_and_frees_what_they_held():
+    sim = Simulation(dag(task("a"), task("b")), config=WorldConfig(parallelism=1))
+    trigger(sim)
+    sim.turn([DagGone(dag_id="d")])
+    plan = sim.turn([DeleteDag(dag_id="d", inbox_id=1)])
+    assert plan.answers[1].value == {"dag_id": "d", "runs_ended": 1}
+    assert len(plan.cancels) == 1
+    assert plan.delete_dags == ["d"]
+    assert (sim.world.parallelism.used, sim.world.lines.waiting, sim.world.live) == (0, 0, {})
+
+
+def test_a_report_from_any_but_the_live_try_changes_nothing():
+    sim = Simulation(dag(task("a", retries=1, retry_delay=0)), script=lambda work: (50.0, {"outcome": Outcome.SUCCESS}))
+    trigger(sim)
+    sim.step()
+    stale = [
+        Ended(key=TryKey(1, 2), at=sim.now, outcome=Outcome.SUCCESS),
+        Ended(key=TryKey(9, 1), at=sim.now, outcome=Outcome.SUCCESS),
+    ]
+    assert not sim.turn(stale).writes
+    assert sim.states() == {"a": "running"}
+
+
+def test_a_try_that_was_handed_back_is_made_again_and_costs_nothing():
+    sim = Simulation(dag(task("a")), script=lambda work: (50.0, {"outcome": Outcome.SUCCESS}))
+    trigger(sim)
+    sim.turn([HandedBack(key=TryKey(1, 1), at=sim.now, detail="the worker stops")])
+    assert [work.key.try_number for work in sim.started] == [1, 2]
+    assert sim.db.tis[1].max_tries == 1

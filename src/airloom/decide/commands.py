@@ -91,6 +91,7 @@ def _run_loaded(world: World, event: RunLoaded) -> None:
     dag = _dag(world, event.run.run.dag_id)
     world.graphs.setdefault(event.version.id, Graph(event.version))
     put_run(world, dag, event.run)
+    world.visitors.append(event.run.run.id)
 
 
 def _trigger(world: World, event: TriggerRun) -> dict[str, Any]:
@@ -146,7 +147,6 @@ def _end_try(world: World, run: Run, slot: int, why: str) -> None:
 def _cancel_run(world: World, event: CancelRun) -> dict[str, Any]:
     run = _run(world, event.dag_id, event.run_id)
     if run.state in RUN_FINISHED:
-        lifecycle.forget_run(world, run)
         raise Conflict(f"run {event.run_id} of dag {event.dag_id} has ended already ({run.state.value})")
     ended = 0
     run.cancelled = True
@@ -167,13 +167,9 @@ def _cancel_run(world: World, event: CancelRun) -> dict[str, Any]:
 
 def _clear(world: World, event: ClearTasks) -> dict[str, Any]:
     run = _run(world, event.dag_id, event.run_id)
-    try:
-        slots = _to_clear(run, event)
-        if not event.dry_run:
-            _clear_slots(world, run, slots)
-    finally:
-        if run.state in RUN_FINISHED:
-            lifecycle.forget_run(world, run)
+    slots = _to_clear(run, event)
+    if not event.dry_run:
+        _clear_slots(world, run, slots)
     return {"cleared": [_ti_name(run, slot) for slot in slots]}
 
 

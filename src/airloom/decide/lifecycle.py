@@ -8,7 +8,7 @@ from airloom.decide.state import DagState, NextRun, Run, TimerKind, World
 from airloom.model.events import TriggerRun
 from airloom.model.reasons import ReasonKind
 from airloom.model.run import RunRow, RunType, TIRow
-from airloom.model.states import RunState
+from airloom.model.states import RUN_FINISHED, RunState
 
 
 def start_runs(world: World) -> None:
@@ -25,7 +25,7 @@ def start_runs(world: World) -> None:
 def _make_due_runs(world: World, dag: DagState) -> None:
     """Scheduled runs are made one by one while the dag has room for them: a long catch-up never floods the database."""
     row = dag.row
-    while row.active and not row.paused and len(dag.runs) < dag.graph.version.spec.max_active_runs:
+    while world.config.schedules and row.active and not row.paused and len(dag.runs) < dag.graph.version.spec.max_active_runs:
         dag.next = schedule.next_run(dag.graph.version.spec, row, world.now)
         if dag.next is None:
             return
@@ -139,6 +139,15 @@ def end_runs(world: World) -> None:
         state = RunState.FAILED if run.failed or run.cancelled else RunState.SUCCESS
         world.ledger.change_run(number, state=state, ended_at=world.now)
         forget_run(world, run)
+
+
+def send_visitors_away(world: World) -> None:
+    """Finished runs that a command was about leave the memory again, unless it gave them something to do."""
+    for number in world.visitors:
+        run = world.runs.get(number)
+        if run is not None and run.state in RUN_FINISHED:
+            forget_run(world, run)
+    world.visitors.clear()
 
 
 def forget_run(world: World, run: Run) -> None:

@@ -20,12 +20,16 @@ from airloom.model.work import RunInfo
 
 
 class WorldConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What the settings say to the scheduler. executors: names, the first is the default. parallelism 0 = unlimited."""
+    """What the settings say to the scheduler. executors: names, the first is the default. parallelism 0 = unlimited.
+
+    schedules False: runs are made only when someone asks for them.
+    """
 
     executors: tuple[str, ...] = ("local",)
     parallelism: int = 0
     infrastructure_retries: int = 3
     max_map_length: int = 100_000
+    schedules: bool = True
 
 
 class TimerKind(Enum):
@@ -212,6 +216,8 @@ class World:
         self.next_run = 1
         self.next_ti = 1
         self.ledger = Ledger()
+        #: finished runs that were read back for a command of this turn; they leave unless it made them run again
+        self.visitors: list[int] = []
         #: (run, task number) whose rule is to be asked; runs that may be over; dags whose runs may start or fall due
         self.dirty: dict[tuple[int, int], None] = {}
         self.ending: dict[int, None] = {}

@@ -24,6 +24,7 @@ def handle(world: World, events: Iterable[Event], now: float) -> Plan:
         if not reports.handle(world, event):
             commands.handle(world, event)
     _fire_timers(world)
+    lifecycle.send_visitors_away(world)
     while world.dirty or world.ending or world.stirred:
         progress.settle(world)
         lifecycle.end_runs(world)

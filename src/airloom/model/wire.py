@@ -4,6 +4,7 @@ Sans-IO: bytes in, messages out. A Unix socket carries them on one machine; HTTP
 A frame is a 4-byte big-endian length and a msgpack array [tag, fields...].
 """
 
+import functools
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -149,12 +150,18 @@ def frame(message: Any) -> bytes:
 T = TypeVar("T")
 
 
+@functools.cache
+def decoder_of(kind: Any) -> "msgspec.msgpack.Decoder[Any]":
+    """The decoder for a type or union of messages. Making one takes a millisecond, so each is made once."""
+    return msgspec.msgpack.Decoder(kind)
+
+
 class Unframer(Generic[T]):
     """Collects bytes and gives back whole messages of the type it was made for."""
 
     def __init__(self, kind: Any) -> None:
         self._buffer = bytearray()
-        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(kind)
+        self._decoder: msgspec.msgpack.Decoder[T] = decoder_of(kind)
 
     def feed(self, data: bytes) -> list[T]:
         """The messages that are complete with `data`. Raises FrameError on anything else than frames."""

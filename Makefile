@@ -1,0 +1,49 @@
+# Every target sets up what it needs in .venv (see .ci/venv); nothing is installed elsewhere but PostgreSQL, by `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format docs bench wheel clean
+BIN := .venv/bin
+PYTEST_WORKERS ?= 2
+
+help: ## Show what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+demo: ## Run examples/01-flights through the real scheduler, from nothing, on this machine
+	@.ci/venv demo
+	@.ci/demo
+
+test: ## Run all tests (on Debian and Ubuntu it installs PostgreSQL's server programs if there are none)
+	@.ci/venv test
+	@.ci/postgresql
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
+
+check: ## Linters, formatting, strict types, the direction of imports, the shape of the code
+	@.ci/venv test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest tests/shape
+
+format: ## Let ruff format the code and sort the imports
+	@.ci/venv test
+	@$(BIN)/ruff check --fix-only --select I .
+	@$(BIN)/ruff format .
+
+docs: ## Write anew what is generated in docs/
+	@.ci/venv test
+	@$(BIN)/python docs/generate.py
+
+bench: ## Measure: ours, the floor, and the ratio, from one run
+	@.ci/venv test
+	@.ci/postgresql
+	@$(BIN)/python -m benchmarks
+
+wheel: ## Build the wheel into dist/
+	@.ci/venv test
+	@$(BIN)/pip wheel . --no-deps --no-build-isolation --quiet --wheel-dir dist
+	@ls dist/*.whl
+
+clean: ## Remove what was made here: the venv, the demo's home, builds, caches
+	@rm -rf .venv demo dist build .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

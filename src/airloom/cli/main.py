@@ -1,0 +1,93 @@
+"""`airloom`: finds the command, loads its file, and turns errors into a sentence on stderr and an exit status."""
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from airloom.cli.statuses import Status, status_of
+from airloom.model.errors import AirloomError
+
+#: command -> the module of its typer app, its one-line help. A module is imported only when its command is used:
+#: the database library alone takes longer to import than most commands take to run.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "standalone": ("airloom.cli.standalone", "Run everything on this machine: scheduler, loader, local executor."),
+    "scheduler": ("airloom.cli.scheduler", "Run a scheduler; a second one stands by."),
+    "run": ("airloom.cli.run", "Run one DAG file here and now, without a server or a database."),
+    "dags": ("airloom.cli.dags", "List, show, trigger, pause and delete DAGs."),
+    "runs": ("airloom.cli.runs", "List, show, clear and cancel runs."),
+    "tasks": ("airloom.cli.tasks", "List task instances, show their states and logs, clear them."),
+    "explain": ("airloom.cli.explain", "Say why a task is not running."),
+    "pools": ("airloom.cli.pools", "List, set and delete pools."),
+    "variables": ("airloom.cli.variables", "List, get, set, delete, import and export variables."),
+    "connections": ("airloom.cli.connections", "List, get, add and delete connections."),
+    "db": ("airloom.cli.db", "Migrate, check, downgrade and clean the database."),
+    "config": ("airloom.cli.config", "Show every setting, its value and where that comes from."),
+    "version": ("airloom.cli.version", "Show the version of Airloom."),
+}
+
+EPILOG = (
+    "Exit statuses: 0 done; 1 the run or task failed; 2 wrong usage; 3 not found; 4 conflict; "
+    "5 settings or database not usable; 6 no scheduler answered; 70 a fault in Airloom; 130 interrupted."
+)
+
+
+class LazyGroup(TyperGroup):
+    """Knows its commands by name and help; imports the one that is used."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, (_, text) in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=text), name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Replace the placeholder that was found by the real command."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in COMMANDS:
+            command = typer.main.get_command(importlib.import_module(COMMANDS[name][0]).app)
+        return name, command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; an AirloomError becomes its text on stderr and its exit status."""
+        try:
+            return super().invoke(ctx)
+        except AirloomError as error:
+            if os.environ.get("AIRLOOM_DEBUG"):
+                traceback.print_exc()
+            typer.echo(f"airloom: {error}", err=True)
+            raise typer.Exit(status_of(error)) from None
+
+
+app = typer.Typer(
+    name="airloom",
+    cls=LazyGroup,
+    help="Run and watch DAGs of tasks.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Run and watch DAGs of tasks."""
+
+
+def main() -> None:
+    """The console script. AIRLOOM_DEBUG=1 shows the traceback of an error."""
+    try:
+        app(prog_name="airloom")
+    except Exception as error:
+        if os.environ.get("AIRLOOM_DEBUG"):
+            raise
+        typer.echo(
+            f"airloom: {type(error).__name__}: {error}\n"
+            "This is a fault in Airloom. Please report it with the output of the same command under AIRLOOM_DEBUG=1.",
+            err=True,
+        )
+        sys.exit(Status.DEFECT)

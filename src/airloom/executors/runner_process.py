@@ -1,0 +1,98 @@
+"""The local runner as a process: starting it, finding a living one, ending it."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from airloom.executors.settings import LocalSettings
+from airloom.executors.unix_socket import RUNNER_LOCK, take_lock
+from airloom.model.errors import AirloomError
+
+#: what tasks have no business to know: how to reach the database, and the keys that open what is in it
+_PRIVATE = re.compile(
+    r"AIRLOOM_+(DATABASE|SECURITY|SECRETS?|API|AUTH)_|AIRLOOM_.*(SECRET|PASSWORD|KEY|TOKEN|URL|DSN)|"
+    r"AIRFLOW__(DATABASE|SECRETS|API|WEBSERVER)__|AIRFLOW__.*(FERNET|SECRET|PASSWORD|SQL_ALCHEMY)",
+    re.IGNORECASE,
+)
+
+
+def clean_environment(environment: dict[str, str]) -> dict[str, str]:
+    """The environment without what names the database or holds a key of Airloom's own."""
+    return {name: value for name, value in environment.items() if not _PRIVATE.match(name)}
+
+
+class RunnerProcess:
+    """The one runner of a home folder. It outlives the process that started it."""
+
+    def __init__(self, settings: LocalSettings) -> None:
+        self._settings = settings
+        self._home = Path(settings.home)
+        self._child: subprocess.Popen[bytes] | None = None
+        self.log = str(self._home / "logs" / "runner.log")
+
+    def start(self) -> None:
+        """Start a runner. Raises AirloomError if that is not possible."""
+        self.reap()
+        try:
+            Path(self.log).parent.mkdir(parents=True, exist_ok=True)
+            with Path(self.log).open("ab") as log:
+                self._child = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "airloom.runtime.runner"],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    env=clean_environment(dict(os.environ)),
+                    cwd=self._home,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise AirloomError(f"the runner cannot be started: {error}") from error
+        if self._child.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), self._child.stdin:
+                self._child.stdin.write(msgspec.json.encode(self._settings))
+
+    def alive(self) -> bool:
+        """Whether a runner lives, whoever started it. One that is about to take its lock counts, if it is our child."""
+        self.reap()
+        if self._child is not None:
+            return True
+        lock = take_lock(str(self._home / RUNNER_LOCK))
+        if lock is None:
+            return True
+        os.close(lock)
+        return False
+
+    def kill(self) -> None:
+        """Kill the runner that lives, if one does."""
+        pid = self._pid()
+        if pid is not None and self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for our child's end; True when it has ended (or was not our child)."""
+        if self._child is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(timeout)
+        return self.reap()
+
+    def reap(self) -> bool:
+        """Forget our child if it has ended; True when there is none."""
+        if self._child is not None and self._child.poll() is not None:
+            self._child = None
+        return self._child is None
+
+    def _pid(self) -> int | None:
+        """The number of the living runner, from its lock file or our child."""
+        if self._child is not None:
+            return self._child.pid
+        try:
+            return int((self._home / RUNNER_LOCK).read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return None

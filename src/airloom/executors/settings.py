@@ -1,0 +1,44 @@
+"""The settings of the local executor, which its runner gets as they are."""
+
+import os
+
+import msgspec
+
+from airloom.model.spec import Isolation
+
+
+def default_parallelism() -> int:
+    """One try a core, with a core left for everything else; at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - 1)
+
+
+class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How tries run on this machine. Durations in seconds, sizes in bytes.
+
+    home: the folder of sockets, logs and unsent reports. bundles: the root folder of each bundle's DAG code.
+    """
+
+    home: str
+    bundles: dict[str, str]
+    #: tries at once; 0 = any number
+    parallelism: int = msgspec.field(default_factory=default_parallelism)
+    #: for tasks that do not say it themselves
+    isolation: Isolation = Isolation.FORK
+    #: between SIGTERM and SIGKILL
+    grace: float = 5.0
+    #: a DAG file may take so long to be imported
+    import_timeout: float = 30.0
+    #: how long a runner without a scheduler and without a try waits for one to come back
+    orphan_timeout: float = 600.0
+    #: DAG files that are kept imported, and how long an unused one is
+    zygote_limit: int = 8
+    zygote_idle: float = 60.0
+    #: for tasks that have none of their own; None = no limit
+    memory_limit: int | None = None
+    log_limit: int = 100 * 1024 * 1024
+    #: everything that one try may leave as XComs
+    xcom_limit: int = 64 * 1024 * 1024
+    heartbeat: float = 5.0
+    #: a runner that is silent for so long is taken for hung, and killed
+    heartbeat_timeout: float = 30.0

@@ -1,0 +1,57 @@
+"""How a verb asks the leading scheduler: a row in the inbox, a hint that it is there, and a wait for the answer."""
+
+import getpass
+import time
+from typing import Any
+
+from airloom.model.errors import AirloomError, Conflict, InvalidRequest, NoAnswer, NotFound
+from airloom.model.events import Answer, Command
+from airloom.operations.ops import Ops
+from airloom.store import inbox
+
+#: seconds between two looks for the answer: at first as fast as a scheduler can be, later so that it costs nothing
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.002, 0.2, 1.5
+
+_ERRORS: dict[str, type[AirloomError]] = {"not_found": NotFound, "conflict": Conflict, "invalid": InvalidRequest}
+
+
+def ask(ops: Ops, command: Command) -> Any:
+    """Have the leading scheduler do `command`; its answer's value.
+
+    Raises NoAnswer when none came in time: the request stays in the inbox and is applied, once, by the next scheduler
+    that leads. Raises NotFound, Conflict or InvalidRequest when the scheduler refused.
+    """
+    with ops.db.transaction() as conn:
+        inbox_id = inbox.put(conn, command, user_name(), ops.now())
+    ops.notifier.notify()
+    give_up = time.monotonic() + ops.answer_timeout
+    pause = _FIRST_PAUSE
+    while True:
+        with ops.db.reading() as conn:
+            answer = inbox.answer(conn, inbox_id)
+        if answer is not None:
+            with ops.db.transaction() as conn:
+                inbox.forget_answer(conn, inbox_id)
+            return _value(answer)
+        left = give_up - time.monotonic()
+        if left <= 0:
+            raise NoAnswer(
+                f"no scheduler answered within {ops.answer_timeout:g} s. The request is kept and will be applied as "
+                "soon as a scheduler runs; `airloom standalone` starts one"
+            )
+        time.sleep(min(pause, left))
+        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+
+
+def user_name() -> str:
+    """Who asks, as far as the operating system knows."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _value(answer: Answer) -> Any:
+    if answer.error is None:
+        return answer.value
+    raise _ERRORS.get(answer.error, AirloomError)(answer.message or f"the scheduler refused: {answer.error}")

@@ -1,0 +1,58 @@
+"""Ops: what every verb needs to reach the database and the leading scheduler, as data."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from airloom.model.errors import StoreError
+from airloom.operations.secret_key import read_secret_keys
+from airloom.settings import Settings
+from airloom.store.database import Database, connect
+from airloom.store.notify import Notifier, notifier
+from airloom.store.revision import check
+from airloom.store.secrets import Secrets
+
+
+@dataclass(frozen=True)
+class Ops:
+    """What a verb works with.
+
+    secrets: called only by verbs that need the key, so that the others work without it.
+    env: where variables and connections are looked for first. answer_timeout: seconds to wait for the leading
+    scheduler's answer to a command.
+    """
+
+    db: Database
+    notifier: Notifier
+    secrets: Callable[[], Secrets]
+    now: Callable[[], float] = time.time
+    env: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    answer_timeout: float = 10.0
+
+
+def wake_path(settings: Settings) -> Path:
+    """The socket at which a scheduler on SQLite hears that there is news."""
+    return settings.core.home / "scheduler.wake"
+
+
+@contextmanager
+def open_ops(settings: Settings) -> Iterator[Ops]:
+    """Ops on the database that the settings name. Raises StoreError when it cannot be used as it is."""
+    db = connect(settings.database.url)
+    try:
+        if db.path is not None and not db.path.exists():
+            raise StoreError(f"there is no database at {db.path} yet: `airloom standalone` makes it when it starts")
+        check(db)
+        with closing(notifier(db, wake_path(settings))) as hints:
+            yield Ops(
+                db=db,
+                notifier=hints,
+                secrets=cache(lambda: Secrets(read_secret_keys(settings))),
+                answer_timeout=settings.scheduler.answer_timeout,
+            )
+    finally:
+        db.close()

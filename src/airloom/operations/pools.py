@@ -1,0 +1,41 @@
+"""Verbs about pools."""
+
+from airloom.model.errors import InvalidRequest, NotFound
+from airloom.model.events import DeletePool, SetPool
+from airloom.model.run import DEFAULT_POOL, PoolRow
+from airloom.operations.asking import ask
+from airloom.operations.lookup import nearest
+from airloom.operations.ops import Ops
+from airloom.store import pools
+
+
+def list_pools(ops: Ops) -> list[PoolRow]:
+    """Every pool, by name."""
+    with ops.db.reading() as conn:
+        return pools.list_pools(conn)
+
+
+def get_pool(ops: Ops, name: str) -> PoolRow:
+    """One pool. Raises NotFound."""
+    rows = list_pools(ops)
+    for row in rows:
+        if row.name == name:
+            return row
+    raise NotFound(f"there is no pool {name!r}{nearest(name, [row.name for row in rows])}")
+
+
+def set_pool(ops: Ops, pool: PoolRow) -> None:
+    """Make or change a pool. Raises InvalidRequest, NoAnswer."""
+    if not pool.name.strip():
+        raise InvalidRequest("a pool needs a name")
+    if pool.slots < -1:
+        raise InvalidRequest("a pool has 0 or more slots, or -1 for no limit")
+    ask(ops, SetPool(pool=pool))
+
+
+def delete_pool(ops: Ops, name: str) -> None:
+    """Delete a pool; tasks that name it wait, and say so. Raises NotFound, InvalidRequest, NoAnswer."""
+    if name == DEFAULT_POOL:
+        raise InvalidRequest(f"{DEFAULT_POOL} cannot be deleted: it is where tasks go that name no pool")
+    get_pool(ops, name)
+    ask(ops, DeletePool(name=name))

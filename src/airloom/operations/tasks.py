@@ -1,0 +1,28 @@
+"""Verbs about task instances."""
+
+from airloom.model.run import RunRow, TIRow, TryRow
+from airloom.operations.lookup import find_run, find_tis
+from airloom.operations.ops import Ops
+from airloom.store import runs
+
+
+def list_tis(ops: Ops, dag_id: str, run_id: str) -> tuple[RunRow, list[TIRow]]:
+    """A run and all its TIs. Raises NotFound."""
+    with ops.db.reading() as conn:
+        run = find_run(conn, dag_id, run_id)
+        return run, runs.list_tis(conn, run.id)
+
+
+def get_tis(
+    ops: Ops, dag_id: str, run_id: str, task_id: str, map_index: int | None = None
+) -> tuple[RunRow, list[TIRow]]:
+    """A run and the TIs of one task in it: all, or the one with that map index. Raises NotFound."""
+    with ops.db.reading() as conn:
+        run = find_run(conn, dag_id, run_id)
+        return run, find_tis(conn, run, task_id, map_index)
+
+
+def list_tries(ops: Ops, ti: TIRow) -> list[TryRow]:
+    """Every try of a TI, oldest first."""
+    with ops.db.reading() as conn:
+        return runs.list_tries(conn, ti.id)

@@ -1,0 +1,123 @@
+"""Reports on disk until the server has them: what has ended is never lost, whoever is killed.
+
+A file of frames, each a Reports or an Ack message of the wire protocol, in the order in which they happened. It is
+written before a report is sent. No fsync: it is to survive the death of processes, not of the machine.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from airloom.model.report import Ended, HandedBack, Report, Started, TryKey
+from airloom.model.wire import Ack, Reports, frame
+
+_COMPACT_AT = 256 * 1024
+_decoder: msgspec.msgpack.Decoder[Reports | Ack] = msgspec.msgpack.Decoder(Reports | Ack)
+
+
+class Remains(msgspec.Struct, frozen=True):
+    """What a runner has left: reports that no server took, and the numbers of the processes of its unfinished tries."""
+
+    reports: list[Report]
+    pids: list[int]
+
+
+class Journal:
+    """The journal of one runner."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd = -1
+        self._size = 0
+        self._unwritten = b""
+
+    @property
+    def written(self) -> bool:
+        """Whether everything that was appended is in the file."""
+        return not self._unwritten
+
+    def append(self, message: Reports | Ack) -> None:
+        """Write a message. If the disk does not take it now, it is written together with a later one."""
+        data = self._unwritten + frame(message)
+        try:
+            if self._fd < 0:
+                self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+                self._size = os.fstat(self._fd).st_size
+            written = os.write(self._fd, data)
+        except OSError:
+            self._unwritten = data
+            return
+        if written == len(data):
+            self._size += written
+            self._unwritten = b""
+            return
+        self._unwritten = data
+        with contextlib.suppress(OSError):  # a torn frame would hide everything after it
+            os.ftruncate(self._fd, self._size)
+
+    def acknowledged(self, seq: int, live: list[Started]) -> None:
+        """Everything is acknowledged; `live` are the starts of the tries that go on. Keeps the file small."""
+        self._unwritten = b""
+        if self._fd < 0:
+            return
+        if live and self._size < _COMPACT_AT:
+            self.append(Ack(seq=seq))
+            return
+        with contextlib.suppress(OSError):
+            if live:
+                kept = frame(Reports(seq=seq, reports=tuple(live))) + frame(Ack(seq=seq))
+                fresh = Path(self.path + ".new")
+                fresh.write_bytes(kept)
+                fresh.replace(self.path)
+                os.close(self._fd)
+                self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+                self._size = len(kept)
+            else:
+                os.ftruncate(self._fd, 0)
+                self._size = 0
+
+    def close(self, remove: bool) -> None:
+        """Free the file; `remove` it when nothing in it is needed."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        if remove:
+            Path(self.path).unlink(missing_ok=True)
+
+
+def read_remains(path: str) -> Remains:
+    """What the journal of a dead runner holds. A torn end, as a kill leaves it, is no error."""
+    messages: list[Reports] = []
+    acked = 0
+    for message in _messages(Path(path).read_bytes()):
+        if isinstance(message, Ack):
+            acked = max(acked, message.seq)
+        else:
+            messages.append(message)
+    pids: dict[TryKey, int] = {}
+    for message in messages:
+        for report in message.reports:
+            match report:
+                case Started(key=key, pid=pid):
+                    pids[key] = pid
+                case Ended(key=key) | HandedBack(key=key):
+                    pids.pop(key, None)
+    unsent = [report for message in messages if message.seq > acked for report in message.reports]
+    return Remains(unsent, [pid for pid in pids.values() if pid])
+
+
+def _messages(data: bytes) -> list[Reports | Ack]:
+    found: list[Reports | Ack] = []
+    start = 0
+    while start + 4 <= len(data):
+        end = start + 4 + int.from_bytes(data[start : start + 4], "big")
+        if end > len(data):
+            break
+        try:
+            found.append(_decoder.decode(data[start + 4 : end]))
+        except msgspec.MsgspecError:
+            break
+        start = end
+    return found

@@ -1,0 +1,197 @@
+"""The log of a try: where its file is, how lines get into it (masked, bounded, never at the try's cost), reading it.
+
+A file has one JSON object a line: t (ISO time), level, source (stdout, stderr, task or runner), text, logger.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from airloom.model.work import Work
+from airloom.runtime.masking import Masker
+
+LONGEST_LINE = 1024 * 1024
+_READ = 1024 * 1024
+_LONGEST_NAME = 200
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.:+=@ -]")
+
+
+class LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of a log. `logger`: the name of the logger, for lines from the task's logging."""
+
+    t: str
+    level: str
+    source: str
+    text: str
+    logger: str | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(LogLine).decode
+
+
+def log_path(home: str, dag_id: str, run_id: str, task_id: str, map_index: int, try_number: int) -> str:
+    """Where the log of a try is, under the home folder."""
+    parts = [home, "logs", _safe("dag_id", dag_id), _safe("run_id", run_id), _safe("task_id", task_id)]
+    if map_index >= 0:
+        parts.append(f"map_index={map_index}")
+    return "/".join((*parts, f"attempt={try_number}.log"))
+
+
+def log_path_of(home: str, work: Work) -> str:
+    """Where the log of this work is."""
+    return log_path(home, work.dag_id, work.run.run_id, work.task_id, work.map_index, work.key.try_number)
+
+
+def read_log(path: str, offset: int = 0) -> tuple[list[LogLine], int]:
+    """The next whole lines from byte `offset` on (about a MiB at most), and the offset to go on from.
+
+    A try that has not written anything yet has an empty log. Raises OSError if the file cannot be read.
+    """
+    data = b""
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(offset)
+            while b"\n" not in data:
+                chunk = file.read(_READ)
+                if not chunk:
+                    return [], offset
+                data += chunk
+    except FileNotFoundError:
+        return [], offset
+    end = data.rindex(b"\n") + 1
+    lines: list[LogLine] = []
+    for line in data[:end].splitlines():
+        with contextlib.suppress(msgspec.MsgspecError):  # a line that a full disk has torn
+            lines.append(_decode(line))
+    return lines, offset + end
+
+
+class TryLog:
+    """Writes the log of one try. `masker` may learn more secrets at any time; `limit` is in bytes.
+
+    Nothing here raises for a disk that is full or read-only: the lines are dropped and counted, which the log says
+    as soon as it can be written again. The file is made with its first line.
+    """
+
+    def __init__(self, path: str, masker: Masker, limit: int) -> None:
+        self._path = path
+        self._masker = masker
+        self._room = limit
+        self._limit = limit
+        self._fd = -1
+        self._full = False
+        self._dropped = 0
+        self._torn = False
+        self._partial = {"stdout": bytearray(), "stderr": bytearray()}
+
+    def use(self, masker: Masker) -> None:
+        """Mask with another masker, one that knows more."""
+        self._masker = masker
+
+    def output(self, source: str, data: bytes) -> None:
+        """Take what came through the pipe of stdout or stderr. Lines are written when they are whole."""
+        if self._full:
+            return
+        partial = self._partial[source]
+        partial += data
+        cut = partial.rfind(b"\n") + 1
+        if cut:
+            block = bytes(partial[:cut])
+            del partial[:cut]
+            self._write_output(source, block.decode("utf-8", "replace")[:-1])
+        while len(partial) >= LONGEST_LINE + self._masker.longest:
+            text = partial.decode("utf-8", "replace")
+            at = self._masker.safe_cut(text, LONGEST_LINE)
+            self._write_output(source, text[:at])
+            partial[:] = text[at:].encode("utf-8", "replace")
+
+    def record(self, at: float, level: str, logger: str, text: str) -> None:
+        """Write a record of the task's logging, cut at LONGEST_LINE."""
+        text = self._masker.mask(text)[:LONGEST_LINE]
+        self._write([LogLine(_iso(at), level, "task", text, logger)])
+
+    def note(self, text: str, level: str = "INFO") -> None:
+        """Write a line of the runner's own."""
+        self._write([LogLine(_iso(time.time()), level, "runner", self._masker.mask(text))])
+
+    def finish_lines(self) -> None:
+        """The process writes no more: what is left without a line's end is a line."""
+        for source, partial in self._partial.items():
+            if partial:
+                self._write_output(source, partial.decode("utf-8", "replace"))
+                partial.clear()
+
+    def close(self) -> None:
+        """Finish the lines and free the file."""
+        self.finish_lines()
+        if self._dropped:
+            self._write([])
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _write_output(self, source: str, block: str) -> None:
+        t = _iso(time.time())
+        level = "INFO" if source == "stdout" else "WARNING"
+        lines = self._masker.mask(block).split("\n")
+        self._write([LogLine(t, level, source, line.removesuffix("\r")[:LONGEST_LINE]) for line in lines])
+
+    def _write(self, lines: list[LogLine]) -> None:
+        if self._full:
+            return
+        encoded = [_encode(line) + b"\n" for line in lines]
+        if self._dropped:
+            encoded.insert(0, _notice(f"{self._dropped} lines of this log are lost: they could not be written"))
+        kept: list[bytes] = []
+        for line in encoded:
+            self._room -= len(line)
+            if self._room < 0:
+                self._full = True
+                kept.append(_notice(f"this log has reached its limit of {self._limit:,} bytes: the rest is dropped"))
+                break
+            kept.append(line)
+        self._append(kept, len(lines))
+
+    def _append(self, lines: list[bytes], count: int) -> None:
+        data = b"".join(lines)
+        try:
+            if self._fd < 0:
+                self._fd = _open(self._path)
+            written = os.write(self._fd, b"\n" + data if self._torn else data) - self._torn
+        except OSError:
+            self._dropped += count
+            return
+        whole = written == len(data)
+        self._torn = not whole and data[max(written, 0) - 1 : written] != b"\n"
+        self._dropped = 0 if whole else self._dropped + data[max(written, 0) :].count(b"\n")
+
+
+def _open(path: str) -> int:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o640)
+    except FileNotFoundError:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o640)
+
+
+def _notice(text: str) -> bytes:
+    return _encode(LogLine(_iso(time.time()), "WARNING", "runner", text)) + b"\n"
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")
+
+
+def _safe(label: str, id: str) -> str:
+    name = _UNSAFE.sub(lambda match: "".join(f"%{byte:02X}" for byte in match.group().encode()), id)
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_LONGEST_NAME]}-{hashlib.sha1(id.encode(), usedforsecurity=False).hexdigest()}"
+    return f"{label}={name}"

@@ -1,0 +1,196 @@
+"""The runner process: `python -m airloom.runtime.runner`, its settings as JSON on stdin.
+
+It supervises the tries of one server, and survives the server: tries go on, reports are kept, and it connects again.
+"""
+
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from airloom import __version__
+from airloom.executors.settings import LocalSettings
+from airloom.executors.unix_socket import RUNNER_LOCK, SOCKET_NAME, take_lock
+from airloom.model.report import Report, TryKey
+from airloom.model.wire import PROTOCOL, CancelTries, FromRunner, Heartbeat, Hello, Reply, Stop, Submit, ToRunner
+from airloom.runtime.journal import Journal, read_remains
+from airloom.runtime.link import Link
+from airloom.runtime.loop import Loop
+from airloom.runtime.process import MARK, kill_leftovers
+from airloom.runtime.supervisor import Supervisor
+from airloom.runtime.transport import UnixTransport
+
+#: a stopping runner waits so long for its last reports to leave
+_LAST_WORDS = 2.0
+
+
+class Runner:
+    """Ties the server's line to the supervisor of the tries."""
+
+    def __init__(self, settings: LocalSettings, name: str, host: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._host = host
+        self._loop = Loop()
+        self._reports: list[Report] = []
+        self._stopping = False
+        self._done = False
+        environment = {**os.environ, MARK: name}
+        self._journal = Journal(str(_spool(settings.home) / f"{name}.journal"))
+        self._link = Link(
+            self._loop,
+            self._journal,
+            lambda: UnixTransport(str(Path(settings.home) / SOCKET_NAME)),
+            self._greeting,
+            self._heard,
+            lambda: self._supervisor.starts(),
+        )
+        self._supervisor = Supervisor(
+            self._loop, settings, (name, host), environment, self._reports.append, self._link.send
+        )
+
+    def run(self, inherited: list[Report], journals: list[Path]) -> None:
+        """Serve until told to stop, or until there has been no server and no work for too long.
+
+        `inherited`: reports of dead runners, from their `journals`, which go as soon as the own journal has them.
+        """
+        self._supervisor.warm_up()
+        _raise_file_limit()
+        self._watch_signals()
+        self._link.report(inherited)
+        if self._journal.written:
+            for path in journals:
+                path.unlink(missing_ok=True)
+        self._link.open()
+        self._beat()
+        self._check_orphaned()
+        try:
+            while not self._done:
+                self._loop.turn()
+                if self._reports:
+                    reports = self._reports.copy()
+                    self._reports.clear()
+                    self._link.report(reports)
+                if self._stopping and not self._supervisor.live() and self._link.sent:
+                    self._done = True
+        finally:
+            self._supervisor.close()
+            self._link.close()
+
+    def _greeting(self, pending: tuple[TryKey, ...]) -> list[FromRunner]:
+        hello = Hello(
+            protocol=PROTOCOL,
+            runner=self._name,
+            host=self._host,
+            pid=os.getpid(),
+            version=__version__,
+            live=self._supervisor.live(),
+            pending=pending,
+        )
+        return [hello, *self._supervisor.asks()]
+
+    def _heard(self, message: ToRunner) -> None:
+        match message:
+            case Submit(works=works):
+                for work in works:
+                    self._supervisor.submit(work)
+            case CancelTries(cancels=cancels):
+                for cancel in cancels:
+                    self._supervisor.cancel(cancel)
+            case Reply():
+                self._supervisor.tell(message)
+            case Stop(grace=grace):
+                self._stop(grace)
+
+    def _stop(self, grace: float) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self._supervisor.stop(grace)
+            self._loop.later(grace + self._settings.grace + _LAST_WORDS, self._finish)
+
+    def _finish(self) -> None:
+        self._done = True
+
+    def _beat(self) -> None:
+        self._link.send(Heartbeat(live=self._supervisor.live()))
+        self._loop.later(self._settings.heartbeat, self._beat)
+
+    def _check_orphaned(self) -> None:
+        """Exit when there has been neither server nor work for too long."""
+        timeout = self._settings.orphan_timeout
+        away = self._link.away_since
+        if away is not None and time.monotonic() - away >= timeout and not self._supervisor.live():
+            self._done = True
+        self._loop.later(max(0.05, timeout / 20), self._check_orphaned)
+
+    def _watch_signals(self) -> None:
+        read, write = socket.socketpair()
+        read.setblocking(False)
+        write.setblocking(False)
+        signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: None)
+
+        def on_signal() -> None:
+            if read.recv(4096):
+                self._stop(0.0)
+
+        self._loop.watch(read.fileno(), on_signal)
+        self._wakeup = (read, write)
+
+
+def inherit(home: str) -> tuple[list[Report], list[Path]]:
+    """Take over from runners that died: end what their tries left running. Gives the reports that no server took,
+    and the journals that may go once these are kept elsewhere."""
+    reports: list[Report] = []
+    journals = sorted(_spool(home).glob("*.journal"))
+    for path in journals:
+        remains = read_remains(str(path))
+        kill_leftovers(path.stem, remains.pids)
+        reports += remains.reports
+    return reports, journals
+
+
+def main() -> None:
+    """Run until the work is over."""
+    settings = msgspec.json.decode(sys.stdin.buffer.read(), type=LocalSettings)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.close(null)
+    lock = _take_lock(settings.home)
+    host = socket.gethostname()
+    name = f"{host}-{os.getpid()}-{os.urandom(3).hex()}"
+    os.ftruncate(lock, 0)
+    os.write(lock, f"{os.getpid()} {name}\n".encode())
+    _spool(settings.home).mkdir(parents=True, exist_ok=True)
+    Runner(settings, name, host).run(*inherit(settings.home))
+
+
+def _take_lock(home: str) -> int:
+    """The lock that says that a runner lives. Ends this process if another has it for longer than a start takes."""
+    path = str(Path(home) / RUNNER_LOCK)
+    deadline = time.monotonic() + 2.0
+    while (lock := take_lock(path)) is None:
+        if time.monotonic() > deadline:
+            sys.exit(f"another runner works for {home}")
+        time.sleep(0.01)
+    return lock
+
+
+def _spool(home: str) -> Path:
+    return Path(home) / "spool"
+
+
+def _raise_file_limit() -> None:
+    """A try needs four descriptors here; its own process keeps the limit that was set."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,308 @@
+"""Supervises tries: starts them, hears them out, ends them when they must end, and reports how they ended."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+
+from airloom.executors.settings import LocalSettings
+from airloom.model.report import Cause, Ended, HandedBack, Outcome, Report, Started, TryKey, XComValue
+from airloom.model.spec import Isolation
+from airloom.model.wire import Ask, Reply, TaskRequest
+from airloom.model.work import Cancel, Work
+from airloom.runtime.endings import Ending, Kill, OomCounter, judge
+from airloom.runtime.logs import TryLog, log_path_of
+from airloom.runtime.loop import Loop, Timer
+from airloom.runtime.masking import Masker, secrets_of
+from airloom.runtime.memory import MemoryWatch
+from airloom.runtime.messages import FromTask, Mask, Push, Ready, Record, Request, Result, Start, Told
+from airloom.runtime.nursery import Nursery
+from airloom.runtime.zygotes import Process
+
+
+class Try:
+    """A try in hand."""
+
+    __slots__ = (
+        "asks", "file_hash", "kill", "log", "masker", "path", "process", "pushed", "result", "reuse", "root",
+        "started", "started_at", "timers", "work",
+    )  # fmt: skip
+
+    def __init__(self, work: Work, root: str, reuse: bool, log: TryLog, masker: Masker) -> None:
+        self.work = work
+        self.root = root
+        self.path = f"{root}/{work.rel_path}"
+        self.file_hash = work.file_hash
+        self.reuse = reuse
+        self.log = log
+        self.masker = masker
+        self.process: Process | None = None
+        self.started_at: float | None = None
+        self.started: Started | None = None
+        self.pushed: dict[str, XComValue] = {}
+        self.result: Result | None = None
+        self.kill: Kill | None = None
+        self.timers: list[Timer] = []
+        self.asks: dict[int, tuple[int, TaskRequest]] = {}
+
+
+class Supervisor:
+    """The tries of one runner. `report` and `ask` are called with what the server is to know and to answer."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        settings: LocalSettings,
+        identity: tuple[str, str],
+        environment: Mapping[str, str],
+        report: Callable[[Report], None],
+        ask: Callable[[Ask], None],
+    ) -> None:
+        self._loop = loop
+        self._settings = settings
+        self._runner, self._host = identity
+        self._report = report
+        self._ask = ask
+        self._tries: dict[TryKey, Try] = {}
+        self._at_work: dict[int, Try] = {}  # by the id of the process
+        self._asked: dict[int, Try] = {}
+        self._next_ask = 0
+        self._maskers: dict[int, Masker] = {}  # of reused processes: what one try learned, the next may tell
+        self._stopping = False
+        self._oom = OomCounter()
+        self._memory = MemoryWatch(loop, self._over_memory)
+        self._nursery = Nursery(
+            loop, self, settings.zygote_limit, settings.zygote_idle, settings.import_timeout, environment
+        )
+
+    # --- what the server wants -------------------------------------------------------------------------------------
+    def warm_up(self) -> None:
+        """Have the base zygote ready before there is work. Raises OSError."""
+        self._nursery.start()
+
+    def live(self) -> tuple[TryKey, ...]:
+        """The tries in hand."""
+        return tuple(self._tries)
+
+    def starts(self) -> list[Started]:
+        """The starts of the tries in hand that have started."""
+        return [attempt.started for attempt in self._tries.values() if attempt.started is not None]
+
+    def asks(self) -> list[Ask]:
+        """The questions of tries that have no answer yet."""
+        return [Ask(id=ask, key=attempt.work.key, request=attempt.asks[ask][1]) for ask, attempt in self._asked.items()]
+
+    def submit(self, work: Work) -> None:
+        """Run a try, unless it is in hand already."""
+        if work.key in self._tries:
+            return
+        if self._stopping:
+            self._report(HandedBack(key=work.key, at=time.time(), detail="the runner is stopping"))
+            return
+        reuse = (work.isolation or self._settings.isolation) is Isolation.REUSE
+        masker = Masker()
+        log = TryLog(log_path_of(self._settings.home, work), masker, self._settings.log_limit)
+        root = self._settings.bundles.get(work.bundle)
+        attempt = Try(work, (root or "").rstrip("/"), reuse, log, masker)
+        self._tries[work.key] = attempt
+        if root is None:
+            detail = f"this runner has no bundle {work.bundle!r}; it has {', '.join(sorted(self._settings.bundles))}"
+            self._end(attempt, Ending(Outcome.FAILED, Cause.IMPORT, detail))
+        else:
+            self._nursery.place(attempt)
+
+    def cancel(self, cancel: Cancel) -> None:
+        """End a try, if it is in hand."""
+        attempt = self._tries.get(cancel.key)
+        if attempt is not None:
+            self._kill(attempt, Kill(Cause.CANCELLED, cancel.reason), cancel.grace)
+
+    def stop(self, grace: float) -> None:
+        """Take no more tries, give back those that have not started, end the others after `grace` seconds."""
+        self._stopping = True
+        for attempt in list(self._tries.values()):
+            if attempt.process is None and self._nursery.withdraw(attempt):
+                self._forget(attempt)
+                self._report(HandedBack(key=attempt.work.key, at=time.time(), detail="the runner is stopping"))
+
+        def end_all() -> None:
+            for attempt in list(self._tries.values()):
+                self._kill(attempt, Kill(Cause.LOST, "its runner was stopped"), None)
+
+        self._loop.later(grace, end_all)
+
+    def tell(self, reply: Reply) -> None:
+        """Hand a task the answer that it waits for."""
+        attempt = self._asked.pop(reply.id, None)
+        if attempt is None or attempt.process is None:
+            return
+        number, request = attempt.asks.pop(reply.id)
+        attempt.masker.add(secrets_of(request, reply.value))
+        attempt.process.send(Told(number, reply.value, reply.error))
+
+    def close(self) -> None:
+        """End everything at once."""
+        self._nursery.close()
+
+    # --- what the nursery tells (it is the Guardian) ---------------------------------------------------------------
+    def assigned(self, attempt: Try, process: Process) -> None:
+        """Start the try: its process may still be forking, the order waits for it in its socket."""
+        work, settings = attempt.work, self._settings
+        attempt.process = process
+        self._at_work[process.id] = attempt
+        if attempt.reuse:
+            masker = self._maskers.setdefault(process.id, attempt.masker)
+            attempt.masker = masker
+            attempt.log.use(masker)
+        process.serve(self._loop, self._heard, self._printed)
+        attempt.started_at = time.time()
+        process.send(Start(work, attempt.path, attempt.root, settings.xcom_limit, attempt.reuse))
+        if process.zygote.key is None:
+            detail = f"{attempt.path} was not imported within {settings.import_timeout:g} s"
+            self._set_timer(attempt, settings.import_timeout, Kill(Cause.IMPORT, detail))
+        if work.execution_timeout is not None:
+            detail = f"it ran longer than its execution_timeout of {work.execution_timeout:g} s"
+            self._set_timer(attempt, work.execution_timeout, Kill(Cause.TIMEOUT, detail))
+        if process.pid is not None:
+            self.forked(process)
+
+    def forked(self, process: Process) -> None:
+        """A try that has been started has a process now."""
+        attempt = self._at_work.get(process.id)
+        if attempt is None or process.pid is None:
+            return
+        attempt.started = Started(
+            key=attempt.work.key,
+            at=attempt.started_at or time.time(),
+            runner=self._runner,
+            host=self._host,
+            pid=process.pid,
+        )
+        self._report(attempt.started)
+        limit = attempt.work.memory_limit or self._settings.memory_limit
+        if limit is not None:
+            self._memory.add(process.pid, attempt, limit)
+
+    def exited(self, process: Process, status: int | None) -> None:
+        """The process is gone: hear what it said last, and judge."""
+        self._maskers.pop(process.id, None)
+        attempt = self._at_work.get(process.id)
+        if attempt is not None:
+            process.read_rest()
+            oom = status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+            self._end(attempt, judge(status, attempt.result, attempt.kill, oom and self._oom.risen()))
+
+    def unplaced(self, attempt: Try, cause: Cause, detail: str, output: str) -> None:
+        """No process can be had for the try."""
+        if cause is Cause.KILLED and self._oom.risen():
+            cause = Cause.OOM
+        if output:
+            attempt.log.note(output.rstrip("\n"), "ERROR")
+        self._end(attempt, Ending(Outcome.FAILED, cause, detail))
+
+    # --- what processes say ----------------------------------------------------------------------------------------
+    def _heard(self, process: Process, message: FromTask) -> None:
+        attempt = self._at_work.get(process.id)
+        if attempt is None:
+            return
+        match message:
+            case Record(at=at, level=level, logger=logger, text=text):
+                attempt.log.record(at, level, logger, text)
+            case Push(value=value):
+                attempt.pushed[value.key] = value
+            case Request(id=id, request=request):
+                self._next_ask += 1
+                attempt.masker.add(secrets_of(request, None))
+                attempt.asks[self._next_ask] = (id, request)
+                self._asked[self._next_ask] = attempt
+                self._ask(Ask(id=self._next_ask, key=attempt.work.key, request=request))
+            case Mask(id=id, secret=secret):
+                attempt.masker.add([secret])
+                process.send(Told(id))
+            case Ready():
+                attempt.timers.pop(0).cancel()  # the import's, which was set first
+            case Result():
+                attempt.result = message
+                if attempt.reuse and attempt.kill is None and not process.gone:
+                    process.read_pipes()
+                    self._end(attempt, judge(0, message, None, False))
+                    self._nursery.release(process)
+
+    def _printed(self, process: Process, source: str, data: bytes) -> None:
+        attempt = self._at_work.get(process.id)
+        if attempt is not None:
+            attempt.log.output(source, data)
+
+    # --- ends ------------------------------------------------------------------------------------------------------
+    def _set_timer(self, attempt: Try, seconds: float, kill: Kill) -> None:
+        attempt.timers.append(self._loop.later(seconds, lambda: self._kill(attempt, kill, None)))
+
+    def _over_memory(self, attempt: Try, used: int) -> None:
+        limit = attempt.work.memory_limit or self._settings.memory_limit or 0
+        detail = f"its processes used {used / 2**20:,.0f} MiB of memory; its limit is {limit / 2**20:,.0f} MiB"
+        self._kill(attempt, Kill(Cause.OOM, detail), 0)
+
+    def _kill(self, attempt: Try, kill: Kill, grace: float | None) -> None:
+        """End a try that goes on: SIGTERM, and after `grace` seconds SIGKILL for its whole process group."""
+        if attempt.kill is not None or attempt.result is not None or attempt.work.key not in self._tries:
+            return
+        attempt.kill = kill
+        process = attempt.process
+        if process is None:
+            self._nursery.withdraw(attempt)
+            self._end(attempt, judge(0, None, kill, False))
+            return
+        attempt.log.note(f"ending the task: {kill.detail}", "WARNING")
+        grace = self._settings.grace if grace is None else grace
+
+        def force() -> None:
+            kill.forced = grace > 0
+            process.signal(signal.SIGKILL, group=True)
+
+        if grace > 0:
+            process.signal(signal.SIGTERM, group=False)
+            attempt.timers.append(self._loop.later(grace, force))
+        else:
+            force()
+
+    def _end(self, attempt: Try, ending: Ending) -> None:
+        """The try is over: finish its log, report."""
+        xcoms, result = attempt.pushed, ending.result
+        if result is not None:
+            xcoms |= {value.key: value for value in result.xcoms}
+        detail = None if ending.detail is None else attempt.masker.mask(ending.detail)
+        attempt.log.finish_lines()
+        if result is None and detail is not None:
+            attempt.log.note(f"the try failed: {detail}", "ERROR")
+        process = attempt.process
+        self._forget(attempt)
+        self._report(
+            Ended(
+                key=attempt.work.key,
+                at=time.time(),
+                outcome=ending.outcome,
+                started_at=attempt.started_at,
+                cause=ending.cause,
+                detail=detail,
+                exit_code=ending.exit_code,
+                signal=ending.signal,
+                xcoms=tuple(xcoms.values()),
+                map_length=None if result is None else result.map_length,
+                skip=None if result is None else result.skip,
+                runner=self._runner,
+                host=self._host,
+                pid=0 if process is None else process.pid or 0,
+            )
+        )
+
+    def _forget(self, attempt: Try) -> None:
+        del self._tries[attempt.work.key]
+        if attempt.process is not None:
+            self._at_work.pop(attempt.process.id, None)
+            if attempt.process.pid is not None:
+                self._memory.remove(attempt.process.pid)
+        for timer in attempt.timers:
+            timer.cancel()
+        for ask in attempt.asks:
+            self._asked.pop(ask, None)
+        attempt.log.close()

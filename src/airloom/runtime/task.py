@@ -1,0 +1,255 @@
+"""The task process: waits for the order to run a try (or to parse a DAG file), does so, and tells the result."""
+
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import msgspec
+
+from airloom.model.errors import AirloomError
+from airloom.model.report import Cause, Outcome, XComValue
+from airloom.model.wire import TaskRequest
+from airloom.model.work import Work
+from airloom.runtime.channel import Channel, Closed
+from airloom.runtime.messages import Mask, Parse, Parsed, Push, Ready, Record, Request, Result, Start, Told, ToTask
+from airloom.runtime.process import flush_stdio, thread_count
+from airloom.runtime.source import describe_failure, enter_bundle, import_file
+from airloom.sdk.client import set_client
+from airloom.sdk.execution import execute
+from airloom.sdk.loading import parse_file
+
+log = logging.getLogger("airloom.task")
+
+
+class Terminated(KeyboardInterrupt):
+    """Raised in the task when it was asked to end."""
+
+
+class Conversation:
+    """The task's end of the channel to the runner; this is the sdk's TaskClient. Any thread may use it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.pid = os.getpid()
+        self.xcom_room = 0
+        self._channel: Channel[ToTask] = Channel(sock, ToTask)
+        self._inbox: list[ToTask] = []
+        self._next_id = 0
+        self._sending = threading.RLock()
+        self._asking = threading.RLock()
+
+    def send(self, message: Any) -> None:
+        """Tell the runner something; waits while the runner is busy. Ends the process if the runner is gone."""
+        with self._sending:
+            try:
+                self._channel.send(message)
+            except Closed:
+                os._exit(1)
+
+    def next(self) -> ToTask:
+        """Wait for the runner's next message."""
+        while not self._inbox:
+            try:
+                self._inbox = self._channel.receive()
+            except Closed:
+                os._exit(0)
+        return self._inbox.pop(0)
+
+    def ask(self, request: TaskRequest) -> Any:
+        """What the server answers. Raises AirloomError with its words when it refuses."""
+        return self._call(Request, request)
+
+    def mask(self, secret: str) -> None:
+        """From now on, this text is never written to the log."""
+        self._call(Mask, secret)
+
+    def push_xcom(self, value: XComValue) -> None:
+        """Keep an XCom, whatever becomes of the try. Raises AirloomError if it is too large."""
+        if len(value.value) > self.xcom_room:
+            raise AirloomError(too_large(value, self.xcom_room))
+        self.xcom_room -= len(value.value)
+        self.send(Push(value))
+
+    def _call(self, kind: type[Request] | type[Mask], what: Any) -> Any:
+        if os.getpid() != self.pid:
+            raise AirloomError(
+                "a process that the task started cannot ask the scheduler: ask in the task, and hand on the value"
+            )
+        with self._asking:
+            self._next_id += 1
+            number = self._next_id
+            self.send(kind(number, what))
+            while True:
+                answer = self.next()
+                if isinstance(answer, Told) and answer.id == number:
+                    break
+        if answer.error is not None:
+            raise AirloomError(answer.error)
+        return answer.value
+
+
+class RecordHandler(logging.Handler):
+    """Sends the records of the task's logging to the runner; those of its child processes go to stderr."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__()
+        self._conversation = conversation
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record)
+            if os.getpid() != self._conversation.pid:
+                print(text, file=sys.stderr)  # noqa: T201 -- the pipe of stderr leads to the same log
+                return
+            self._conversation.send(Record(record.created, record.levelname, record.name, text))
+        except Exception:
+            self.handleError(record)
+
+
+class TaskProcess:
+    """One process that runs tries. `dags`: the imported file's, or None if it is to import the file itself."""
+
+    def __init__(self, sock: socket.socket, dags: dict[str, Any] | None) -> None:
+        self._conversation = Conversation(sock)
+        self._handler = RecordHandler(self._conversation)
+        self._dags = dags
+        self._operator: Any = None
+        self._terminated = False
+
+    def serve(self) -> NoReturn:
+        """Take orders until there are no more."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        while True:
+            order = self._conversation.next()
+            if isinstance(order, Parse):
+                self._parse(order)
+                self._exit()
+            if isinstance(order, Start):
+                self._run(order)
+                if not order.reuse:
+                    self._exit()
+
+    def _run(self, start: Start) -> None:
+        environment, folder = dict(os.environ), Path.cwd()
+        self._terminated = False
+        try:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+            result = self._result(start)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN if not start.reuse else signal.SIG_DFL)
+        except Terminated:
+            flush_stdio()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(1)
+        if os.getpid() != self._conversation.pid:  # the task forked, and its child came out of it as well
+            self._exit()
+        set_client(None)
+        flush_stdio()
+        self._conversation.send(result)
+        if start.reuse:
+            os.chdir(folder)
+            if dict(os.environ) != environment:
+                os.environ.clear()
+                os.environ.update(environment)
+
+    def _result(self, start: Start) -> Result:
+        """Run the try; whatever happens in it becomes a Result, but for the order to end it."""
+        work, conversation = start.work, self._conversation
+        logging.root.handlers = [self._handler]
+        logging.root.setLevel(logging.INFO)
+        conversation.xcom_room = start.xcom_limit
+        set_client(conversation)
+        try:
+            if self._dags is None:
+                self._dags, _files = import_file(start.path, start.root)
+                conversation.send(Ready())
+            os.chdir(start.root)
+        except Terminated:
+            raise
+        except BaseException as error:
+            log.exception("%s could not be imported", start.path)
+            return _failed(Cause.IMPORT, describe_failure(error, start.path, start.root))
+        os.environ.update(context_environment(work))
+        try:
+            dag = self._dags.get(work.dag_id)
+            self._operator = None if dag is None else dag.task_dict.get(work.task_id)
+            if self._operator is None:
+                missing = f"a task {work.task_id!r} in dag {work.dag_id!r}" if dag else f"a dag {work.dag_id!r}"
+                return _failed(Cause.IMPORT, f"{start.path} has no longer {missing}")
+            done = execute(self._operator, work, conversation, log, start.xcom_limit)
+        except Terminated:
+            raise
+        except BaseException as error:
+            log.exception("the task failed")
+            return _failed(Cause.ERROR, traceback.format_exception_only(error)[-1].strip())
+        finally:
+            self._operator = None
+        for value in done.xcoms:
+            if len(value.value) > conversation.xcom_room:
+                return _failed(Cause.RESULT, too_large(value, conversation.xcom_room))
+            conversation.xcom_room -= len(value.value)
+        return Result(done.outcome, done.cause, done.detail, tuple(done.xcoms), done.map_length, done.skip)
+
+    def _on_sigterm(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != self._conversation.pid:  # a process that the task forked
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        if self._terminated:
+            return
+        self._terminated = True
+        if self._operator is not None:
+            try:
+                self._operator.on_kill()
+            except Exception:
+                log.exception("on_kill failed")
+        raise Terminated
+
+    def _parse(self, order: Parse) -> None:
+        if order.memory_limit:
+            resource.setrlimit(resource.RLIMIT_DATA, (order.memory_limit, order.memory_limit))
+        enter_bundle(order.root)
+        parsed = parse_file(order.path, order.rel_path, order.file_hash)
+        if os.getpid() == self._conversation.pid:
+            if thread_count() > 1:
+                parsed = msgspec.structs.replace(parsed, threads=True)
+            self._conversation.send(Parsed(parsed))
+
+    def _exit(self) -> NoReturn:
+        flush_stdio()
+        os._exit(0)
+
+
+def context_environment(work: Work) -> dict[str, str]:
+    """What a task's subprocesses can learn of their try, as environment variables."""
+    variables = {
+        "AIRLOOM_CTX_DAG_ID": work.dag_id,
+        "AIRLOOM_CTX_TASK_ID": work.task_id,
+        "AIRLOOM_CTX_DAG_RUN_ID": work.run.run_id,
+        "AIRLOOM_CTX_TRY_NUMBER": str(work.key.try_number),
+        "AIRLOOM_CTX_MAP_INDEX": str(work.map_index),
+    }
+    if work.run.logical_date is not None:
+        date = datetime.fromtimestamp(work.run.logical_date, UTC)
+        variables["AIRLOOM_CTX_LOGICAL_DATE"] = date.isoformat()
+    return variables
+
+
+def too_large(value: XComValue, room: int) -> str:
+    """The sentence for an XCom that is over the limit."""
+    return (
+        f"the XCom {value.key!r} is {len(value.value):,} bytes, and this try may keep only {room:,} more: "
+        "store large data in a file or an object store, and return where it is"
+    )
+
+
+def _failed(cause: Cause, detail: str) -> Result:
+    return Result(Outcome.FAILED, cause, detail)

@@ -1,0 +1,10 @@
+"""Modules that cost time to import and that few files need: the one place where something is imported while running."""
+
+import importlib
+from types import ModuleType
+
+
+def load(module: str) -> ModuleType:
+    """The module of that name. Used for jinja2 (only when a field holds a template), for decorated operators other than
+    `@task` itself, and for asyncio (only for `async def` tasks), so that a DAG file's import stays fast and small."""
+    return importlib.import_module(module)

@@ -1,0 +1,90 @@
+"""Which of several schedulers leads.
+
+The lease is in the database, with an epoch that fences every commit; a lock that dies with its process lets a spare
+take over at once.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from uuid import uuid4
+
+from airloom.model.errors import Conflict
+from airloom.store import leadership
+from airloom.store.database import Database
+
+log = logging.getLogger("airloom.leader")
+
+
+class Leadership:
+    """One scheduler's claim to lead. `epoch` is None while it does not."""
+
+    def __init__(self, db: Database, lease: float, now: Callable[[], float]) -> None:
+        self._db = db
+        self._lease = lease
+        self._now = now
+        self._lock = leadership.LeaderLock(db)
+        self.holder = f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
+        self.epoch: int | None = None
+        self._renew_at = 0.0
+
+    def lead(self) -> bool:
+        """Become the leader or stay it, if that is possible now. Raises StoreError."""
+        now = self._now()
+        if self.epoch is None:
+            return self._try(now)
+        if now < self._renew_at:
+            return True
+        with self._db.transaction() as conn:
+            kept = leadership.renew(conn, self.holder, self.epoch, now, self._lease)
+        if not kept:
+            self.step_down()
+            return False
+        # A connection that broke has lost the lock; it is taken again as soon as it is free.
+        self._lock.acquire()
+        self._renew_at = now + self._lease / 3
+        return True
+
+    def _try(self, now: float) -> bool:
+        locked = self._lock.acquire()
+        if not locked and (self._db.path is not None):
+            return False
+        with self._db.transaction() as conn:
+            place = (socket.gethostname(), os.getpid(), "")
+            self.epoch = leadership.acquire(conn, self.holder, now, self._lease, locked, place)
+        if self.epoch is not None:
+            self._renew_at = now + self._lease / 3
+            log.info("this scheduler leads now (epoch %d)", self.epoch)
+        return self.epoch is not None
+
+    def require(self) -> None:
+        """Lead now or raise Conflict: for databases that only one scheduler may use."""
+        if not self.lead():
+            with self._db.reading() as conn:
+                row = leadership.current(conn)
+            where = "another process" if row is None else f"process {row.pid} on {row.host}"
+            raise Conflict(
+                f"another scheduler uses {self._db.address} already: {where}. SQLite allows one; stop that one first, "
+                "or use PostgreSQL to let a second one stand by"
+            )
+
+    @property
+    def next_renewal(self) -> float:
+        """When the lease has to be renewed, or, for a spare, when to look again."""
+        return self._renew_at if self.epoch is not None else self._now() + min(1.0, self._lease / 5)
+
+    def step_down(self) -> None:
+        """Another one leads: stop believing that this one does."""
+        if self.epoch is not None:
+            log.warning("this scheduler leads no more: another one has taken over, or its lease was lost")
+        self.epoch = None
+        self._lock.release()
+
+    def resign(self) -> None:
+        """Give the lead back in good order. Raises StoreError."""
+        if self.epoch is not None:
+            with self._db.transaction() as conn:
+                leadership.release(conn, self.holder, self.epoch)
+        self.epoch = None
+        self._lock.release()

@@ -1,0 +1,60 @@
+"""Retention: history and logs that are older than the settings keep are deleted, in small steps."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from airloom.model.errors import StoreError
+from airloom.store.cleanup import clean
+from airloom.store.database import Database
+
+log = logging.getLogger("airloom.maintenance")
+
+_DAY = 86400.0
+
+
+class Maintenance:
+    """The service. keep_runs, keep_logs: days, 0 = for ever. It works only while `leads` says so."""
+
+    name = "maintenance"
+
+    def __init__(
+        self, db: Database, logs: Path, keep_runs: int, keep_logs: int, every: float, leads: Callable[[], bool]
+    ) -> None:
+        self._db = db
+        self._logs = logs
+        self._keep_runs = keep_runs
+        self._keep_logs = keep_logs
+        self._every = every
+        self._leads = leads
+
+    def tick(self) -> float:
+        """One clean-up. Returns the seconds until the next."""
+        if self._keep_runs and self._leads():
+            try:
+                counts = clean(self._db, time.time() - self._keep_runs * _DAY, keep_last=True)
+                if counts.runs:
+                    log.info("retention: %d runs with %d task instances deleted", counts.runs, counts.tis)
+            except StoreError as error:
+                log.error("retention: %s; it goes on at the next time", error)
+        if self._keep_logs:
+            self._clean_logs(time.time() - self._keep_logs * _DAY)
+        return self._every
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _clean_logs(self, before: float) -> None:
+        for path in self._logs.rglob("*.log"):
+            try:
+                if path.stat().st_mtime < before:
+                    path.unlink()
+            except OSError as error:
+                log.warning("retention: the log %s stays: %s", path, error.strerror)
+        # Folders from the innermost; one that is not empty stays.
+        for folder in sorted((path for path in self._logs.rglob("*") if path.is_dir()), reverse=True):
+            try:
+                folder.rmdir()
+            except OSError:
+                continue

@@ -1,0 +1,189 @@
+"""The scheduler: one turn takes all news, decides, commits, and only then hands work to executors."""
+
+import logging
+from collections.abc import Callable, Mapping
+
+from airloom.decide.recovery import pending_cancels, rebuild
+from airloom.decide.state import World, WorldConfig
+from airloom.decide.turn import handle, live_tries, work_of
+from airloom.executors.base import Executor
+from airloom.model.errors import NotLeader, StoreError
+from airloom.model.events import Answer, CapacityChanged, Event
+from airloom.model.plan import Plan
+from airloom.model.report import Cause, Ended, Outcome, Report, TryKey
+from airloom.model.work import Cancel, Work
+from airloom.services.commands import Commands
+from airloom.services.leader import Leadership
+from airloom.store.database import Database
+from airloom.store.plans import apply_plan
+from airloom.store.snapshots import load_snapshot
+from airloom.store.workers import ExecutorState, save_executors
+
+log = logging.getLogger("airloom.scheduler")
+
+#: seconds to wait before a database that failed is tried again
+_AFTER_FAILURE = 1.0
+#: seconds between two looks into the inbox when no hint came: hints may be lost
+_INBOX_EVERY = 5.0
+
+
+class Scheduler:
+    """The service. `hint` tells it that the inbox has news; `on_commit` sees each plan after its commit."""
+
+    name = "scheduler"
+
+    def __init__(
+        self,
+        db: Database,
+        config: WorldConfig,
+        executors: Mapping[str, Executor],
+        leadership: Leadership,
+        now: Callable[[], float],
+        on_commit: Callable[[World, Plan], None] | None = None,
+    ) -> None:
+        self._db = db
+        self._config = config
+        self._executors = executors
+        self._leadership = leadership
+        self._now = now
+        self._on_commit = on_commit
+        self._commands = Commands(db)
+        self.world: World | None = None
+        #: reports that were taken from executors and are not committed yet
+        self._reports: list[Report] = []
+        self._capacities: dict[str, tuple[int | None, str]] = {}
+        self._hinted = True
+        self._look_at = 0.0
+
+    def hint(self) -> None:
+        """The inbox may have news."""
+        self._hinted = True
+
+    def tick(self) -> float:
+        """One turn. Returns the seconds until the next one is due by itself."""
+        try:
+            if not self._leadership.lead():
+                self.world = None
+                return self._leadership.next_renewal - self._now()
+            if self.world is None:
+                self._take_over()
+            plan = self._turn()
+        except NotLeader:
+            self._leadership.step_down()
+            self.world = None
+            return 0.0
+        except StoreError as error:
+            # Nothing was committed: the memory may be ahead of the database, which is the truth.
+            log.error("%s; nothing was started, trying again in %g s", error, _AFTER_FAILURE)
+            self.world = None
+            return _AFTER_FAILURE
+        except Exception:
+            self.world = None
+            self._commands.suspect()
+            raise
+        now = self._now()
+        due = [self._leadership.next_renewal, self._look_at]
+        if plan.wake_at is not None:
+            due.append(plan.wake_at)
+        return max(0.0, min(due) - now)
+
+    def close(self) -> None:
+        """Give the lead back, so that another one need not wait for the lease to end."""
+        try:
+            self._leadership.resign()
+        except StoreError as error:
+            log.error("%s; the lease ends by itself", error)
+
+    def _turn(self) -> Plan:
+        assert self.world is not None
+        assert self._leadership.epoch is not None
+        now = self._now()
+        events: list[Event] = list(self._capacity_news())
+        if not self._reports:
+            for executor in self._executors.values():
+                self._reports += executor.poll()
+        events += self._reports
+        answers: dict[int, Answer] = {}
+        if self._hinted or now >= self._look_at:
+            self._hinted = False
+            self._look_at = now + _INBOX_EVERY
+            more, answers, full = self._commands.take(self.world)
+            events += more
+            self._hinted |= full
+        plan = handle(self.world, events, now)
+        plan.answers.update(answers)
+        if plan.writes:
+            with self._db.transaction() as conn:
+                apply_plan(conn, plan, self._leadership.epoch, now)
+        self._reports = []
+        self._commands.settled()
+        self._dispatch(plan)
+        if self._on_commit is not None:
+            self._on_commit(self.world, plan)
+        return plan
+
+    def _dispatch(self, plan: Plan) -> None:
+        works: dict[str, list[Work]] = {}
+        for work in plan.work.values():
+            works.setdefault(work.executor, []).append(work)
+        for name, batch in works.items():
+            self._executors[name].submit(batch)
+        self._cancel(list(plan.cancels.values()))
+
+    def _cancel(self, cancels: list[Cancel]) -> None:
+        by_executor: dict[str, list[Cancel]] = {}
+        for cancel in cancels:
+            by_executor.setdefault(cancel.executor, []).append(cancel)
+        for name, batch in by_executor.items():
+            if name in self._executors:
+                self._executors[name].cancel(batch)
+
+    def _capacity_news(self) -> list[CapacityChanged]:
+        news = []
+        for name, executor in self._executors.items():
+            capacity = executor.capacity()
+            if self._capacities.get(name) != capacity:
+                self._capacities[name] = capacity
+                news.append(CapacityChanged(executor=name, slots=capacity[0], why=capacity[1]))
+        if news:
+            self._publish()
+        return news
+
+    def _publish(self) -> None:
+        """Show the executors' capacities to other processes."""
+        states = [
+            ExecutorState(name=name, slots=slots, in_use=0, seen_at=self._now())
+            for name, (slots, _) in self._capacities.items()
+        ]
+        with self._db.transaction() as conn:
+            save_executors(conn, states)
+
+    def _take_over(self) -> None:
+        """Rebuild the memory, and settle with the executors what they still have."""
+        with self._db.reading() as conn:
+            snapshot = load_snapshot(conn)
+        world = rebuild(snapshot, self._config, self._now())
+        self._capacities = {}
+        self._hinted = True
+        held = {report.key for report in self._reports}
+        for name in {live.executor for live in world.live.values()} | set(self._executors):
+            keys = live_tries(world, name)
+            executor = self._executors.get(name)
+            known = executor.adopt(keys) if executor is not None else set()
+            again = []
+            for key in sorted(keys - known - held):
+                work = work_of(world, key)
+                if executor is not None and work is not None and world.live[key.ti_id].started_at is None:
+                    again.append(work)
+                else:
+                    self._reports.append(self._lost(key, name, configured=executor is not None))
+            if executor is not None and again:
+                executor.submit(again)
+        self._cancel(pending_cancels(world))
+        self.world = world
+        if snapshot.runs:
+            log.info("%d unfinished runs, %d live tries taken over", len(snapshot.runs), len(world.live))
+
+    def _lost(self, key: TryKey, name: str, *, configured: bool) -> Ended:
+        why = "its runner was gone when the scheduler came back" if configured else f"executor {name} is not configured"
+        return Ended(key=key, at=self._now(), outcome=Outcome.FAILED, cause=Cause.LOST, detail=why)

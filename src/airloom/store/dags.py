@@ -1,0 +1,236 @@
+"""What the loader keeps: DAG files, the dags and versions they define, their source, and what is wrong with them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from airloom.model.loading import LoadError, ParsedFile
+from airloom.model.run import DagRow, VersionRow
+from airloom.model.spec import DagSpec, encode, spec_hash
+from airloom.store.dialects import dialect_of
+from airloom.store.rows import Specs, storable, to_structs
+from airloom.store.snapshots import DAG_COLUMNS, VERSION_COLUMNS
+from airloom.store.tables import dag, dag_code, dag_file, dag_version, import_error
+
+
+class FileRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A DAG file as it was parsed last. `file_hash` is empty when it must be parsed again, whatever it holds."""
+
+    bundle: str
+    rel_path: str
+    file_hash: str
+    mtime: float
+    seconds: float
+    threads: bool
+    parsed_at: float
+
+
+class ImportErrorRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with a DAG file, or with one dag in it."""
+
+    bundle: str
+    rel_path: str
+    text: str
+    found_at: float
+    dag_id: str | None = None
+    line: int | None = None
+    traceback: str | None = None
+
+
+def save_file(
+    conn: Connection,
+    bundle: str,
+    parsed: ParsedFile,
+    source: str,
+    now: float,
+    mtime: float = 0.0,
+    bundle_version: str | None = None,
+) -> tuple[str, ...]:
+    """Keep what parsing a file gave. Returns the ids of the dags of which anything changed that the scheduler knows:
+    new, a new version, other code for the same spec, moved, back, or gone.
+
+    A dag that the file could not define because of an error keeps its last good version. A dag id that another file
+    defines already stays that file's, and is an import error of this one.
+    """
+    changed: list[str] = []
+    errors = list(parsed.errors)
+    _save_source(conn, parsed.file_hash, source)
+    known = _dags_of(conn, bundle, parsed.rel_path)
+    for spec in parsed.dags:
+        owner = conn.execute(select(dag).where(dag.c.dag_id == spec.dag_id)).one_or_none()
+        if owner is not None and owner.active and (owner.bundle, owner.rel_path) != (bundle, parsed.rel_path):
+            errors.append(_taken(spec.dag_id, parsed.rel_path, owner))
+        elif _save_dag(conn, spec, owner, (bundle, parsed.rel_path, parsed.file_hash, bundle_version), now):
+            changed.append(spec.dag_id)
+    if all(error.dag_id is not None for error in errors):
+        kept = {spec.dag_id for spec in parsed.dags} | {error.dag_id for error in errors}
+        changed += _retire(conn, [row.dag_id for row in known if row.active and row.dag_id not in kept])
+    _save_errors(conn, bundle, parsed.rel_path, errors, now)
+    row = FileRow(
+        bundle=bundle,
+        rel_path=parsed.rel_path,
+        file_hash=parsed.file_hash,
+        mtime=mtime,
+        seconds=parsed.seconds,
+        threads=parsed.threads,
+        parsed_at=now,
+    )
+    dialect_of(conn).insert(conn, dag_file, [msgspec.structs.asdict(row)], replace=("bundle", "rel_path"))
+    return tuple(changed)
+
+
+def forget_file(conn: Connection, bundle: str, rel_path: str, now: float) -> tuple[str, ...]:
+    """A file is gone: so are its errors and its dags, whose history stays. Returns the ids of those dags."""
+    gone = _retire(conn, [row.dag_id for row in _dags_of(conn, bundle, rel_path) if row.active])
+    _save_errors(conn, bundle, rel_path, [], now)
+    conn.execute(delete(dag_file).where(dag_file.c.bundle == bundle, dag_file.c.rel_path == rel_path))
+    return tuple(gone)
+
+
+def parse_again(conn: Connection, bundle: str, rel_path: str) -> None:
+    """Make the loader parse a file at its next look, although it has not changed."""
+    where = (dag_file.c.bundle == bundle, dag_file.c.rel_path == rel_path)
+    conn.execute(update(dag_file).where(*where).values(file_hash=""))
+
+
+def hand_over(conn: Connection, dag_ids: Sequence[str]) -> None:
+    """These ids are free: files that define one of them too, and had to stand back, get their turn."""
+    waiting = select(import_error.c.bundle, import_error.c.rel_path).where(import_error.c.dag_id.in_(dag_ids))
+    for bundle, rel_path in conn.execute(waiting).all():
+        parse_again(conn, bundle, rel_path)
+
+
+def _dags_of(conn: Connection, bundle: str, rel_path: str) -> list[Row[Any]]:
+    query = select(dag.c.dag_id, dag.c.active).where(dag.c.bundle == bundle, dag.c.rel_path == rel_path)
+    return list(conn.execute(query.order_by(dag.c.dag_id)))
+
+
+def _save_source(conn: Connection, file_hash: str, source: str) -> None:
+    if conn.execute(select(dag_code.c.file_hash).where(dag_code.c.file_hash == file_hash)).first() is None:
+        row = {"file_hash": file_hash, "source": source.encode("utf-8", "surrogateescape")}
+        dialect_of(conn).insert(conn, dag_code, [row], replace=("file_hash",))
+
+
+def _taken(dag_id: str, rel_path: str, owner: Row[Any]) -> LoadError:
+    text = f"the dag id {dag_id!r} is defined by {owner.rel_path} already: give one of the two another id"
+    return LoadError(rel_path=rel_path, dag_id=dag_id, text=text)
+
+
+def _save_dag(
+    conn: Connection, spec: DagSpec, old: Row[Any] | None, origin: tuple[str, str, str, str | None], now: float
+) -> bool:
+    """Write a dag, and a version if its spec changed; whether there was anything to write."""
+    bundle, rel_path, file_hash, bundle_version = origin
+    where = {"bundle": bundle, "rel_path": rel_path, "file_hash": file_hash}
+    current = None if old is None else _version_head(conn, old.version_id)
+    relabelled = current is not None and current.bundle_version != bundle_version
+    digest = spec_hash(spec)
+    if current is None or current.spec_hash != digest:
+        last = conn.execute(select(func.max(dag_version.c.number)).where(dag_version.c.dag_id == spec.dag_id)).scalar()
+        values = {
+            "dag_id": spec.dag_id,
+            "number": (last or 0) + 1,
+            "spec": encode(spec),
+            "spec_hash": digest,
+            "bundle_version": bundle_version,
+            "created_at": now,
+            **where,
+        }
+        version_id = conn.execute(insert(dag_version).values(values).returning(dag_version.c.id)).scalar_one()
+    else:
+        version_id = current.id
+        # Same spec, other code: the version's tries run what the file says now, and its text is the newest one.
+        if (current.bundle, current.rel_path, current.file_hash, current.bundle_version) != origin:
+            values = {**where, "bundle_version": bundle_version}
+            conn.execute(update(dag_version).where(dag_version.c.id == version_id).values(values))
+    if old is None:
+        paused = bool(spec.is_paused_upon_creation)
+        row = {"dag_id": spec.dag_id, "version_id": version_id, "paused": paused, "first_seen": now, "active": True}
+        conn.execute(insert(dag).values({**row, **where}))
+        return True
+    before = (old.version_id, old.bundle, old.rel_path, old.file_hash, old.active)
+    if before == (version_id, bundle, rel_path, file_hash, True) and not relabelled:
+        return False
+    conn.execute(update(dag).where(dag.c.dag_id == spec.dag_id).values(version_id=version_id, active=True, **where))
+    return True
+
+
+def _version_head(conn: Connection, version_id: int) -> Any:
+    names = ("id", "spec_hash", "bundle", "rel_path", "file_hash", "bundle_version")
+    return conn.execute(select(*(dag_version.c[name] for name in names)).where(dag_version.c.id == version_id)).one()
+
+
+def _retire(conn: Connection, dag_ids: list[str]) -> list[str]:
+    """Make dags inactive; returns their ids."""
+    if dag_ids:
+        conn.execute(update(dag).where(dag.c.dag_id.in_(dag_ids)).values(active=False))
+        hand_over(conn, dag_ids)
+    return dag_ids
+
+
+def _save_errors(conn: Connection, bundle: str, rel_path: str, errors: Iterable[LoadError], now: float) -> None:
+    conn.execute(delete(import_error).where(import_error.c.bundle == bundle, import_error.c.rel_path == rel_path))
+    rows = [
+        {
+            "bundle": bundle,
+            "rel_path": rel_path,
+            "dag_id": error.dag_id,
+            "line": error.line,
+            "text": storable(error.text),
+            "traceback": None if error.traceback is None else storable(error.traceback),
+            "found_at": now,
+        }
+        for error in errors
+    ]
+    dialect_of(conn).insert(conn, import_error, rows)
+
+
+def dag_row(conn: Connection, dag_id: str) -> DagRow | None:
+    """A dag with its current spec; None if there never was one of that id, or it was deleted."""
+    query = select(*DAG_COLUMNS).join(dag_version, dag_version.c.id == dag.c.version_id).where(dag.c.dag_id == dag_id)
+    row = conn.execute(query).one_or_none()
+    return None if row is None else Specs().dag(row)
+
+
+def version_row(conn: Connection, version_id: int) -> VersionRow | None:
+    """A version by its number in the store."""
+    row = conn.execute(select(*VERSION_COLUMNS).where(dag_version.c.id == version_id)).one_or_none()
+    return None if row is None else Specs().version(row)
+
+
+def list_versions(conn: Connection, dag_id: str) -> list[VersionRow]:
+    """The versions of a dag, newest first."""
+    query = select(*VERSION_COLUMNS).where(dag_version.c.dag_id == dag_id).order_by(dag_version.c.number.desc())
+    specs = Specs()
+    return [specs.version(row) for row in conn.execute(query)]
+
+
+def list_dags(conn: Connection, active_only: bool = True, limit: int | None = None, after: str = "") -> list[DagRow]:
+    """Dags by id. `after`: only ids behind that one, for the next page."""
+    query = select(*DAG_COLUMNS).join(dag_version, dag_version.c.id == dag.c.version_id)
+    query = query.where(dag.c.dag_id > after).order_by(dag.c.dag_id).limit(limit)
+    if active_only:
+        query = query.where(dag.c.active)
+    specs = Specs()
+    return [specs.dag(row) for row in conn.execute(query)]
+
+
+def import_errors(conn: Connection) -> list[ImportErrorRow]:
+    """What is wrong with DAG files now, by file and line."""
+    columns = [import_error.c[name] for name in ImportErrorRow.__struct_fields__]
+    order = (import_error.c.bundle, import_error.c.rel_path, import_error.c.line, import_error.c.id)
+    return to_structs(ImportErrorRow, conn.execute(select(*columns).order_by(*order)))
+
+
+def files(conn: Connection, bundle: str) -> dict[str, FileRow]:
+    """The files of a bundle as they were parsed last, by path."""
+    rows = to_structs(FileRow, conn.execute(select(dag_file).where(dag_file.c.bundle == bundle)))
+    return {row.rel_path: row for row in rows}
+
+
+def source(conn: Connection, file_hash: str) -> str | None:
+    """The text of a DAG file that had this hash."""
+    data = conn.execute(select(dag_code.c.source).where(dag_code.c.file_hash == file_hash)).scalar()
+    return None if data is None else bytes(data).decode("utf-8", "replace")

@@ -1,0 +1,47 @@
+"""Brings a database to a revision, up or down, in one transaction: all of it or nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection
+
+from airloom.model.errors import StoreError
+from airloom.store.database import Database
+from airloom.store.revision import REVISIONS, check, revision
+
+__all__ = ["check", "downgrade", "migrate"]
+
+
+def migrate(db: Database) -> None:
+    """Make the tables of an empty database, or bring an older one to this version. Does nothing to one that is current.
+
+    Raises StoreError if the database is another application's, or newer than this Airloom, or cannot be written.
+    """
+    _move(db, lambda config: command.upgrade(config, "head"))
+
+
+def downgrade(db: Database, target: str) -> None:
+    """Bring a database back to an older revision ("base": no tables, no data). Raises StoreError."""
+    if target != "base" and target not in REVISIONS:
+        raise StoreError(f"there is no revision {target!r}: the revisions are base, {', '.join(REVISIONS)}")
+    _move(db, lambda config: command.downgrade(config, target))
+
+
+def _move(db: Database, act: Callable[[Config], Any]) -> None:
+    with db.transaction() as conn:
+        db.dialect.serialize_migrations(conn)
+        revision(conn)
+        try:
+            act(_config(conn))
+        except CommandError as error:
+            raise StoreError(f"the database cannot be migrated: {error}") from error
+
+
+def _config(conn: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", "airloom.store:migrations")
+    config.attributes["connection"] = conn
+    return config

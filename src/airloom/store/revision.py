@@ -1,0 +1,49 @@
+"""Whether a database can be used: by its revision, without loading what migrates it."""
+
+from sqlalchemy import Connection, MetaData, Table, Text, inspect, select
+from sqlalchemy.schema import Column
+
+from airloom.model.errors import StoreError
+from airloom.store.database import Database
+
+#: Oldest to newest; the last is the one that this version of Airloom works with.
+REVISIONS = ("0001",)
+#: Airloom's own name for it, so that another application's tables are never taken for ours.
+VERSION_TABLE = "airloom_revision"
+_revision = Table(VERSION_TABLE, MetaData(), Column("version_num", Text))
+
+
+def revision(conn: Connection) -> str | None:
+    """The revision of the database; None if it is empty. Raises StoreError if it belongs to something else, or to a
+    newer Airloom."""
+    tables = set(inspect(conn).get_table_names())
+    if VERSION_TABLE not in tables:
+        if tables:
+            shown = ", ".join(sorted(tables)[:5])
+            raise StoreError(
+                f"the database is not Airloom's: it has other tables ({shown}); give another database or an empty one"
+            )
+        return None
+    found = conn.execute(select(_revision.c.version_num)).scalar()
+    if found is not None and found not in REVISIONS:
+        raise StoreError(
+            f"the database is newer than this Airloom: it has revision {found}, and {REVISIONS[-1]} is the newest one "
+            "known here; upgrade Airloom"
+        )
+    return found
+
+
+def check(db: Database) -> None:
+    """Raise StoreError unless `db` can be used as it is; the text says what to do."""
+    path = db.path
+    if path is not None and not path.exists() and path.parent.is_dir():
+        raise StoreError(f"there is no database at {path}: run `airloom db migrate` to make it")
+    with db.reading() as conn:
+        found = revision(conn)
+    if found is None:
+        raise StoreError(f"the database {db.address} is empty: run `airloom db migrate`")
+    if found != REVISIONS[-1]:
+        raise StoreError(
+            f"the database {db.address} has revision {found}, this Airloom needs {REVISIONS[-1]}: "
+            "make a backup and run `airloom db migrate`"
+        )

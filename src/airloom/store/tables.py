@@ -1,0 +1,271 @@
+"""Every table of the metadata database. Columns carry the names of the fields of model/run.py's structs.
+
+Times are seconds since the epoch, ids of runs and task instances are given by the leader, JSON is text.
+There are no foreign keys: rows are removed by the few functions that know the whole graph (cleanup.py), and the hot
+path pays nothing for checks of what the leader has just decided.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+#: SQLite numbers rows by itself only in a column that is exactly INTEGER.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+#: Compared byte by byte on both databases: the order is the same, and indexes are faster.
+Name = Text().with_variant(Text(collation="C"), "postgresql")
+
+RUN_IS_LIVE = "state IN ('queued', 'running')"
+RUN_IS_FAILED = "state = 'failed'"
+TRY_IS_LIVE = "ended_at IS NULL"
+
+
+def _partial(name: str, *columns: str, where: str) -> Index:
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
+def _required(name: str, kind: Any) -> Column[Any]:
+    return Column(name, kind, nullable=False)
+
+
+def _times(*names: str) -> list[Column[Any]]:
+    return [Column(name, Double) for name in names]
+
+
+dag = Table(
+    "dag",
+    metadata,
+    Column("dag_id", Name, primary_key=True),
+    _required("version_id", Id),
+    _required("bundle", Name),
+    _required("rel_path", Name),
+    _required("file_hash", Name),
+    _required("paused", Boolean),
+    _required("first_seen", Double),
+    _required("active", Boolean),
+    *_times("last_run_after", "last_logical"),
+    Index("ix_dag_file", "bundle", "rel_path"),
+)
+
+# Numbers of deleted versions, inbox rows and errors must not come back: zygotes and waiting callers go by them.
+dag_version = Table(
+    "dag_version",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    _required("dag_id", Name),
+    _required("number", Integer),
+    _required("spec", LargeBinary),
+    _required("spec_hash", Name),
+    _required("file_hash", Name),
+    _required("bundle", Name),
+    Column("bundle_version", Text),
+    _required("rel_path", Name),
+    _required("created_at", Double),
+    UniqueConstraint("dag_id", "number", name="uq_dag_version"),
+    sqlite_autoincrement=True,
+)
+
+dag_code = Table(
+    "dag_code",
+    metadata,
+    Column("file_hash", Name, primary_key=True),
+    _required("source", LargeBinary),
+)
+
+dag_file = Table(
+    "dag_file",
+    metadata,
+    Column("bundle", Name, primary_key=True),
+    Column("rel_path", Name, primary_key=True),
+    _required("file_hash", Name),
+    _required("mtime", Double),
+    _required("seconds", Double),
+    _required("threads", Boolean),
+    _required("parsed_at", Double),
+)
+
+import_error = Table(
+    "import_error",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    _required("bundle", Name),
+    _required("rel_path", Name),
+    Column("dag_id", Name),
+    Column("line", Integer),
+    _required("text", Text),
+    Column("traceback", Text),
+    _required("found_at", Double),
+    Index("ix_import_error_file", "bundle", "rel_path"),
+    sqlite_autoincrement=True,
+)
+
+dag_run = Table(
+    "dag_run",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    _required("dag_id", Name),
+    _required("run_id", Name),
+    _required("version_id", Id),
+    _required("run_type", Name),
+    _required("state", Name),
+    _required("run_after", Double),
+    *_times("logical_date", "data_interval_start", "data_interval_end"),
+    _required("conf", Text),
+    Column("triggered_by", Text),
+    *_times("queued_at", "started_at", "ended_at", "cancelled_at"),
+    UniqueConstraint("dag_id", "run_id", name="uq_dag_run"),
+    Index("ix_dag_run_dag", "dag_id", "id"),
+    Index("ix_dag_run_logical", "dag_id", "logical_date"),
+    Index("ix_dag_run_version", "version_id"),
+    Index("ix_dag_run_ended", "ended_at"),
+    _partial("ix_dag_run_live", "id", where=RUN_IS_LIVE),
+    _partial("ix_dag_run_failed", "id", where=RUN_IS_FAILED),
+)
+
+# Runs that are deleted, whose task instances are still to go: see cleanup.py.
+doomed_run = Table("doomed_run", metadata, Column("id", Id, primary_key=True, autoincrement=False))
+
+# None of its indexes has a column that changes in a TI's life: an update touches one page on either database.
+task_instance = Table(
+    "task_instance",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    _required("run_id", Id),
+    _required("task_id", Name),
+    _required("map_index", Integer),
+    _required("state", Name),
+    _required("try_number", Integer),
+    _required("max_tries", Integer),
+    _required("infra_failures", Integer),
+    *_times("retry_at", "scheduled_at", "queued_at", "started_at", "ended_at"),
+    Column("executor", Text),
+    Column("cause", Text),
+    Column("detail", Text),
+    Column("map_length", Integer),
+    Column("skip", Text),
+    UniqueConstraint("run_id", "task_id", "map_index", name="uq_task_instance"),
+)
+
+task_try = Table(
+    "task_try",
+    metadata,
+    Column("ti_id", Id, primary_key=True, autoincrement=False),
+    Column("try_number", Integer, primary_key=True, autoincrement=False),
+    _required("state", Name),
+    _required("executor", Name),
+    _required("queue", Name),
+    _required("queued_at", Double),
+    *_times("started_at", "ended_at"),
+    Column("runner", Text),
+    Column("host", Text),
+    Column("pid", Integer),
+    Column("cause", Text),
+    Column("detail", Text),
+    Column("exit_code", Integer),
+    Column("signal", Integer),
+    _partial("ix_task_try_live", "ti_id", where=TRY_IS_LIVE),
+    sqlite_with_rowid=False,
+)
+
+xcom = Table(
+    "xcom",
+    metadata,
+    Column("ti_id", Id, primary_key=True, autoincrement=False),
+    Column("key", Name, primary_key=True),
+    _required("value", LargeBinary),
+    sqlite_with_rowid=False,
+)
+
+pool = Table(
+    "pool",
+    metadata,
+    Column("name", Name, primary_key=True),
+    _required("slots", Integer),
+    _required("description", Text),
+    _required("include_deferred", Boolean),
+)
+
+variable = Table(
+    "variable",
+    metadata,
+    Column("key", Name, primary_key=True),
+    _required("value", LargeBinary),
+    Column("description", Text),
+    _required("updated_at", Double),
+)
+
+connection = Table(
+    "connection",
+    metadata,
+    Column("conn_id", Name, primary_key=True),
+    _required("conn_type", Text),
+    Column("description", Text),
+    _required("secret", LargeBinary),
+    _required("updated_at", Double),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    _required("command", LargeBinary),
+    Column("by", Text),
+    _required("created_at", Double),
+    sqlite_autoincrement=True,
+)
+
+inbox_answer = Table(
+    "inbox_answer",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    _required("answer", LargeBinary),
+    _required("answered_at", Double),
+)
+
+# One row, made by the migration. last_run and last_ti: the highest numbers of rows that were deleted.
+leader = Table(
+    "leader",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("holder", Text),
+    _required("epoch", Id),
+    _required("expires_at", Double),
+    _required("host", Text),
+    _required("pid", Integer),
+    _required("address", Text),
+    _required("last_run", Id),
+    _required("last_ti", Id),
+)
+
+executor_state = Table(
+    "executor_state",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("slots", Integer),
+    _required("in_use", Integer),
+    _required("seen_at", Double),
+)
+
+runner = Table(
+    "runner",
+    metadata,
+    Column("id", Name, primary_key=True),
+    _required("executor", Name),
+    _required("host", Text),
+    _required("pid", Integer),
+    _required("seen_at", Double),
+)

@@ -1,0 +1,323 @@
+"""The composition root: the only module that names concrete executors, stores and notifiers, and puts daemons together."""
+
+import contextlib
+import logging
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from airloom.bundles.local import LocalFolder, content_hash
+from airloom.decide.state import WorldConfig
+from airloom.executors.base import Executor
+from airloom.executors.local import LocalExecutor
+from airloom.executors.sequential import SequentialExecutor
+from airloom.executors.settings import LocalSettings
+from airloom.model.errors import AirloomError, InvalidRequest, NotFound, StoreError
+from airloom.model.events import TriggerRun
+from airloom.model.loading import ParsedFile
+from airloom.model.spec import DagSpec, Isolation
+from airloom.operations.ops import Ops, wake_path
+from airloom.operations.secret_key import read_secret_keys
+from airloom.operations.task_requests import answer
+from airloom.runtime.parsing import Parser
+from airloom.sdk.params import run_params
+from airloom.services.leader import Leadership
+from airloom.services.loader import FolderWatch, Loader, ParseJob
+from airloom.services.maintenance import Maintenance
+from airloom.services.one_run import RunObserver, RunRecord, RunSummary, drive
+from airloom.services.scheduler import Scheduler
+from airloom.services.service import Bell, ServiceThread
+from airloom.settings import Loaded, Settings
+from airloom.store.dags import save_file
+from airloom.store.database import Database, connect
+from airloom.store.migrate import check, migrate
+from airloom.store.notify import listener, notifier
+from airloom.store.secrets import Secrets
+
+log = logging.getLogger("airloom")
+
+#: the bundle of [core] dags_folder, and that of a file elsewhere that is run by itself
+DAGS_BUNDLE = "dags"
+FILE_BUNDLE = "file"
+#: seconds that a stopping process waits for each of its threads
+_JOIN = 10.0
+
+
+def world_config(settings: Settings, *, schedules: bool = True) -> WorldConfig:
+    """What the scheduler's decisions depend on."""
+    core = settings.core
+    return WorldConfig(
+        executors=core.executors,
+        parallelism=core.parallelism,
+        infrastructure_retries=core.infrastructure_retries,
+        max_map_length=core.max_map_length,
+        schedules=schedules,
+    )
+
+
+def local_settings(settings: Settings, home: Path, bundles: Mapping[str, Path]) -> LocalSettings:
+    """What the local executor and its runner are told."""
+    local, runner = settings.local, settings.runner
+    return LocalSettings(
+        home=str(home),
+        bundles={name: str(root) for name, root in bundles.items()},
+        parallelism=local.parallelism,
+        isolation=Isolation(local.isolation),
+        grace=local.grace,
+        import_timeout=runner.import_timeout,
+        orphan_timeout=runner.orphan_timeout,
+        zygote_limit=runner.zygote_limit,
+        memory_limit=local.memory_limit or None,
+        log_limit=runner.log_max_bytes,
+        xcom_limit=settings.xcom.max_size,
+        heartbeat=runner.heartbeat,
+    )
+
+
+def make_executors(
+    names: tuple[str, ...], local: LocalSettings, ops: Ops, wake: Callable[[], None]
+) -> dict[str, Executor]:
+    """The configured executors, started."""
+    kinds = {"local": LocalExecutor, "sequential": SequentialExecutor}
+    return {name: kinds[name](local, partial(answer, ops), wake) for name in names}
+
+
+def make_home(home: Path) -> None:
+    """The home folder is there and can be written to, or a StoreError says what is wrong."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"the home folder {home} cannot be written to: {error.strerror}; correct its rights, or set AIRLOOM_HOME to "
+            "another folder"
+        ) from None
+
+
+def _ops(settings: Settings, db: Database) -> Ops:
+    return Ops(
+        db=db,
+        notifier=notifier(db, wake_path(settings)),
+        secrets=cache(lambda: Secrets(read_secret_keys(settings))),
+        answer_timeout=settings.scheduler.answer_timeout,
+    )
+
+
+def standalone(loaded: Loaded, dags_folder: Path, on_ready: Callable[[], None]) -> int:
+    """Scheduler, loader and executors in this process tree, until SIGINT or SIGTERM. Makes and migrates its database."""
+    return _serve(loaded, dags_folder, on_ready, migrating=True)
+
+
+def scheduler(loaded: Loaded, on_ready: Callable[[], None]) -> int:
+    """The same on a database that is migrated already, where several may stand by."""
+    return _serve(loaded, loaded.settings.core.dags_folder, on_ready, migrating=False)
+
+
+def _serve(loaded: Loaded, dags_folder: Path, on_ready: Callable[[], None], *, migrating: bool) -> int:
+    settings = loaded.settings
+    home = settings.core.home
+    make_home(home)
+    _log_to_stderr()
+    dags_folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(connect(settings.database.url)) as db, contextlib.ExitStack() as stack:
+        migrate(db) if migrating else check(db)
+        ops = _ops(settings, db)
+        stack.callback(ops.notifier.close)
+        leadership = Leadership(db, settings.scheduler.lease, time.time)
+        if db.path is not None:
+            leadership.require()
+        bell = Bell()
+        bundles = {DAGS_BUNDLE: dags_folder}
+        executors = make_executors(settings.core.executors, local_settings(settings, home, bundles), ops, bell.ring)
+        brain = Scheduler(db, world_config(settings), executors, leadership, time.time)
+        news = _News(brain, bell, ops)
+        hints = listener(db, wake_path(settings))
+        loader_bell = Bell()
+        loader = Loader(
+            db,
+            LocalFolder(DAGS_BUNDLE, dags_folder),
+            Parser(settings.loader.processes, settings.loader.parse_timeout),
+            news,
+            time.time,
+            settings.loader.interval,
+            settings.core.dags_are_paused_at_creation,
+        )
+        keeper = Maintenance(
+            db,
+            home / "logs",
+            settings.retention.days,
+            settings.logs.retention,
+            settings.retention.every,
+            lambda: leadership.epoch is not None,
+        )
+        watch = FolderWatch(dags_folder, loader_bell.ring)
+        threads = [
+            ServiceThread(brain, bell),
+            ServiceThread(loader, loader_bell),
+            ServiceThread(keeper, Bell()),
+        ]
+        ears = threading.Thread(target=_listen, args=(hints, brain, bell), name="inbox-hints", daemon=True)
+        with _stop_signal() as stopped:
+            for thread in threads:
+                thread.start()
+            ears.start()
+            watch.start()
+            on_ready()
+            stopped.wait()
+        log.info("stopping")
+        watch.stop()
+        # The scheduler goes last but for its executors: what ends now is reported to the next start.
+        for thread in reversed(threads):
+            thread.stop()
+        hints.close()
+        for executor in executors.values():
+            executor.close(0.0)
+        late = [thread for thread in threads if not thread.join(_JOIN)]
+        if late:
+            log.warning("%d of its threads did not end in %g s", len(late), _JOIN)
+    return 0
+
+
+class _News:
+    """Tells the leader that the inbox has news: the one in this process at once, any other by the database."""
+
+    def __init__(self, brain: Scheduler, bell: Bell, ops: Ops) -> None:
+        self._brain = brain
+        self._bell = bell
+        self._ops = ops
+
+    def __call__(self) -> None:
+        self._brain.hint()
+        self._bell.ring()
+        self._ops.notifier.notify()
+
+
+def _listen(hints: Any, brain: Scheduler, bell: Bell) -> None:
+    while not bell.stopped:
+        if hints.wait(60.0):
+            brain.hint()
+            bell.ring()
+
+
+@contextlib.contextmanager
+def _stop_signal() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; a second SIGINT interrupts for good."""
+    stopped = threading.Event()
+
+    def on_signal(number: int, frame: Any) -> None:
+        if stopped.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_file(
+    loaded: Loaded,
+    path: Path,
+    dag_id: str | None,
+    conf: Mapping[str, Any],
+    observer: RunObserver,
+    *,
+    keep: bool = False,
+) -> RunSummary:
+    """One run of a DAG file in the foreground, with the scheduler and executors of the settings.
+
+    keep: in the database and the home folder of the settings; otherwise in memory, with the logs in a temporary folder.
+    Raises AirloomError when the file cannot be loaded or the run cannot be made.
+    """
+    settings = loaded.settings
+    with contextlib.ExitStack() as stack:
+        if keep:
+            home = settings.core.home
+            make_home(home)
+            logs = home / "logs"
+        else:
+            home = Path(tempfile.mkdtemp(prefix="airloom-run-"))
+            logs = home / "logs"
+            stack.callback(_leave_only_logs, home)
+        root = settings.core.dags_folder if path.is_relative_to(settings.core.dags_folder) else path.parent
+        bundle = LocalFolder(DAGS_BUNDLE if root == settings.core.dags_folder else FILE_BUNDLE, root)
+        rel_path = path.relative_to(root).as_posix()
+        source = bundle.read(rel_path)
+        parsed = _parse(settings, path, rel_path, content_hash(source))
+        spec = _choose(parsed, dag_id)
+        run_params(spec.params, dict(conf))
+        db = stack.enter_context(contextlib.closing(connect(settings.database.url if keep else "sqlite://")))
+        migrate(db)
+        leadership = Leadership(db, settings.scheduler.lease, time.time)
+        leadership.require()
+        with db.transaction() as conn:
+            text = source.decode("utf-8", "surrogateescape")
+            save_file(conn, bundle.name, parsed, text, time.time(), paused=False)
+        ops = _ops(settings, db)
+        bell = Bell()
+        local = local_settings(settings, home, {bundle.name: root})
+        executors = make_executors(settings.core.executors, local, ops, bell.ring)
+        for executor in executors.values():
+            stack.callback(executor.close, 0.0)
+        record = RunRecord(spec, observer)
+        config = world_config(settings, schedules=False)
+        brain = Scheduler(db, config, executors, leadership, time.time, record.on_commit)
+        stack.callback(brain.close)
+        drive(db, brain, bell, TriggerRun(dag_id=spec.dag_id, conf=dict(conf), by="airloom run"), record)
+        return record.summary(str(logs))
+
+
+def _parse(settings: Settings, path: Path, rel_path: str, file_hash: str) -> ParsedFile:
+    parser = Parser(1, settings.loader.parse_timeout)
+    try:
+        (parsed,) = parser.parse([ParseJob(str(path), rel_path, file_hash)])
+    finally:
+        parser.close()
+    return parsed
+
+
+def _choose(parsed: ParsedFile, dag_id: str | None) -> DagSpec:
+    """The dag that is meant. Raises AirloomError with the file's errors, NotFound, InvalidRequest."""
+    found = {spec.dag_id: spec for spec in parsed.dags}
+    if dag_id in found:
+        return found[dag_id]
+    if parsed.errors:
+        raise AirloomError(
+            "\n".join(
+                f"{error.rel_path}{'' if error.line is None else f':{error.line}'}: {error.text}"
+                for error in parsed.errors
+            )
+        )
+    if not found:
+        raise NotFound(f"{parsed.rel_path} defines no DAG")
+    if dag_id is not None:
+        raise NotFound(f"{parsed.rel_path} defines no dag {dag_id}; it has {', '.join(found)}")
+    if len(found) > 1:
+        raise InvalidRequest(f"{parsed.rel_path} defines {len(found)} DAGs: choose one with --dag: {', '.join(found)}")
+    return next(iter(found.values()))
+
+
+def _leave_only_logs(home: Path) -> None:
+    for entry in home.iterdir():
+        if entry.name != "logs":
+            shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
+
+
+def _log_to_stderr() -> None:
+    """The daemons' own log: plain lines with time and level."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s", "%H:%M:%S"))
+    root = logging.getLogger("airloom")
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    root.propagate = False

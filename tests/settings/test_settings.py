@@ -1,0 +1,162 @@
+"""Settings: sources and their order, types, and what a wrong one is told."""
+
+from pathlib import Path
+
+import pytest
+
+from airloom.model.errors import SettingsError
+from airloom.settings import Loaded, describe, load
+
+
+def write(folder: Path, text: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "airloom.toml"
+    file.write_text(text)
+    return file
+
+
+def refused(env: dict[str, str], cwd: Path) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(env, cwd)
+    return str(caught.value)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def env_of(home: Path, **variables: str) -> dict[str, str]:
+    return {"AIRLOOM_HOME": str(home), **variables}
+
+
+def shown(loaded: Loaded) -> dict[str, object]:
+    return {f"{info.section}.{info.key}": info.value for info in describe(loaded)}
+
+
+def test_without_any_source_everything_has_its_default(home: Path, tmp_path: Path) -> None:
+    loaded = load(env_of(home), tmp_path)
+    assert loaded.settings.core.dags_folder == home / "dags"
+    assert loaded.settings.database.url == f"sqlite:///{home}/airloom.db"
+    assert loaded.settings.core.executors == ("local",)
+    assert loaded.settings.local.parallelism >= 1
+    origins = dict(loaded.origins)
+    assert origins.pop("core.home") == "AIRLOOM_HOME"
+    assert set(origins.values()) == {"default"}
+
+
+def test_the_file_wins_over_the_default_and_the_environment_over_the_file(home: Path, tmp_path: Path) -> None:
+    file = write(home, "[core]\nparallelism = 4\ninfrastructure_retries = 9\n")
+    loaded = load(env_of(home, AIRLOOM__CORE__PARALLELISM="8"), tmp_path)
+    assert (loaded.settings.core.parallelism, loaded.origins["core.parallelism"]) == (8, "AIRLOOM__CORE__PARALLELISM")
+    assert (loaded.settings.core.infrastructure_retries, loaded.origins["core.infrastructure_retries"]) == (
+        9,
+        str(file),
+    )
+
+
+def test_a_file_in_the_working_folder_counts_when_no_home_is_named(tmp_path: Path) -> None:
+    write(tmp_path, '[core]\ndags_folder = "flows"\n')
+    assert load({"HOME": str(tmp_path)}, tmp_path).settings.core.dags_folder == tmp_path / "flows"
+
+
+def test_a_file_in_the_working_folder_is_ignored_when_a_home_is_named(home: Path, tmp_path: Path) -> None:
+    write(tmp_path, "[core]\nparallelism = 4\n")
+    assert load(env_of(home), tmp_path).settings.core.parallelism == 0
+
+
+def test_relative_paths_start_from_where_they_are_written(home: Path, tmp_path: Path) -> None:
+    write(home, '[core]\ndags_folder = "d"\n')
+    assert load(env_of(home), tmp_path).settings.core.dags_folder == home / "d"
+    assert load(env_of(home, AIRLOOM__CORE__DAGS_FOLDER="e"), tmp_path).settings.core.dags_folder == tmp_path / "e"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        ("LOCAL__GRACE", "5m", 300.0),
+        ("LOCAL__GRACE", "1.5", 1.5),
+        ("LOCAL__MEMORY_LIMIT", "2GiB", 2 * 2**30),
+        ("CORE__DAGS_ARE_PAUSED_AT_CREATION", "false", False),
+        ("CORE__EXECUTORS", "SequentialExecutor, local", ["sequential", "local"]),
+        ("LOCAL__ISOLATION", "reuse", "reuse"),
+        ("CLI__TIMEZONE", "Asia/Tokyo", "Asia/Tokyo"),
+    ],
+)
+def test_text_from_the_environment_becomes_the_settings_type(
+    home: Path, tmp_path: Path, variable: str, text: str, value: object
+) -> None:
+    loaded = load(env_of(home, **{f"AIRLOOM__{variable}": text}), tmp_path)
+    assert shown(loaded)[variable.lower().replace("__", ".")] == value
+
+
+@pytest.mark.parametrize(
+    ("toml", "parts"),
+    [
+        ("[core]\nparalelism = 3\n", ["airloom.toml", "[core]", "paralelism", "Did you mean parallelism?"]),
+        ("[cores]\nparallelism = 3\n", ["airloom.toml", "[cores]", "Did you mean core?"]),
+        ("[core]\ngrace = 3\n", ["[core] has no setting grace", "There is [local] grace."]),
+        ("[core]\nparallelism = '3'\n", ["[core] parallelism is '3'", "a whole number of at least 0"]),
+        ("[core]\nparallelism = -3\n", ["[core] parallelism is -3", "a whole number of at least 0"]),
+        ("[core]\ndags_are_paused_at_creation = 1\n", ["true or false"]),
+        ("[local]\nisolation = 'thread'\n", ["one of fork, reuse"]),
+        ("[local]\ngrace = 'soon'\n", ["'soon'", "a duration", '"10m"']),
+        ("[local]\nmemory_limit = '3 potatoes'\n", ["a size"]),
+        ("[loader]\ninterval = 0\n", ["above 0"]),
+        ("[core]\nexecutors = ['CeleryExecutor']\n", ["CeleryExecutor", "not in this version yet"]),
+        ("[core]\nexecutors = ['locl']\n", ["'locl'", "Did you mean local?"]),
+        ("[core]\nexecutors = []\n", ["at least one"]),
+        ("[core]\nexecutors = 3\n", ["[core] executors is 3", "a list of texts"]),
+        ("[core]\ndefault_timezone = 'Europe/Pari'\n", ["Did you mean Europe/Paris?"]),
+        ("[core]\ndefault_timezone = 'local'\n", ["expected a time zone"]),
+        ("[core]\ndags_folder = 3\n", ["a path"]),
+        ("[core]\nhome = '/x'\n", ["AIRLOOM_HOME"]),
+        ("core = 3\n", ["write it as a table"]),
+        ("[core\n", ["airloom.toml", "not valid TOML", "line 1"]),
+    ],
+)
+def test_a_wrong_setting_in_the_file_is_named_with_what_was_expected(
+    home: Path, tmp_path: Path, toml: str, parts: list[str]
+) -> None:
+    write(home, toml)
+    message = refused(env_of(home), tmp_path)
+    for part in parts:
+        assert part in message
+
+
+def test_a_wrong_variable_is_named_with_the_nearest_right_one(home: Path, tmp_path: Path) -> None:
+    message = refused(env_of(home, AIRLOOM__CORE__PARALELISM="1"), tmp_path)
+    assert "AIRLOOM__CORE__PARALELISM" in message
+    assert "Did you mean AIRLOOM__CORE__PARALLELISM?" in message
+
+
+def test_a_duration_that_is_no_number_is_refused(home: Path, tmp_path: Path) -> None:
+    write(home, "[local]\ngrace = inf\n")
+    assert "a duration" in refused(env_of(home), tmp_path)
+
+
+def test_secrets_are_not_shown(home: Path, tmp_path: Path) -> None:
+    loaded = load(
+        env_of(
+            home,
+            AIRLOOM__CORE__SECRET_KEY="hunter2",
+            AIRLOOM__DATABASE__URL="postgresql://me:hunter2@localhost/airloom",
+        ),
+        tmp_path,
+    )
+    assert loaded.settings.core.secret_key == "hunter2"
+    assert shown(loaded)["core.secret_key"] == "***"
+    assert shown(loaded)["database.url"] == "postgresql://me:***@localhost/airloom"
+    assert "hunter2" not in str(shown(loaded))
+
+
+def test_a_secret_of_the_wrong_type_is_not_shown_either(home: Path, tmp_path: Path) -> None:
+    write(home, "[core]\nsecret_key = 123456\n")
+    message = refused(env_of(home), tmp_path)
+    assert "secret_key is ***" in message
+    assert "123456" not in message
+
+
+def test_every_setting_has_a_line_of_documentation(home: Path, tmp_path: Path) -> None:
+    for info in describe(load(env_of(home), tmp_path)):
+        assert info.doc.endswith("."), f"[{info.section}] {info.key}"
