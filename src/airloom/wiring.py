@@ -1,4 +1,4 @@
-"""The composition root: the only module that names concrete executors, stores and notifiers, and puts daemons together."""
+"""The composition root: the only module that names concrete executors, stores and notifiers."""
 
 import contextlib
 import logging
@@ -17,7 +17,7 @@ from airloom.bundles.local import LocalFolder, content_hash
 from airloom.decide.state import WorldConfig
 from airloom.executors.base import Executor
 from airloom.executors.local import LocalExecutor
-from airloom.executors.sequential import SequentialExecutor
+from airloom.executors.sequential import sequential_executor
 from airloom.executors.settings import LocalSettings
 from airloom.model.errors import AirloomError, InvalidRequest, NotFound, StoreError
 from airloom.model.events import TriggerRun
@@ -26,10 +26,10 @@ from airloom.model.spec import DagSpec, Isolation
 from airloom.operations.ops import Ops, wake_path
 from airloom.operations.secret_key import read_secret_keys
 from airloom.operations.task_requests import answer
-from airloom.runtime.parsing import Parser
+from airloom.runtime.parsing import ParseJob, ParserPool
 from airloom.sdk.params import run_params
 from airloom.services.leader import Leadership
-from airloom.services.loader import FolderWatch, Loader, ParseJob
+from airloom.services.loader import FolderWatch, Loader
 from airloom.services.maintenance import Maintenance
 from airloom.services.one_run import RunObserver, RunRecord, RunSummary, drive
 from airloom.services.scheduler import Scheduler
@@ -85,7 +85,7 @@ def make_executors(
     names: tuple[str, ...], local: LocalSettings, ops: Ops, wake: Callable[[], None]
 ) -> dict[str, Executor]:
     """The configured executors, started."""
-    kinds = {"local": LocalExecutor, "sequential": SequentialExecutor}
+    kinds = {"local": LocalExecutor, "sequential": sequential_executor}
     return {name: kinds[name](local, partial(answer, ops), wake) for name in names}
 
 
@@ -97,8 +97,8 @@ def make_home(home: Path) -> None:
             pass
     except OSError as error:
         raise StoreError(
-            f"the home folder {home} cannot be written to: {error.strerror}; correct its rights, or set AIRLOOM_HOME to "
-            "another folder"
+            f"the home folder {home} cannot be written to: {error.strerror}; correct its rights, or set "
+            "AIRLOOM_HOME to another folder"
         ) from None
 
 
@@ -112,7 +112,7 @@ def _ops(settings: Settings, db: Database) -> Ops:
 
 
 def standalone(loaded: Loaded, dags_folder: Path, on_ready: Callable[[], None]) -> int:
-    """Scheduler, loader and executors in this process tree, until SIGINT or SIGTERM. Makes and migrates its database."""
+    """Scheduler, loader and executors, until SIGINT or SIGTERM. Makes and migrates its database."""
     return _serve(loaded, dags_folder, on_ready, migrating=True)
 
 
@@ -144,7 +144,7 @@ def _serve(loaded: Loaded, dags_folder: Path, on_ready: Callable[[], None], *, m
         loader = Loader(
             db,
             LocalFolder(DAGS_BUNDLE, dags_folder),
-            Parser(settings.loader.processes, settings.loader.parse_timeout),
+            ParserPool(settings.loader.processes, settings.loader.parse_timeout),
             news,
             time.time,
             settings.loader.interval,
@@ -253,7 +253,7 @@ def run_file(
         bundle = LocalFolder(DAGS_BUNDLE if root == settings.core.dags_folder else FILE_BUNDLE, root)
         rel_path = path.relative_to(root).as_posix()
         source = bundle.read(rel_path)
-        parsed = _parse(settings, path, rel_path, content_hash(source))
+        parsed = _parse(settings, bundle, rel_path, content_hash(source))
         spec = _choose(parsed, dag_id)
         run_params(spec.params, dict(conf))
         db = stack.enter_context(contextlib.closing(connect(settings.database.url if keep else "sqlite://")))
@@ -277,10 +277,11 @@ def run_file(
         return record.summary(str(logs))
 
 
-def _parse(settings: Settings, path: Path, rel_path: str, file_hash: str) -> ParsedFile:
-    parser = Parser(1, settings.loader.parse_timeout)
+def _parse(settings: Settings, bundle: LocalFolder, rel_path: str, file_hash: str) -> ParsedFile:
+    parser = ParserPool(1, settings.loader.parse_timeout)
     try:
-        (parsed,) = parser.parse([ParseJob(str(path), rel_path, file_hash)])
+        job = ParseJob(path=str(bundle.root / rel_path), rel_path=rel_path, file_hash=file_hash, root=str(bundle.root))
+        (parsed,) = parser.parse([job])
     finally:
         parser.close()
     return parsed

@@ -7,6 +7,7 @@ import pytest
 
 from airloom.model.loading import LoadError
 from airloom.model.report import Outcome
+from airloom.model.spec import DagSpec, TaskSpec
 from airloom.runtime.logs import log_path
 from airloom.settings import Settings
 from tests.cli.conftest import Airloom
@@ -187,6 +188,17 @@ def test_a_log_is_shown_as_text_or_as_json_lines(airloom: Airloom, settings: Set
     missing = airloom("tasks", "logs", "flights", "latest", "join")
     assert (missing.status, missing.stdout, "there is no log" in missing.stderr) == (0, "", True)
     assert airloom("tasks", "logs", "flights", "latest", "load", "--try", "2").status == 3
+
+
+def test_following_a_log_ends_with_the_try_though_a_retry_is_to_come(airloom: Airloom, home: Path) -> None:
+    settings = make_home(home)
+    shaky = TaskSpec(task_id="shaky", retries=1, retry_delay=3600.0)
+    save_dags(settings, DagSpec(dag_id="flaky", tasks=(shaky,), is_paused_upon_creation=False))
+    with leading(settings, lambda work: Outcome.FAILED):
+        airloom("dags", "trigger", "flaky", "--run-id", "r")
+        assert airloom("tasks", "logs", "flaky", "r", "shaky", "--follow").status == 0
+        [state] = json.loads(airloom("tasks", "state", "flaky", "r", "shaky", "-o", "json").stdout)
+    assert state["state"] == "up_for_retry"
 
 
 def test_a_task_without_a_try_has_no_log_yet(airloom: Airloom, settings: Settings) -> None:

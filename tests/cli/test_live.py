@@ -91,7 +91,7 @@ def test_the_tree_shows_tasks_under_their_groups_by_their_short_names(terminal: 
     with terminal.view() as view:
         view.update([ti("load.flights", TIState.SUCCESS)])
     lines = [line.rstrip() for line in last_tree(terminal).splitlines()]
-    assert lines[0].endswith("1/5 0.0s")
+    assert lines[0].endswith("1/5 0ms")
     assert [re.sub(r"[│├└─ ]+", " ", line).strip() for line in lines[1:]] == [
         "load",
         "✓ flights 2.5s",
@@ -187,7 +187,7 @@ def test_without_a_terminal_each_change_is_a_line(pipe: Screen) -> None:
         "report running try 2 of 2",
         "delays[3] success 2.5s",
         "report success 2.5s try 2 of 2",
-        "flights succeeded in 0.0s: 1 task, 1 success",
+        "flights succeeded in 0ms: 1 task, 1 success",
     ]
 
 

@@ -84,8 +84,8 @@ def test_yaml_is_block_style_with_strings_that_cannot_be_taken_for_something_els
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (None, ""), (0.04, "0.0s"), (59.94, "59.9s"), (59.96, "1m 00s"), (75, "1m 15s"),
-        (3600, "1h 00m"), (3599.6, "1h 00m"), (90_000, "1d 01h"), (-1, "0.0s"),
+        (None, ""), (0, "0ms"), (0.0421, "42ms"), (0.0996, "0.1s"), (59.94, "59.9s"), (59.96, "1m 00s"), (75, "1m 15s"),
+        (3600, "1h 00m"), (3599.6, "1h 00m"), (90_000, "1d 01h"), (-1, "0ms"),
     ],
 )  # fmt: skip
 def test_lengths_of_time_are_short(seconds: float | None, text: str) -> None:

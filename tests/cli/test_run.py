@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,13 +25,17 @@ class Summary(msgspec.Struct):
     tasks: Iterable[TIRow]
     dag_id: str = "flights"
     run_id: str = "manual-1"
+    logs: str = "/somewhere/logs"
 
 
 Wire = Callable[..., ModuleType]
 
 
+COMMANDS = ("run", "standalone", "scheduler")
+
+
 @pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
+def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     """Puts functions in the place of the wiring's, which starts real processes and has tests of its own."""
 
     def put(**functions: Any) -> ModuleType:
@@ -39,11 +43,14 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
         vars(module).update(functions)
         monkeypatch.setitem(sys.modules, "airloom.wiring", module)
         monkeypatch.setattr(package, "wiring", module, raising=False)
-        for command in ("run", "standalone", "scheduler"):
-            monkeypatch.delitem(sys.modules, f"airloom.cli.{command}", raising=False)
         return module
 
-    return put
+    before = {command: sys.modules.pop(f"airloom.cli.{command}", None) for command in COMMANDS}
+    yield put
+    for command, module in before.items():
+        sys.modules.pop(f"airloom.cli.{command}", None)
+        if module is not None:
+            sys.modules[f"airloom.cli.{command}"] = module
 
 
 @pytest.fixture
@@ -61,8 +68,10 @@ def runs_to(state: str, calls: list[Any]) -> Callable[..., Summary]:
     end = TIState.SUCCESS if state == "success" else TIState.FAILED
     detail = None if state == "success" else "ValueError: no airport"
 
-    def run_file(loaded: Any, path: Path, dag_id: str | None, conf: dict[str, Any], observer: Any) -> Summary:
-        calls.append((path, dag_id, conf))
+    def run_file(
+        loaded: Any, path: Path, dag_id: str | None, conf: dict[str, Any], observer: Any, keep: bool
+    ) -> Summary:
+        calls.append((path, dag_id, conf, keep))
         observer.on_start(FLIGHTS, "manual-1")
         observer.on_change([row("load", TIState.RUNNING)])
         last = row("load", end, ended_at=2.0, detail=detail)
@@ -76,10 +85,11 @@ def test_a_run_that_succeeds_shows_its_tasks_and_ends_with_0(airloom: Airloom, w
     calls: list[Any] = []
     wire(run_file=runs_to("success", calls))
     done = airloom("run", str(dag_file), "--dag", "flights", "--conf", '{"airport": "EWR"}')
-    assert calls == [(dag_file, "flights", {"airport": "EWR"})]
+    assert calls == [(dag_file, "flights", {"airport": "EWR"}, False)]
     assert done.status == 0
     assert "load success 1.5s" in done.stdout
-    assert "flights succeeded" in done.stdout.splitlines()[-1]
+    assert "flights succeeded" in done.stdout.splitlines()[-2]
+    assert done.stdout.splitlines()[-1] == "logs: /somewhere/logs"
 
 
 def test_a_run_that_fails_ends_with_1_and_says_why(airloom: Airloom, wire: Wire, dag_file: Path) -> None:
@@ -123,7 +133,7 @@ def test_as_json_stdout_is_one_object_and_nothing_else(
 
 
 def test_a_file_with_a_mistake_ends_with_2(airloom: Airloom, wire: Wire, dag_file: Path) -> None:
-    def run_file(*arguments: Any) -> Summary:
+    def run_file(*arguments: Any, keep: bool) -> Summary:
         raise DagDefinitionError("flights.py, line 3: the DAG has a cycle")
 
     wire(run_file=run_file)
@@ -132,7 +142,7 @@ def test_a_file_with_a_mistake_ends_with_2(airloom: Airloom, wire: Wire, dag_fil
 
 
 def test_ctrl_c_ends_with_130(airloom: Airloom, wire: Wire, dag_file: Path) -> None:
-    def run_file(*arguments: Any) -> Summary:
+    def run_file(*arguments: Any, keep: bool) -> Summary:
         arguments[-1].on_start(FLIGHTS, "manual-1")
         raise KeyboardInterrupt
 

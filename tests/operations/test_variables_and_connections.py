@@ -97,8 +97,8 @@ def test_connections_that_make_no_sense_are_refused(ops: Ops, row: ConnectionRow
         ),
         ("google-cloud-platform://", ConnectionRow(conn_id="c", conn_type="google_cloud_platform")),
         (
-            "http://[::1]:80/?__extra__=%7B%22a%22%3A%201%7D",
-            ConnectionRow(conn_id="c", conn_type="http", host="::1", port=80, extra={"a": 1}),
+            "http://host:80/?__extra__=%7B%22a%22%3A%201%7D",
+            ConnectionRow(conn_id="c", conn_type="http", host="host", port=80, extra={"a": 1}),
         ),
         (
             '{"conn_type": "ssh", "host": "h", "port": "22", "extra": "{\\"k\\": 1}"}',

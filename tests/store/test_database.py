@@ -16,6 +16,7 @@ from airloom.model.errors import StoreError
 from airloom.model.plan import Plan
 from airloom.model.run import XComRow
 from airloom.store.database import Database, connect
+from airloom.store.dialects import prepare_writer
 from airloom.store.pools import list_pools
 from airloom.store.revision import check
 from airloom.store.runs import list_runs
@@ -32,19 +33,20 @@ def _process(script: str, *arguments: str, **options: object) -> "subprocess.Pop
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload]
 
 
-# --- several at once ---------------------------------------------------------------------------------------------------
+# --- several at once ------------------------------------------------------------------------------------------------
 _HAMMER = """
 import sys
 from sqlalchemy import select
 from airloom.store.database import connect
 from airloom.store.tables import variable
 from airloom.store.pools import list_pools
+counter = variable.c.key == "counter"
 url, name, commits = sys.argv[1], sys.argv[2], int(sys.argv[3])
 for number in range(commits):
     db = connect(url)  # a fresh one each time, as a command line makes it
     with db.transaction() as conn:
-        held = conn.execute(select(variable.c.updated_at).where(variable.c.key == "counter").with_for_update()).scalar_one()
-        conn.execute(variable.update().where(variable.c.key == "counter").values(updated_at=held + 1))
+        held = conn.execute(select(variable.c.updated_at).where(counter).with_for_update()).scalar_one()
+        conn.execute(variable.update().where(counter).values(updated_at=held + 1))
         conn.execute(variable.insert().values(key=f"{name}.{number}", value=b"x", updated_at=0))
     with db.reading() as conn:
         assert list_pools(conn)
@@ -139,7 +141,7 @@ def test_a_nested_transaction_is_an_error_and_not_a_deadlock(sqlite_url: str) ->
     assert len(read(db, list_pools)) == 1
 
 
-# --- kill -9 -----------------------------------------------------------------------------------------------------------
+# --- kill -9 --------------------------------------------------------------------------------------------------------
 _VICTIM = """
 import sys
 from airloom.store.database import connect
@@ -168,15 +170,14 @@ def test_a_writer_that_is_killed_leaves_whole_commits_only(db: Database, databas
     victim.communicate(timeout=30)
     with db.reading() as conn:
         runs = set(conn.execute(select(dag_run.c.id)).scalars())
-        counts = dict(
-            conn.execute(select(task_instance.c.run_id, func.count()).group_by(task_instance.c.run_id)).tuples().all()
-        )
+        grouped = select(task_instance.c.run_id, func.count()).group_by(task_instance.c.run_id)
+        counts = dict(conn.execute(grouped).all())
     assert runs >= set(range(1, last + 1))
     assert counts == dict.fromkeys(runs, 200)
     commit(db, new_run(900, [1]), lead(db))
 
 
-# --- what a disk or a file can do --------------------------------------------------------------------------------------
+# --- what a disk or a file can do -----------------------------------------------------------------------------------
 def _value(size: int) -> Plan:
     return Plan(xcoms={(1, "k"): XComRow(ti_id=1, key="k", value=b"x" * size)})
 
@@ -187,7 +188,7 @@ def test_a_database_that_may_not_grow_keeps_what_it_has(sqlite_url: str) -> None
     commit(db, new_run(1, [1]), epoch)
     with db.session() as conn:
         conn.execute(text("PRAGMA max_page_count = 200"))
-    with pytest.raises(StoreError, match="disk of the database .* is full: nothing was committed"):
+    with pytest.raises(StoreError, match=r"disk of the database .* is full: nothing was committed"):
         commit(db, _value(5_000_000), epoch)
     assert len(read(db, list_runs)) == 1
     commit(db, _value(1_000), epoch)
@@ -213,7 +214,7 @@ def test_a_full_disk_loses_nothing_and_is_survived(small_disk: Path, migrated_sq
     db = connect(f"sqlite:///{path}")
     epoch = lead(db)
     commit(db, new_run(1, [1]), epoch)
-    with pytest.raises(StoreError, match="is full|disk failed"):
+    with pytest.raises(StoreError, match=r"is full|disk failed"):
         commit(db, _value(5_000_000), epoch)
     assert len(read(db, list_runs)) == 1
     commit(db, new_run(2, [2]), epoch)
@@ -241,8 +242,14 @@ def test_a_damaged_file_is_said_so(sqlite_url: str) -> None:
     with db.path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 4096 * 40)
-    with pytest.raises(StoreError, match="is damaged .*: restore a backup"):
+    with pytest.raises(StoreError, match=r"is damaged .*: restore a backup"):
         read(db, list_runs)
+
+
+def test_a_file_system_without_shared_memory_is_said_so() -> None:
+    # As on some network file systems, the journal mode cannot be changed to WAL here.
+    with pytest.raises(StoreError, match="cannot be kept in WAL mode"):
+        prepare_writer(sqlite3.connect(":memory:"), None)
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -285,7 +292,7 @@ def test_a_read_only_folder_is_said_so(sqlite_url: str, tmp_path: Path) -> None:
     assert all("read-only for this user" in line for line in lines)
 
 
-# --- addresses ---------------------------------------------------------------------------------------------------------
+# --- addresses ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("url", "message"),
     [

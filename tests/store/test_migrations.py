@@ -154,6 +154,7 @@ def test_a_sqlite_file_of_another_program_is_left_as_it_was(tmp_path: Path) -> N
         other.execute("CREATE TABLE notes (text)")
     other.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="not Airloom's"):
-        check(connect(f"sqlite:///{path}"))
+    for act in (check, migrate):
+        with pytest.raises(StoreError, match="not Airloom's"):
+            act(connect(f"sqlite:///{path}"))
     assert path.read_bytes() == before

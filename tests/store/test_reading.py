@@ -97,13 +97,13 @@ def test_a_snapshot_has_everything_live_and_nothing_finished(db: Database) -> No
 
 
 # --- plans of queries, with much history ------------------------------------------------------------------------------
-_HISTORY = 3_000
-_TASKS = 10
+_HISTORY = 20_000
+_TASKS = 2
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def history(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
-    """A database with 3,000 finished runs of 10 tasks each, and one live run; a connection that reads it."""
+    """A database with 20,000 finished runs of 2 tasks each, and one live run; a connection that reads it."""
     if request.param == "sqlite":
         path = tmp_path_factory.mktemp("history") / "airloom.db"
         path.write_bytes(request.getfixturevalue("migrated_sqlite").read_bytes())
@@ -115,7 +115,7 @@ def history(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     plan = Plan()
     for number in range(1, _HISTORY + 2):
         state = RunState.SUCCESS if number <= _HISTORY else RunState.RUNNING
-        plan.new_runs[number] = run(number, dag_id=f"dag_{number % 15}", state=state, ended_at=NOW)
+        plan.new_runs[number] = run(number, dag_id="dag_1" if number % 100 == 0 else "busy", state=state, ended_at=NOW)
         key = TryKey(number, 1)
         plan.new_tries[key] = TryRow(
             ti_id=number,

@@ -200,7 +200,7 @@ class LiveView:
         counts = [self._counts(task) for task in self._spec.tasks]
         done, total = sum(done for done, _ in counts), sum(size for _, size in counts)
         line = Table.grid(padding=(0, 1))
-        bar = ProgressBar(total=max(1, total), completed=done, width=24)
+        bar = _bar(done, total, 24)
         took = duration(self._now() - self._begun)
         line.add_row(Text(self._spec.dag_id, style="bold"), bar, Text(f"{done}/{total}"), Text(took, style="dim"))
         return line
@@ -216,7 +216,7 @@ class LiveView:
         if task.map is not None and -1 not in instances and instances:
             done, total = self._counts(task)
             line.append(f" [{done}/{total}]")
-            row.append(ProgressBar(total=max(1, total), completed=done, width=16))
+            row.append(_bar(done, total, 16))
         row.append(Text(self._remarks(task, state), style="dim"))
         grid = Table.grid(padding=(0, 1))
         grid.add_row(*row)
@@ -279,6 +279,10 @@ def sum_up(summary: SummaryView, seconds: float) -> Text:
     verb = "succeeded" if good else "failed" if summary.state == "failed" else f"is {summary.state}"
     text = f"{summary.dag_id} {verb} in {duration(seconds)}: {_tasks(len(tis))}, {', '.join(parts)}"
     return Text(text if parts else text.removesuffix(", "), style="bold green" if good else "bold red")
+
+
+def _bar(done: int, total: int, width: int) -> ProgressBar:
+    return ProgressBar(total=max(1, total), completed=done, width=width, complete_style="cyan", finished_style="green")
 
 
 def _tasks(number: int) -> str:

@@ -54,6 +54,7 @@ def run(
     file: Path = typer.Argument(help="The DAG file.", exists=True, dir_okay=False, readable=True),
     dag: str | None = typer.Option(None, "--dag", help="Which DAG, if the file has several."),
     conf: str = typer.Option("", help="The run's conf, a JSON object.", metavar="JSON"),
+    keep: bool = typer.Option(False, "--keep", help="Keep the run in the database of the home folder, with its logs."),
     output: Format = typer.Option(
         Format.TABLE, "--output", "-o", help="json: one JSON object on stdout, everything else on stderr."
     ),
@@ -62,16 +63,17 @@ def run(
 
     The exit status is 0 if the run succeeded and 1 if it failed.
 
-    Example: airloom run examples/01-flights/flights.py --conf '{"airports": ["JFK"]}'
+    Example: airloom run examples/01-flights/flights.py --conf '{"min_flights": 500}'
     """
     if output not in (Format.TABLE, Format.JSON):
-        raise InvalidRequest("`airloom run` shows either its live view or, with `-o json`, one JSON object.")
+        raise InvalidRequest("`airloom run` shows either its live view or, with `-o json`, one JSON object")
     loaded = settings.load(os.environ, Path.cwd())
     screen = console(stderr=output is Format.JSON)
     with ExitStack() as stack:
         observer = ViewObserver(screen, zone_of(loaded.settings.cli.timezone), stack)
-        summary = wiring.run_file(loaded, file.resolve(), dag, json_object(conf, "--conf"), observer)
+        summary = wiring.run_file(loaded, file.resolve(), dag, json_object(conf, "--conf"), observer, keep=keep)
         observer.finish(summary)
+    screen.print(f"logs: {summary.logs}", markup=False, soft_wrap=True)
     if output is Format.JSON:
         sys.stdout.write(msgspec.json.encode(summary_data(summary)).decode() + "\n")
     raise typer.Exit(Status.OK if summary.state == "success" else Status.FAILED)

@@ -214,7 +214,8 @@ def _show_log(here: Opened, run: RunRow, ti: TIRow, number: int, *, follow: bool
 
 def _has_ended(here: Opened, run: RunRow, ti: TIRow, number: int) -> bool:
     _, [now] = tasks.get_tis(here.ops, run.dag_id, run.run_id, ti.task_id, ti.map_index)
-    return now.try_number > number or (now.state in FINISHED and now.try_number <= number)
+    over = any(one.try_number == number and one.ended_at is not None for one in tasks.list_tries(here.ops, now))
+    return over or now.state in FINISHED
 
 
 def _read(path: str, offset: int) -> tuple[list[LogLine], int]:

@@ -143,8 +143,18 @@ def pool_gate(world: World, name: str) -> Gate:
     """A pool's gate; closed for a pool that does not exist."""
     gate = world.pools.get(name)
     if gate is None:
-        gate = world.pools[name] = Gate(ReasonKind.POOL, name, 0, "it does not exist")
+        gate = world.pools[name] = Gate(ReasonKind.POOL, name, 0, no_pool(name))
     return gate
+
+
+def no_pool(name: str) -> str:
+    """What holds a task whose pool does not exist."""
+    return f"pool {name} does not exist; `airloom pools set {name} SLOTS` makes it"
+
+
+def no_slots(name: str) -> str:
+    """What holds a task whose pool has no slots at all."""
+    return f"pool {name} has 0 slots; `airloom pools set {name} SLOTS` gives it some"
 
 
 def executor_gate(world: World, name: str | None) -> Gate:
@@ -152,7 +162,9 @@ def executor_gate(world: World, name: str | None) -> Gate:
     name = name or world.config.executors[0]
     gate = world.executors.get(name)
     if gate is None:
-        gate = world.executors[name] = Gate(ReasonKind.NO_EXECUTOR, name, 0, "it is not among the configured executors")
+        gate = world.executors[name] = Gate(
+            ReasonKind.NO_EXECUTOR, name, 0, f"executor {name} is not configured: see [core] executors"
+        )
     return gate
 
 
@@ -160,7 +172,6 @@ def make_work(run: Run, slot: int, executor: str) -> Work:
     """All that is needed to run the try that a TI has now."""
     graph, row, number = run.graph, run.row, run.task_of[slot]
     task, version = graph.tasks[number], graph.version
-    lengths = map_lengths(run, number) if task.map is not None else ()
     return Work(
         key=TryKey(run.ids[slot], run.tries[slot]),
         dag_id=row.dag_id,
@@ -174,12 +185,8 @@ def make_work(run: Run, slot: int, executor: str) -> Work:
         bundle_version=version.bundle_version,
         map_index=run.map_index[slot],
         map_size=1 + len(run.extra.get(number, ())) if task.map is not None else None,
-        map_lengths=() if isinstance(lengths, str) else lengths,
-        upstream_sizes={
-            graph.tasks[up].task_id: 1 + len(run.extra.get(up, ()))
-            for up in graph.up[number]
-            if graph.tasks[up].map is not None
-        },
+        map_lengths=map_lengths(run, number) if task.map is not None else (),
+        upstream_sizes={graph.tasks[up].task_id: 1 + len(run.extra.get(up, ())) for up in graph.mapped_up[number]},
         max_tries=run.max_tries[slot],
         queue=task.queue,
         executor=executor,

@@ -242,7 +242,7 @@ def _set_pool(world: World, event: SetPool) -> dict[str, Any]:
     world.pool_rows[pool.name] = pool
     world.ledger.plan.set_pools[pool.name] = pool
     limit = None if pool.slots == -1 else pool.slots
-    why = "it has no slots" if limit == 0 else ""
+    why = admission.no_slots(pool.name) if limit == 0 else ""
     world.lines.change_limit(admission.pool_gate(world, pool.name), limit, why)
     return {"name": pool.name, "slots": pool.slots}
 
@@ -254,7 +254,7 @@ def _delete_pool(world: World, event: DeletePool) -> dict[str, Any]:
         raise NotFound(f"there is no pool {event.name}")
     world.ledger.plan.set_pools.pop(event.name, None)
     world.ledger.plan.delete_pools.append(event.name)
-    world.lines.change_limit(world.pools[event.name], 0, "it does not exist")
+    world.lines.change_limit(world.pools[event.name], 0, admission.no_pool(event.name))
     return {"name": event.name}
 
 

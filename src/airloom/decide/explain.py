@@ -132,8 +132,7 @@ def _gate_reason(world: World, gate: Gate, lane: Lane, slot: int | None) -> Reas
 
 def _gate_text(gate: Gate, need: int) -> str:
     if gate.limit == 0:
-        why = gate.why or "it is closed"
-        return f"{_GATE_NAMES[gate.kind].format(gate.name)} takes nothing: {why}"
+        return gate.why
     name = _GATE_NAMES[gate.kind].format(gate.name)
     if gate.fits_never(need):
         return f"{name} has {gate.limit} slots in all and the task asks for {need}: it can never start"

@@ -6,7 +6,7 @@ One graph is shared by all runs of a version.
 from airloom.decide.trigger_rules import RULES, Rule
 from airloom.model.report import Skip, SkipMode
 from airloom.model.run import VersionRow
-from airloom.model.spec import TaskSpec, WeightRule, XComInput
+from airloom.model.spec import TaskSpec, WeightRule
 
 #: Priorities are clamped to 32 bits, as Airflow's are.
 MAX_WEIGHT = 2**31 - 1
@@ -15,7 +15,7 @@ MAX_WEIGHT = 2**31 - 1
 class Graph:
     """Tasks are numbered in the spec's order, which is topological: `up` numbers are smaller, `down` numbers larger."""
 
-    __slots__ = ("down", "index", "leaves", "rules", "tasks", "up", "version", "weights")
+    __slots__ = ("down", "index", "mapped_up", "rules", "tasks", "up", "version", "weights")
 
     def __init__(self, version: VersionRow) -> None:
         tasks = version.spec.tasks
@@ -30,7 +30,10 @@ class Graph:
         self.down: list[tuple[int, ...]] = [tuple(numbers) for numbers in down]
         self.rules: list[Rule] = [RULES[task.trigger_rule] for task in tasks]
         self.weights: list[int] = _weights(self)
-        self.leaves: tuple[int, ...] = tuple(n for n, numbers in enumerate(self.down) if not numbers)
+        #: those of a task's upstream tasks that are mapped
+        self.mapped_up: list[tuple[int, ...]] = [
+            tuple(upstream for upstream in ups if tasks[upstream].map is not None) for ups in self.up
+        ]
 
     def reach(self, start: int, *, upstream: bool = False) -> set[int]:
         """All tasks after `start` (or before it), without itself."""
@@ -56,13 +59,6 @@ class Graph:
                 kept.add(self.index[task_id])
                 kept |= self.reach(self.index[task_id])
         return [number for number in self.down[task] if number not in kept]
-
-    def mapped_over(self, task: int) -> tuple[int, ...]:
-        """The upstream tasks whose XComs `task` is expanded over."""
-        spec = self.tasks[task].map
-        if spec is None:
-            return ()
-        return tuple(self.index[entry.task_id] for entry in spec.inputs if isinstance(entry, XComInput))
 
 
 def _weights(graph: Graph) -> list[int]:

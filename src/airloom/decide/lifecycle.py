@@ -25,7 +25,12 @@ def start_runs(world: World) -> None:
 def _make_due_runs(world: World, dag: DagState) -> None:
     """Scheduled runs are made one by one while the dag has room for them: a long catch-up never floods the database."""
     row = dag.row
-    while world.config.schedules and row.active and not row.paused and len(dag.runs) < dag.graph.version.spec.max_active_runs:
+    while (
+        world.config.schedules
+        and row.active
+        and not row.paused
+        and len(dag.runs) < dag.graph.version.spec.max_active_runs
+    ):
         dag.next = schedule.next_run(dag.graph.version.spec, row, world.now)
         if dag.next is None:
             return

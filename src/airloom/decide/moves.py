@@ -103,8 +103,19 @@ def put_ti(run: Run, task: int, row: TIRow) -> int:
     return slot
 
 
-def map_lengths(run: Run, task: int) -> tuple[int, ...] | str:
-    """The lengths of a mapped task's inputs, or a sentence that says which of them cannot be mapped over."""
+class NotMappable(Exception):
+    """What a task was to be mapped over is no list and no dict; the text says which."""
+
+
+def map_lengths(run: Run, task: int) -> tuple[int, ...]:
+    """The lengths of a mapped task's inputs, as they were when it was expanded. Raises NotMappable."""
+    lengths = run.map_lengths.get(task)
+    if lengths is None:
+        lengths = run.map_lengths[task] = _measure(run, task)
+    return lengths
+
+
+def _measure(run: Run, task: int) -> tuple[int, ...]:
     spec = run.graph.tasks[task].map
     lengths: list[int] = []
     for entry in spec.inputs if spec is not None else ():
@@ -117,7 +128,7 @@ def map_lengths(run: Run, task: int) -> tuple[int, ...] | str:
         elif upstream in run.map_length:
             lengths.append(run.map_length[upstream])
         elif run.states[upstream] is TIState.SUCCESS:
-            return f"{entry.task_id} returned no list or dict, so {entry.arg} cannot be mapped over it"
+            raise NotMappable(f"{entry.task_id} returned no list or dict, so {entry.arg} cannot be mapped over it")
         else:
             lengths.append(0)
     return tuple(lengths)

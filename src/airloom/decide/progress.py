@@ -1,7 +1,9 @@
 """What a TI's end sets free: trigger rules are asked, mapped tasks expanded, branches skipped."""
 
+import math
+
 from airloom.decide import admission
-from airloom.decide.moves import counts, map_lengths, move, put_ti
+from airloom.decide.moves import NotMappable, counts, map_lengths, move, put_ti
 from airloom.decide.state import Run, World
 from airloom.decide.trigger_rules import Verdict
 from airloom.model.report import Cause, Skip
@@ -77,11 +79,12 @@ def apply_skip(world: World, run: Run, slot: int, skip: Skip) -> None:
 
 def _expand(world: World, run: Run, task: int) -> bool:
     """Make a mapped task's TIs as many as its inputs say. False if it has none to run."""
-    lengths = map_lengths(run, task)
-    size = 1
-    problem = lengths if isinstance(lengths, str) else None
-    for length in () if isinstance(lengths, str) else lengths:
-        size *= length
+    run.map_lengths.pop(task, None)
+    size, problem = 0, None
+    try:
+        size = math.prod(map_lengths(run, task))
+    except NotMappable as error:
+        problem = str(error)
     if size > world.config.max_map_length:
         problem = f"it would have {size} map indexes; the limit is {world.config.max_map_length}"
     if problem is not None:

@@ -22,7 +22,7 @@ def rebuild(snapshot: Snapshot, config: WorldConfig, now: float) -> World:
         world.pool_rows[pool.name] = pool
         gate = admission.pool_gate(world, pool.name)
         gate.limit = None if pool.slots == -1 else pool.slots
-        gate.why = "it has no slots" if pool.slots == 0 else ""
+        gate.why = admission.no_slots(pool.name) if pool.slots == 0 else ""
     for version in snapshot.versions:
         world.graphs[version.id] = Graph(version)
     for dag in snapshot.dags:

@@ -23,7 +23,8 @@ def handle(world: World, event: Event) -> bool:
         _handed_back(world, event)
     elif isinstance(event, CapacityChanged):
         gate = admission.executor_gate(world, event.executor)
-        world.lines.change_limit(gate, event.slots, event.why)
+        why = f"executor {event.executor} takes nothing: {event.why}" if event.why else ""
+        world.lines.change_limit(gate, event.slots, why)
     else:
         return False
     return True

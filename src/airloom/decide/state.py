@@ -78,6 +78,7 @@ class Run:
         "lanes",
         "map_index",
         "map_length",
+        "map_lengths",
         "max_tries",
         "n_failed",
         "n_removed",
@@ -115,6 +116,8 @@ class Run:
         self.infra = array("i")
         #: slots beyond the first of each expanded task, by map index
         self.extra: dict[int, list[int]] = {}
+        #: the lengths that mapped tasks were expanded by, by task number
+        self.map_lengths: dict[int, tuple[int, ...]] = {}
         # Sparse facts by slot.
         self.retry_at: dict[int, float] = {}
         self.map_length: dict[int, int] = {}
@@ -209,7 +212,7 @@ class World:
         limit = config.parallelism or None
         self.parallelism = Gate(ReasonKind.PARALLELISM, "parallelism", limit)
         self.executors: dict[str, Gate] = {
-            name: Gate(ReasonKind.CAPACITY, name, 0, "it is not ready yet") for name in config.executors
+            name: Gate(ReasonKind.CAPACITY, name, 0, f"executor {name} is not ready yet") for name in config.executors
         }
         self.timers: list[Timer] = []
         self.timer_order = 0

@@ -96,10 +96,9 @@ class LocalExecutor:
                 self._given.add(key)
             unwanted = self._found - wanted - self._held.keys()
             if unwanted:
-                reason = "the scheduler has no use for this try any more"
-                self._line.send(
-                    CancelTries(cancels=tuple(Cancel(key=key, executor="local", reason=reason) for key in unwanted))
-                )
+                why, name = "the scheduler has no use for this try any more", self._settings.name
+                cancels = tuple(Cancel(key=key, executor=name, reason=why) for key in unwanted)
+                self._line.send(CancelTries(cancels=cancels))
             return wanted & self._held.keys()
 
     def close(self, grace: float) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from airloom.executors.runner_process import RunnerProcess
 from airloom.executors.settings import LocalSettings
-from airloom.executors.unix_socket import SOCKET_NAME, Listener
+from airloom.executors.unix_socket import Listener
 from airloom.model.errors import AirloomError
 from airloom.model.wire import PROTOCOL, FrameError, FromRunner, Hello, Stop, ToRunner, Unframer, frame
 
@@ -41,7 +41,7 @@ class RunnerLine:
     def __init__(self, settings: LocalSettings, owner: Owner) -> None:
         self._settings = settings
         self._owner = owner
-        self._listener = Listener(f"{settings.home}/{SOCKET_NAME}")
+        self._listener = Listener(settings.socket)
         self._process = RunnerProcess(settings)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener.sock, selectors.EVENT_READ)

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from airloom.executors.settings import LocalSettings
-from airloom.executors.unix_socket import RUNNER_LOCK, take_lock
+from airloom.executors.unix_socket import take_lock
 from airloom.model.errors import AirloomError
 
 #: what tasks have no business to know: how to reach the database, and the keys that open what is in it
@@ -62,7 +62,7 @@ class RunnerProcess:
         self.reap()
         if self._child is not None:
             return True
-        lock = take_lock(str(self._home / RUNNER_LOCK))
+        lock = take_lock(self._settings.lock)
         if lock is None:
             return True
         os.close(lock)
@@ -93,6 +93,6 @@ class RunnerProcess:
         if self._child is not None:
             return self._child.pid
         try:
-            return int((self._home / RUNNER_LOCK).read_text().split()[0])
+            return int(Path(self._settings.lock).read_text().split()[0])
         except (OSError, ValueError, IndexError):
             return None

@@ -11,4 +11,4 @@ from airloom.executors.settings import LocalSettings
 
 def sequential_executor(settings: LocalSettings, answer: AnswerTask, wake: Callable[[], None]) -> LocalExecutor:
     """A local executor that takes one try at a time, whatever `settings.parallelism` says."""
-    return LocalExecutor(msgspec.structs.replace(settings, parallelism=1), answer, wake)
+    return LocalExecutor(msgspec.structs.replace(settings, name="sequential", parallelism=1), answer, wake)

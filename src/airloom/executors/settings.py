@@ -1,4 +1,4 @@
-"""The settings of the local executor, which its runner gets as they are."""
+"""The settings of the local executor, which its runner gets as they are, and the files that both know."""
 
 import os
 
@@ -20,6 +20,8 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     home: str
+    #: names the executor's socket, lock and folder of unsent reports, so that two executors can share a home
+    name: str = "local"
     bundles: dict[str, str]
     #: tries at once; 0 = any number
     parallelism: int = msgspec.field(default_factory=default_parallelism)
@@ -39,6 +41,22 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_limit: int = 100 * 1024 * 1024
     #: everything that one try may leave as XComs
     xcom_limit: int = 64 * 1024 * 1024
+    #: between the signs of life of a runner
     heartbeat: float = 5.0
     #: a runner that is silent for so long is taken for hung, and killed
     heartbeat_timeout: float = 30.0
+
+    @property
+    def socket(self) -> str:
+        """Where the executor listens for its runner."""
+        return f"{self.home}/{self.name}.sock"
+
+    @property
+    def lock(self) -> str:
+        """The file that a living runner holds locked, with its process number."""
+        return f"{self.home}/{self.name}.lock"
+
+    @property
+    def spool(self) -> str:
+        """The folder of the reports that no scheduler has acknowledged."""
+        return f"{self.home}/spool/{self.name}"

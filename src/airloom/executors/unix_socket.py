@@ -12,10 +12,6 @@ from airloom.model.errors import AirloomError, Conflict
 
 _LONGEST = 100  # of sun_path's 108 bytes (104 on macOS)
 
-#: names of files in the home folder
-SOCKET_NAME = "runner.sock"
-RUNNER_LOCK = "runner.lock"
-
 
 @contextlib.contextmanager
 def address(path: str) -> Iterator[str]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
 from airloom.model.errors import InvalidRequest
+from airloom.sdk.connection import Connection
+from airloom.sdk.exceptions import AirflowException
 from airloom.store.connections import ConnectionRow
 
 _PREFIXES = ("AIRLOOM", "AIRFLOW")
@@ -60,35 +61,19 @@ def _from_json(conn_id: str, text: str) -> ConnectionRow:
 
 def _from_uri(conn_id: str, text: str) -> ConnectionRow:
     try:
-        uri = urlsplit(text)
-        port = uri.port
-    except ValueError:
-        raise InvalidRequest("the connection's URI cannot be read; its port must be a number") from None
-    if not uri.scheme or not text.startswith(f"{text[: len(uri.scheme)]}://"):
-        raise InvalidRequest("the connection is no URI such as postgres://login:password@host:5432/database")
-    extra: dict[str, Any] = dict(parse_qsl(uri.query, keep_blank_values=True))
-    if "__extra__" in extra:
-        try:
-            extra = msgspec.json.decode(extra["__extra__"], type=dict[str, Any])
-        except msgspec.MsgspecError:
-            raise InvalidRequest("__extra__ in the connection's URI is no JSON object") from None
+        made = Connection(conn_id=conn_id, uri=text)
+        extra = msgspec.json.decode(made.extra, type=dict[str, Any]) if made.extra else {}
+    except (AirflowException, msgspec.MsgspecError):
+        raise InvalidRequest(
+            "the connection is no URI such as postgres://login:password@host:5432/database?key=value"
+        ) from None
     return ConnectionRow(
         conn_id=conn_id,
-        conn_type=uri.scheme.replace("-", "_"),
-        host=_decoded(uri.hostname and _host(uri.netloc)),
-        schema=_decoded(uri.path.removeprefix("/")),
-        login=_decoded(uri.username),
-        password=_decoded(uri.password),
-        port=port,
+        conn_type=made.conn_type or "",
+        host=made.host,
+        schema=made.schema,
+        login=made.login,
+        password=made.password,
+        port=made.port,
         extra=extra,
     )
-
-
-def _host(netloc: str) -> str:
-    """The host as it was written: urlsplit makes it lower case."""
-    host = netloc.rpartition("@")[2]
-    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-
-
-def _decoded(text: str | None) -> str | None:
-    return unquote(text) if text else None

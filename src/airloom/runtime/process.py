@@ -37,6 +37,15 @@ def kill_group(group: int, number: int = signal.SIGKILL) -> None:
         os.killpg(group, number)
 
 
+def kill_session(session: int) -> None:
+    """Kill every process of a session; its leader must not have been reaped yet."""
+    for entry in Path("/proc").iterdir() if sys.platform == "linux" else ():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if os.getsid(int(entry.name)) == session:
+                    os.kill(int(entry.name), signal.SIGKILL)
+
+
 def signal_name(number: int) -> str:
     """SIGKILL for 9, and so on."""
     try:

@@ -15,7 +15,7 @@ import msgspec
 
 from airloom import __version__
 from airloom.executors.settings import LocalSettings
-from airloom.executors.unix_socket import RUNNER_LOCK, SOCKET_NAME, take_lock
+from airloom.executors.unix_socket import take_lock
 from airloom.model.report import Report, TryKey
 from airloom.model.wire import PROTOCOL, CancelTries, FromRunner, Heartbeat, Hello, Reply, Stop, Submit, ToRunner
 from airloom.runtime.journal import Journal, read_remains
@@ -41,11 +41,11 @@ class Runner:
         self._stopping = False
         self._done = False
         environment = {**os.environ, MARK: name}
-        self._journal = Journal(str(_spool(settings.home) / f"{name}.journal"))
+        self._journal = Journal(f"{settings.spool}/{name}.journal")
         self._link = Link(
             self._loop,
             self._journal,
-            lambda: UnixTransport(str(Path(settings.home) / SOCKET_NAME)),
+            lambda: UnixTransport(settings.socket),
             self._greeting,
             self._heard,
             lambda: self._supervisor.starts(),
@@ -144,11 +144,11 @@ class Runner:
         self._wakeup = (read, write)
 
 
-def inherit(home: str) -> tuple[list[Report], list[Path]]:
+def inherit(spool: str) -> tuple[list[Report], list[Path]]:
     """Take over from runners that died: end what their tries left running. Gives the reports that no server took,
     and the journals that may go once these are kept elsewhere."""
     reports: list[Report] = []
-    journals = sorted(_spool(home).glob("*.journal"))
+    journals = sorted(Path(spool).glob("*.journal"))
     for path in journals:
         remains = read_remains(str(path))
         kill_leftovers(path.stem, remains.pids)
@@ -162,28 +162,23 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
-    lock = _take_lock(settings.home)
+    lock = _take_lock(settings)
     host = socket.gethostname()
     name = f"{host}-{os.getpid()}-{os.urandom(3).hex()}"
     os.ftruncate(lock, 0)
     os.write(lock, f"{os.getpid()} {name}\n".encode())
-    _spool(settings.home).mkdir(parents=True, exist_ok=True)
-    Runner(settings, name, host).run(*inherit(settings.home))
+    Path(settings.spool).mkdir(parents=True, exist_ok=True)
+    Runner(settings, name, host).run(*inherit(settings.spool))
 
 
-def _take_lock(home: str) -> int:
+def _take_lock(settings: LocalSettings) -> int:
     """The lock that says that a runner lives. Ends this process if another has it for longer than a start takes."""
-    path = str(Path(home) / RUNNER_LOCK)
     deadline = time.monotonic() + 2.0
-    while (lock := take_lock(path)) is None:
+    while (lock := take_lock(settings.lock)) is None:
         if time.monotonic() > deadline:
-            sys.exit(f"another runner works for {home}")
+            sys.exit(f"another runner holds {settings.lock}")
         time.sleep(0.01)
     return lock
-
-
-def _spool(home: str) -> Path:
-    return Path(home) / "spool"
 
 
 def _raise_file_limit() -> None:

@@ -15,6 +15,7 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
+from airloom.model.wire import decoder_of
 from airloom.runtime.channel import Channel, Closed
 from airloom.runtime.messages import (
     Exited,
@@ -24,9 +25,10 @@ from airloom.runtime.messages import (
     Imported,
     ImportFailed,
     Signal,
+    ToTask,
     ToZygote,
 )
-from airloom.runtime.process import die_with_parent, flush_stdio, kill_group, thread_count
+from airloom.runtime.process import die_with_parent, flush_stdio, kill_group, kill_session, thread_count
 from airloom.runtime.source import describe_failure, import_file
 from airloom.runtime.task import TaskProcess
 
@@ -131,6 +133,8 @@ class Zygote:
                 return
             pid = dead.si_pid
             kill_group(pid)  # before it is reaped: until then no other group can have this number
+            if dead.si_status != 0:  # it could not tidy up after itself
+                kill_session(pid)
             _pid, status = os.waitpid(pid, 0)
             child = self._ids.pop(pid, None)
             if child is not None:
@@ -175,6 +179,7 @@ def main() -> NoReturn:
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.set_inheritable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    decoder_of(ToTask)  # made before forking, and not in every child
     faulthandler.enable()  # a crash shows in the log where it was; all that is forked from here has it
     gc.collect()
     gc.freeze()

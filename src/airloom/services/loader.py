@@ -8,15 +8,14 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
-import msgspec
 from watchfiles import watch
 
 from airloom.bundles.local import FileStat, LocalFolder, content_hash, may_define_dags
 from airloom.model.errors import StoreError
 from airloom.model.events import Reload
 from airloom.model.loading import LoadError, ParsedFile
+from airloom.runtime.parsing import ParseJob, ParserPool
 from airloom.store import dags, inbox
 from airloom.store.database import Connection, Database
 
@@ -28,26 +27,6 @@ _AFTER_FAILURE = 1.0
 _DEBOUNCE = 100
 
 
-class ParseJob(msgspec.Struct, frozen=True):
-    """A file to be parsed. file_hash names the content that was read."""
-
-    path: str
-    rel_path: str
-    file_hash: str
-
-
-class Parser(Protocol):
-    """Parses DAG files where their code can harm nobody."""
-
-    def parse(self, jobs: Sequence[ParseJob]) -> Iterator[ParsedFile]:
-        """One result for each job, in the order in which they are ready."""
-        ...
-
-    def close(self) -> None:
-        """End its processes."""
-        ...
-
-
 class Loader:
     """The service, for one bundle. `notify`: called after a commit that the leader should know of."""
 
@@ -57,7 +36,7 @@ class Loader:
         self,
         db: Database,
         bundle: LocalFolder,
-        parser: Parser,
+        parser: ParserPool,
         notify: Callable[[], None],
         now: Callable[[], float],
         interval: float,
@@ -121,7 +100,11 @@ class Loader:
                     self._forget(rel_path)
             elif self._hashes.get(rel_path) != file_hash:
                 sources[rel_path] = source
-                yield ParseJob(str(self._bundle.root / rel_path), rel_path, file_hash)
+                yield self._job(rel_path, file_hash)
+
+    def _job(self, rel_path: str, file_hash: str) -> ParseJob:
+        root = self._bundle.root
+        return ParseJob(path=str(root / rel_path), rel_path=rel_path, file_hash=file_hash, root=str(root))
 
     def _save(self, parsed: ParsedFile, source: bytes, mtime: float) -> None:
         text = source.decode("utf-8", "surrogateescape")

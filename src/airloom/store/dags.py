@@ -46,13 +46,14 @@ def save_file(
     source: str,
     now: float,
     mtime: float = 0.0,
-    bundle_version: str | None = None,
+    paused: bool = False,
 ) -> tuple[str, ...]:
     """Keep what parsing a file gave. Returns the ids of the dags of which anything changed that the scheduler knows:
     new, a new version, other code for the same spec, moved, back, or gone.
 
     A dag that the file could not define because of an error keeps its last good version. A dag id that another file
-    defines already stays that file's, and is an import error of this one.
+    defines already stays that file's, and is an import error of this one. `paused`: whether a new dag is, if it
+    does not say so itself.
     """
     changed: list[str] = []
     errors = list(parsed.errors)
@@ -62,7 +63,7 @@ def save_file(
         owner = conn.execute(select(dag).where(dag.c.dag_id == spec.dag_id)).one_or_none()
         if owner is not None and owner.active and (owner.bundle, owner.rel_path) != (bundle, parsed.rel_path):
             errors.append(_taken(spec.dag_id, parsed.rel_path, owner))
-        elif _save_dag(conn, spec, owner, (bundle, parsed.rel_path, parsed.file_hash, bundle_version), now):
+        elif _save_dag(conn, spec, owner, (bundle, parsed.rel_path, parsed.file_hash), now, paused):
             changed.append(spec.dag_id)
     if all(error.dag_id is not None for error in errors):
         kept = {spec.dag_id for spec in parsed.dags} | {error.dag_id for error in errors}
@@ -119,13 +120,17 @@ def _taken(dag_id: str, rel_path: str, owner: Row[Any]) -> LoadError:
 
 
 def _save_dag(
-    conn: Connection, spec: DagSpec, old: Row[Any] | None, origin: tuple[str, str, str, str | None], now: float
+    conn: Connection,
+    spec: DagSpec,
+    old: Row[Any] | None,
+    origin: tuple[str, str, str],
+    now: float,
+    paused: bool,
 ) -> bool:
     """Write a dag, and a version if its spec changed; whether there was anything to write."""
-    bundle, rel_path, file_hash, bundle_version = origin
+    bundle, rel_path, file_hash = origin
     where = {"bundle": bundle, "rel_path": rel_path, "file_hash": file_hash}
     current = None if old is None else _version_head(conn, old.version_id)
-    relabelled = current is not None and current.bundle_version != bundle_version
     digest = spec_hash(spec)
     if current is None or current.spec_hash != digest:
         last = conn.execute(select(func.max(dag_version.c.number)).where(dag_version.c.dag_id == spec.dag_id)).scalar()
@@ -134,7 +139,6 @@ def _save_dag(
             "number": (last or 0) + 1,
             "spec": encode(spec),
             "spec_hash": digest,
-            "bundle_version": bundle_version,
             "created_at": now,
             **where,
         }
@@ -142,23 +146,22 @@ def _save_dag(
     else:
         version_id = current.id
         # Same spec, other code: the version's tries run what the file says now, and its text is the newest one.
-        if (current.bundle, current.rel_path, current.file_hash, current.bundle_version) != origin:
-            values = {**where, "bundle_version": bundle_version}
-            conn.execute(update(dag_version).where(dag_version.c.id == version_id).values(values))
+        if (current.bundle, current.rel_path, current.file_hash) != origin:
+            conn.execute(update(dag_version).where(dag_version.c.id == version_id).values(where))
     if old is None:
-        paused = bool(spec.is_paused_upon_creation)
-        row = {"dag_id": spec.dag_id, "version_id": version_id, "paused": paused, "first_seen": now, "active": True}
+        pause = paused if spec.is_paused_upon_creation is None else spec.is_paused_upon_creation
+        row = {"dag_id": spec.dag_id, "version_id": version_id, "paused": pause, "first_seen": now, "active": True}
         conn.execute(insert(dag).values({**row, **where}))
         return True
     before = (old.version_id, old.bundle, old.rel_path, old.file_hash, old.active)
-    if before == (version_id, bundle, rel_path, file_hash, True) and not relabelled:
+    if before == (version_id, *origin, True):
         return False
     conn.execute(update(dag).where(dag.c.dag_id == spec.dag_id).values(version_id=version_id, active=True, **where))
     return True
 
 
 def _version_head(conn: Connection, version_id: int) -> Any:
-    names = ("id", "spec_hash", "bundle", "rel_path", "file_hash", "bundle_version")
+    names = ("id", "spec_hash", "bundle", "rel_path", "file_hash")
     return conn.execute(select(*(dag_version.c[name] for name in names)).where(dag_version.c.id == version_id)).one()
 
 

@@ -23,7 +23,7 @@ class Database:
         self.url = url
         self.dialect = dialect
         self._writer, self._reader = dialect.engines(url)
-        #: SQLite has one writer at a time: threads wait here, in order and without polling
+        #: SQLite has one writer at a time: threads wait here, without polling
         self._lock = threading.Lock() if dialect.name == "sqlite" else None
         self._owner: int | None = None
 
@@ -108,7 +108,7 @@ def connect(url: str) -> Database:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         # The text may hold a password: it is not repeated.
         raise StoreError(
             "the database address cannot be read: write sqlite:///path/to/file.db or postgresql://user:password@host/name"

@@ -14,6 +14,8 @@ from sqlalchemy import URL, Connection, Engine, LargeBinary, Table, create_engin
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from airloom.model.errors import StoreError
+
 Rows = Sequence[Mapping[str, Any]]
 
 #: How long a SQLite writer waits for the writer of another process; transactions here take milliseconds.
@@ -73,7 +75,7 @@ class SQLite:
         options: dict[str, Any] = {"connect_args": arguments, "poolclass": QueuePool, "hide_parameters": True}
         writer = create_engine(url, pool_size=1, max_overflow=0, **options)
         reader = create_engine(url, pool_size=2, max_overflow=30, **options)
-        event.listen(writer, "connect", _prepare_writer)
+        event.listen(writer, "connect", prepare_writer)
         event.listen(writer, "begin", _begin_immediate)
         event.listen(reader, "connect", _prepare_reader)
         event.listen(reader, "begin", _begin)
@@ -132,9 +134,15 @@ def _why_not_opened(path: Path) -> str:
     )
 
 
-def _prepare_writer(connection: Any, _record: object) -> None:
+def prepare_writer(connection: Any, _record: object) -> None:
+    """Make a fresh SQLite connection one that writes. Raises StoreError on a file system that does not allow WAL."""
     # The first process that opens a new file changes its journal mode; the others wait for it (busy timeout).
-    connection.execute("PRAGMA journal_mode = WAL")
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StoreError(
+            f"the database cannot be kept in WAL mode where it is (the mode stays {mode}): network file systems cannot "
+            "do that; put it on a local disk, or use PostgreSQL"
+        )
     # A commit survives a kill -9 of any process; only a power failure may take the last ones, never half of one.
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA journal_size_limit = 67108864")

@@ -31,6 +31,9 @@ def downgrade(db: Database, target: str) -> None:
 
 
 def _move(db: Database, act: Callable[[Config], Any]) -> None:
+    # Looked at before it is opened for writing: what is not ours is not touched at all.
+    with db.reading() as conn:
+        revision(conn)
     with db.transaction() as conn:
         db.dialect.serialize_migrations(conn)
         revision(conn)

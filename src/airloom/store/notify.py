@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import psycopg
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -259,10 +258,12 @@ class _PostgresListener:
 
     def _heard(self) -> bool:
         """Take what has come. A connection that is gone is dropped, and made anew by the next turn of `wait`."""
-        driver = self._driver()
+        assert self._session is not None
+        # The driver's own class, so that it is loaded only where it is used.
+        broken: Any = self._session.dialect.loaded_dbapi.Error
         try:
-            return bool(list(driver.notifies(timeout=0)))
-        except psycopg.Error:
+            return bool(list(self._driver().notifies(timeout=0)))
+        except broken:
             self._drop()
             return False
 

@@ -1,0 +1,247 @@
+"""The local executor keeps the promises of executors, in both ways of isolation; so does the sequential one."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from airloom.executors.local import LocalExecutor, LocalSettings
+from airloom.executors.runner_process import clean_environment
+from airloom.executors.sequential import sequential_executor
+from airloom.model.errors import Conflict
+from airloom.model.report import Cause, Outcome
+from airloom.model.spec import Isolation
+from tests.executors.conformance import ExecutorConformance
+from tests.executors.rig import MakeExecutor, Rig, values, wait_for
+
+
+def settings(rig: Rig, **fields: object) -> LocalSettings:
+    base = LocalSettings(home=str(rig.home), bundles={"dags": str(rig.dags)}, parallelism=4)
+    return msgspec.structs.replace(base, **fields)
+
+
+class TestFork(ExecutorConformance):
+    def make(self, rig: Rig) -> MakeExecutor:
+        return partial(LocalExecutor, settings(rig))
+
+
+class TestReuse(ExecutorConformance):
+    def make(self, rig: Rig) -> MakeExecutor:
+        return partial(LocalExecutor, settings(rig, isolation=Isolation.REUSE))
+
+
+class TestSequential(ExecutorConformance):
+    def make(self, rig: Rig) -> MakeExecutor:
+        return partial(sequential_executor, settings(rig))
+
+    def test_it_takes_one_try_at_a_time(self, rig: Rig):
+        assert rig.executor.capacity() == (1, "")
+
+
+@pytest.fixture
+def rig(tmp_path: Path):
+    rig = Rig(tmp_path)
+    rig.start(partial(LocalExecutor, settings(rig)))
+    yield rig
+    rig.executor.close(0)
+
+
+def restart(rig: Rig, **fields: object) -> None:
+    rig.executor.close(0)
+    rig.start(partial(LocalExecutor, settings(rig, **fields)))
+
+
+def test_parallelism_zero_takes_any_number(rig: Rig):
+    assert rig.executor.capacity() == (4, "")
+    restart(rig, parallelism=0)
+    assert rig.executor.capacity() == (None, "")
+
+
+def test_a_second_executor_on_the_same_home_is_refused_with_what_to_do(rig: Rig):
+    with pytest.raises(Conflict, match="a scheduler with this home folder is running already"):
+        LocalExecutor(settings(rig), lambda key, request: None, lambda: None)
+
+
+def test_local_and_sequential_can_share_a_home(rig: Rig):
+    rig.write("good", "return 1")
+    rig.run(rig.work("good"))
+    first = rig.executor
+    rig.start(partial(sequential_executor, settings(rig)))
+    try:
+        (ended,) = rig.run(rig.work("good"))
+    finally:
+        rig.executor.close(0)
+        rig.executor = first
+    assert ended.outcome is Outcome.SUCCESS
+
+
+def test_a_home_whose_path_is_longer_than_a_socket_address_works(tmp_path: Path):
+    folder = tmp_path / ("deep" * 20) / ("deeper" * 20)
+    folder.mkdir(parents=True)
+    rig = Rig(folder)
+    rig.write("good", "return 1")
+    rig.start(partial(LocalExecutor, settings(rig)))
+    try:
+        assert rig.run(rig.work("good"))[0].outcome is Outcome.SUCCESS
+    finally:
+        rig.executor.close(0)
+
+
+def test_each_forked_try_has_a_process_of_its_own_and_reuse_shares_one(rig: Rig):
+    rig.write("who", "return os.getpid()")
+    forked = [values(rig.run(rig.work("who"))[0])["return_value"] for _ in range(3)]
+    assert len(set(forked)) == 3
+    reused = [values(rig.run(rig.work("who", isolation=Isolation.REUSE))[0])["return_value"] for _ in range(3)]
+    assert len(set(reused)) == 1
+
+
+def test_a_reused_process_gives_each_try_its_own_environment_and_log(rig: Rig):
+    rig.write("mine", "os.environ['LEFT'] = 'over'\nos.chdir('/')\nprint(os.environ['AIRLOOM_CTX_DAG_RUN_ID'])",
+              "return os.environ.get('LEFT'), os.getcwd()")  # fmt: skip
+    first = rig.work("mine", "t0", isolation=Isolation.REUSE)
+    second = rig.work("mine", "t1", isolation=Isolation.REUSE)
+    rig.run(first)
+    (ended,) = rig.run(second)
+    assert values(ended)["return_value"] == [None, str(rig.dags)]
+    assert first.run.run_id in rig.log_text(first)
+    assert first.run.run_id not in rig.log_text(second)
+
+
+def test_a_task_finds_its_try_in_its_environment_but_no_way_to_the_database(rig: Rig, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AIRLOOM__DATABASE__URL", "postgresql://nobody@nowhere/x")
+    monkeypatch.setenv("AIRLOOM__SECURITY__SECRET_KEY", "very-secret")
+    monkeypatch.setenv("OF_THE_USER", "kept")
+    restart(rig)
+    rig.write("env", "return dict(os.environ)")
+    work = rig.work("env")
+    environment = values(rig.run(work)[0])["return_value"]
+    assert environment["AIRLOOM_CTX_DAG_ID"] == "env"
+    assert environment["AIRLOOM_CTX_TASK_ID"] == "t0"
+    assert environment["AIRLOOM_CTX_DAG_RUN_ID"] == work.run.run_id
+    assert environment["AIRLOOM_CTX_TRY_NUMBER"] == "1"
+    assert environment["AIRLOOM_CTX_LOGICAL_DATE"] == "1970-01-01T00:00:00+00:00"
+    assert environment["OF_THE_USER"] == "kept"
+    assert "nowhere" not in str(environment)
+    assert "very-secret" not in str(environment)
+
+
+def test_what_names_the_database_or_a_key_is_cleaned_away():
+    private = ["AIRLOOM__DATABASE__URL", "AIRLOOM__SECURITY__SECRET_KEY", "AIRLOOM_DATABASE_URL", "AIRLOOM_SECRET_KEY"]
+    public = ["PATH", "HOME", "AIRLOOM_HOME", "DATABASE_URL_OF_MY_SHOP"]
+    assert list(clean_environment(dict.fromkeys(private + public, "x"))) == public
+
+
+def test_a_task_inherits_no_descriptor_of_the_runner(rig: Rig):
+    rig.write("fds", "return sorted(os.readlink(f'/proc/self/fd/{fd}') for fd in os.listdir('/proc/self/fd') if "
+                     "os.path.exists(f'/proc/self/fd/{fd}') or os.path.islink(f'/proc/self/fd/{fd}'))")  # fmt: skip
+    links = values(rig.run(rig.work("fds"))[0])["return_value"]
+    assert [link.split(":")[0] for link in links if not link.startswith("/proc")] == [
+        "/dev/null",
+        "pipe",
+        "pipe",
+        "socket",
+    ]
+
+
+def test_an_edited_file_and_an_edited_module_of_it_are_imported_anew(rig: Rig):
+    (rig.dags / "helping.py").write_text("ANSWER = 1\n")
+    rig.write("uses", "import helping\nreturn helping.ANSWER", before="import helping\n")
+    assert values(rig.run(rig.work("uses"))[0])["return_value"] == 1
+    (rig.dags / "helping.py").write_text("ANSWER = 22\n")
+    assert values(rig.run(rig.work("uses"))[0])["return_value"] == 22
+    rig.write("uses", "return 'edited'")
+    assert values(rig.run(rig.work("uses"))[0])["return_value"] == "edited"
+
+
+def test_a_file_whose_import_starts_threads_is_imported_by_each_try(rig: Rig):
+    rig.write("threads", "return os.getpid()", before="import threading\n"
+              "threading.Thread(target=threading.Event().wait, daemon=True).start()\n")  # fmt: skip
+    first, second = rig.run(rig.work("threads"), rig.work("threads"))
+    assert first.outcome is second.outcome is Outcome.SUCCESS
+    assert values(first) != values(second)
+
+
+def test_an_import_that_hangs_fails_its_own_tries_only(rig: Rig):
+    restart(rig, import_timeout=1.0)
+    rig.write("hangs", "return 1", before="(MARKS / 'importing').touch()\ntime.sleep(60)\n")
+    rig.write("good", "return 1")
+    hanging, good = rig.work("hangs"), rig.work("good")
+    rig.submit(hanging)
+    wait_for(rig.mark("importing").exists, "the import")
+    assert rig.run(good)[0].outcome is Outcome.SUCCESS
+    ended = rig.end(hanging)
+    assert (ended.outcome, ended.cause) == (Outcome.FAILED, Cause.IMPORT)
+    assert "within 1 s" in (ended.detail or "")
+
+
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        ("sys.exit(4)\n", "SystemExit: 4"),
+        ("os._exit(4)\n", "exit status 4"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)\n", "SIGSEGV"),
+        ("def f(:\n", "SyntaxError"),
+    ],
+)
+def test_whatever_an_import_does_its_tries_end_with_the_cause(rig: Rig, before: str, says: str):
+    rig.write("harms", "return 1", before=before)
+    (ended,) = rig.run(rig.work("harms"))
+    assert (ended.outcome, ended.cause) == (Outcome.FAILED, Cause.IMPORT)
+    assert says in (ended.detail or "")
+
+
+def test_a_file_that_forks_while_it_is_imported_runs_its_task_once(rig: Rig):
+    rig.write("forks", "with open(MARKS / 'ran', 'a') as f: f.write('x')\nreturn 1", before="os.fork()\n")
+    assert rig.run(rig.work("forks"))[0].outcome is Outcome.SUCCESS
+    assert rig.mark("ran").read_text() == "x"
+
+
+def test_a_task_that_forks_reports_once(rig: Rig):
+    rig.write("forks", "os.fork()\nreturn 1")
+    assert values(rig.run(rig.work("forks"))[0]) == {"return_value": 1}
+    assert rig.run(rig.work("forks"))[0].outcome is Outcome.SUCCESS
+
+
+def test_a_try_over_its_memory_limit_is_ended_with_the_figures(rig: Rig):
+    rig.write("greedy", "keep = bytearray(200 * 1024 * 1024)\ntime.sleep(60)")
+    (ended,) = rig.run(rig.work("greedy", memory_limit=100 * 1024 * 1024))
+    assert (ended.outcome, ended.cause) == (Outcome.FAILED, Cause.OOM)
+    assert "its limit is 100 MiB" in (ended.detail or "")
+
+
+def test_a_try_whose_bundle_is_unknown_says_which_there_are(rig: Rig):
+    rig.write("good", "return 1")
+    (ended,) = rig.run(rig.work("good", bundle="other"))
+    assert (ended.cause, ended.detail) == (Cause.IMPORT, "this runner has no bundle 'other'; it has dags")
+
+
+def test_a_hundred_tries_at_once_all_end(rig: Rig):
+    rig.write("many", "return 1")
+    works = [rig.work("many") for _ in range(100)]
+    assert {ended.outcome for ended in rig.run(*works)} == {Outcome.SUCCESS}
+
+
+def test_a_flood_of_output_is_cut_at_the_limit_and_the_task_goes_on(rig: Rig):
+    restart(rig, log_limit=100_000)
+    rig.write("floods", "for _ in range(20000): print('x' * 100)\nreturn 'done'")
+    work = rig.work("floods")
+    assert values(rig.run(work)[0]) == {"return_value": "done"}
+    assert "has reached its limit of 100,000 bytes" in rig.log(work)[-1].text
+    size = sum(os.path.getsize(path) for path in rig.home.glob("logs/**/attempt=1.log"))
+    assert size < 101_000
+
+
+def test_closing_gives_running_tries_their_grace_and_then_ends_them(rig: Rig):
+    rig.write("ends", "(MARKS / 'up').touch()\nwhile not (MARKS / 'go').exists(): time.sleep(0.01)\nreturn 1",
+              "(MARKS / 'up2').touch()\ntime.sleep(60)")  # fmt: skip
+    soon, never = rig.work("ends", "t0"), rig.work("ends", "t1")
+    rig.submit(soon, never)
+    wait_for(lambda: rig.mark("up").exists() and rig.mark("up2").exists(), "the tasks")
+    rig.mark("go").touch()
+    rig.end(soon)
+    rig.executor.close(0.2)
+    ended = rig.end(never)
+    assert (ended.outcome, ended.cause) == (Outcome.FAILED, Cause.LOST)
+    rig.start(partial(LocalExecutor, settings(rig)))
