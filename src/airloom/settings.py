@@ -57,9 +57,6 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     dags_folder: Annotated[Path, _doc("The folder of DAG files; default: dags in the home folder.")]
     executors: Annotated[tuple[str, ...], _doc("Executors, the first is the default.", _EXECUTOR)] = ("local",)
     parallelism: Annotated[int, _doc("How many tasks run at once over all executors; 0 = no limit.", ge=0)] = 0
-    default_timezone: Annotated[str, _doc("Time zone of DAGs that name none.", _TIMEZONE)] = "UTC"
-    max_active_tasks_per_dag: Annotated[int, _doc("Tasks of one run at once, where the DAG says nothing.", ge=1)] = 16
-    max_active_runs_per_dag: Annotated[int, _doc("Runs of one DAG at once, where the DAG says nothing.", ge=1)] = 16
     dags_are_paused_at_creation: Annotated[bool, _doc("Whether a new DAG waits to be unpaused.")] = True
     infrastructure_retries: Annotated[
         int, _doc("Tries lost through no fault of the task's that cost it none of its retries.", ge=0)

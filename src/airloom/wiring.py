@@ -19,7 +19,7 @@ from airloom.executors.base import Executor
 from airloom.executors.local import LocalExecutor
 from airloom.executors.sequential import sequential_executor
 from airloom.executors.settings import LocalSettings
-from airloom.model.errors import AirloomError, InvalidRequest, NotFound, StoreError
+from airloom.model.errors import InvalidRequest, NotFound, StoreError
 from airloom.model.events import TriggerRun
 from airloom.model.loading import ParsedFile
 from airloom.model.spec import DagSpec, Isolation
@@ -28,12 +28,13 @@ from airloom.operations.secret_key import read_secret_keys
 from airloom.operations.task_requests import answer
 from airloom.runtime.parsing import ParseJob, ParserPool
 from airloom.sdk.params import run_params
+from airloom.services.inbox_listener import InboxListener
 from airloom.services.leader import Leadership
 from airloom.services.loader import FolderWatch, Loader
 from airloom.services.maintenance import Maintenance
 from airloom.services.one_run import RunObserver, RunRecord, RunSummary, drive
 from airloom.services.scheduler import Scheduler
-from airloom.services.service import Bell, ServiceThread
+from airloom.services.service import Bell, Daemon
 from airloom.settings import Loaded, Settings
 from airloom.store.dags import save_file
 from airloom.store.database import Database, connect
@@ -113,98 +114,81 @@ def _ops(settings: Settings, db: Database) -> Ops:
 
 def standalone(loaded: Loaded, dags_folder: Path, on_ready: Callable[[], None]) -> int:
     """Scheduler, loader and executors, until SIGINT or SIGTERM. Makes and migrates its database."""
-    return _serve(loaded, dags_folder, on_ready, migrating=True)
+    return _serve(loaded, dags_folder, on_ready, migrate)
 
 
 def scheduler(loaded: Loaded, on_ready: Callable[[], None]) -> int:
     """The same on a database that is migrated already, where several may stand by."""
-    return _serve(loaded, loaded.settings.core.dags_folder, on_ready, migrating=False)
+    return _serve(loaded, loaded.settings.core.dags_folder, on_ready, check)
 
 
-def _serve(loaded: Loaded, dags_folder: Path, on_ready: Callable[[], None], *, migrating: bool) -> int:
+def _serve(loaded: Loaded, dags_folder: Path, on_ready: Callable[[], None], prepare: Callable[[Database], None]) -> int:
     settings = loaded.settings
-    home = settings.core.home
-    make_home(home)
-    _log_to_stderr()
+    make_home(settings.core.home)
+    log_to_stderr()
     dags_folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(connect(settings.database.url)) as db, contextlib.ExitStack() as stack:
-        migrate(db) if migrating else check(db)
+    with contextlib.ExitStack() as stack:
+        db = stack.enter_context(contextlib.closing(connect(settings.database.url)))
+        prepare(db)
         ops = _ops(settings, db)
         stack.callback(ops.notifier.close)
         leadership = Leadership(db, settings.scheduler.lease, time.time)
         if db.path is not None:
             leadership.require()
         bell = Bell()
-        bundles = {DAGS_BUNDLE: dags_folder}
-        executors = make_executors(settings.core.executors, local_settings(settings, home, bundles), ops, bell.ring)
+        local = local_settings(settings, settings.core.home, {DAGS_BUNDLE: dags_folder})
+        executors = make_executors(settings.core.executors, local, ops, bell.ring)
         brain = Scheduler(db, world_config(settings), executors, leadership, time.time)
-        news = _News(brain, bell, ops)
-        hints = listener(db, wake_path(settings))
-        loader_bell = Bell()
-        loader = Loader(
-            db,
-            LocalFolder(DAGS_BUNDLE, dags_folder),
-            ParserPool(settings.loader.processes, settings.loader.parse_timeout),
-            news,
-            time.time,
-            settings.loader.interval,
-            settings.core.dags_are_paused_at_creation,
-        )
-        keeper = Maintenance(
-            db,
-            home / "logs",
-            settings.retention.days,
-            settings.logs.retention,
-            settings.retention.every,
-            lambda: leadership.epoch is not None,
-        )
-        watch = FolderWatch(dags_folder, loader_bell.ring)
-        threads = [
-            ServiceThread(brain, bell),
-            ServiceThread(loader, loader_bell),
-            ServiceThread(keeper, Bell()),
+        daemons = [
+            Daemon(brain, bell),
+            Daemon(InboxListener(listener(db, wake_path(settings)), brain, bell), Bell()),
+            _loader(settings, dags_folder, ops, brain, bell),
+            _maintenance(settings, db, leadership),
         ]
-        ears = threading.Thread(target=_listen, args=(hints, brain, bell), name="inbox-hints", daemon=True)
         with _stop_signal() as stopped:
-            for thread in threads:
-                thread.start()
-            ears.start()
-            watch.start()
+            for daemon in daemons:
+                daemon.start()
             on_ready()
             stopped.wait()
         log.info("stopping")
-        watch.stop()
-        # The scheduler goes last but for its executors: what ends now is reported to the next start.
-        for thread in reversed(threads):
-            thread.stop()
-        hints.close()
+        # What runs is ended; the next start hears of it and runs it again.
         for executor in executors.values():
             executor.close(0.0)
-        late = [thread for thread in threads if not thread.join(_JOIN)]
-        if late:
-            log.warning("%d of its threads did not end in %g s", len(late), _JOIN)
+        for daemon in reversed(daemons):
+            daemon.stop()
+        for daemon in daemons:
+            if not daemon.join(_JOIN):
+                log.warning("%s did not end within %g s", daemon.name, _JOIN)
     return 0
 
 
-class _News:
-    """Tells the leader that the inbox has news: the one in this process at once, any other by the database."""
+def _loader(settings: Settings, dags_folder: Path, ops: Ops, brain: Scheduler, bell: Bell) -> Daemon:
+    """The loader, and the file events that wake it."""
 
-    def __init__(self, brain: Scheduler, bell: Bell, ops: Ops) -> None:
-        self._brain = brain
-        self._bell = bell
-        self._ops = ops
+    def tell_the_leader() -> None:
+        # The one in this process at once, any other by the database.
+        brain.hint()
+        bell.ring()
+        ops.notifier.notify()
 
-    def __call__(self) -> None:
-        self._brain.hint()
-        self._bell.ring()
-        self._ops.notifier.notify()
+    loader = Loader(
+        ops.db,
+        LocalFolder(DAGS_BUNDLE, dags_folder),
+        ParserPool(settings.loader.processes, settings.loader.parse_timeout),
+        tell_the_leader,
+        ops.now,
+        settings.loader.interval,
+        settings.core.dags_are_paused_at_creation,
+    )
+    wake = Bell()
+    loader.watch(FolderWatch(dags_folder, wake.ring))
+    return Daemon(loader, wake)
 
 
-def _listen(hints: Any, brain: Scheduler, bell: Bell) -> None:
-    while not bell.stopped:
-        if hints.wait(60.0):
-            brain.hint()
-            bell.ring()
+def _maintenance(settings: Settings, db: Database, leadership: Leadership) -> Daemon:
+    keep = (settings.retention.days, settings.logs.retention)
+    logs = settings.core.home / "logs"
+    return Daemon(Maintenance(db, logs, keep, settings.retention.every, lambda: leadership.epoch is not None), Bell())
 
 
 @contextlib.contextmanager
@@ -240,22 +224,16 @@ def run_file(
     Raises AirloomError when the file cannot be loaded or the run cannot be made.
     """
     settings = loaded.settings
+    bundle, rel_path = _bundle_of(settings, path)
+    source = bundle.read(rel_path)
+    parsed = _parse(settings, bundle, rel_path, content_hash(source))
+    spec = _choose(parsed, dag_id)
+    run_params(spec.params, dict(conf))
     with contextlib.ExitStack() as stack:
-        if keep:
-            home = settings.core.home
-            make_home(home)
-            logs = home / "logs"
-        else:
-            home = Path(tempfile.mkdtemp(prefix="airloom-run-"))
-            logs = home / "logs"
+        home = settings.core.home if keep else Path(tempfile.mkdtemp(prefix="airloom-run-"))
+        make_home(home)
+        if not keep:
             stack.callback(_leave_only_logs, home)
-        root = settings.core.dags_folder if path.is_relative_to(settings.core.dags_folder) else path.parent
-        bundle = LocalFolder(DAGS_BUNDLE if root == settings.core.dags_folder else FILE_BUNDLE, root)
-        rel_path = path.relative_to(root).as_posix()
-        source = bundle.read(rel_path)
-        parsed = _parse(settings, bundle, rel_path, content_hash(source))
-        spec = _choose(parsed, dag_id)
-        run_params(spec.params, dict(conf))
         db = stack.enter_context(contextlib.closing(connect(settings.database.url if keep else "sqlite://")))
         migrate(db)
         leadership = Leadership(db, settings.scheduler.lease, time.time)
@@ -263,10 +241,9 @@ def run_file(
         with db.transaction() as conn:
             text = source.decode("utf-8", "surrogateescape")
             save_file(conn, bundle.name, parsed, text, time.time(), paused=False)
-        ops = _ops(settings, db)
         bell = Bell()
-        local = local_settings(settings, home, {bundle.name: root})
-        executors = make_executors(settings.core.executors, local, ops, bell.ring)
+        local = local_settings(settings, home, {bundle.name: bundle.root})
+        executors = make_executors(settings.core.executors, local, _ops(settings, db), bell.ring)
         for executor in executors.values():
             stack.callback(executor.close, 0.0)
         record = RunRecord(spec, observer)
@@ -274,7 +251,15 @@ def run_file(
         brain = Scheduler(db, config, executors, leadership, time.time, record.on_commit)
         stack.callback(brain.close)
         drive(db, brain, bell, TriggerRun(dag_id=spec.dag_id, conf=dict(conf), by="airloom run"), record)
-        return record.summary(str(logs))
+        return record.summary(str(home / "logs"))
+
+
+def _bundle_of(settings: Settings, path: Path) -> tuple[LocalFolder, str]:
+    """The DAGs' folder if the file is in it, or the file's own folder; and the file's path in there."""
+    folder = settings.core.dags_folder
+    if path.is_relative_to(folder):
+        return LocalFolder(DAGS_BUNDLE, folder), path.relative_to(folder).as_posix()
+    return LocalFolder(FILE_BUNDLE, path.parent), path.name
 
 
 def _parse(settings: Settings, bundle: LocalFolder, rel_path: str, file_hash: str) -> ParsedFile:
@@ -293,7 +278,7 @@ def _choose(parsed: ParsedFile, dag_id: str | None) -> DagSpec:
     if dag_id in found:
         return found[dag_id]
     if parsed.errors:
-        raise AirloomError(
+        raise InvalidRequest(
             "\n".join(
                 f"{error.rel_path}{'' if error.line is None else f':{error.line}'}: {error.text}"
                 for error in parsed.errors
@@ -314,7 +299,7 @@ def _leave_only_logs(home: Path) -> None:
             shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
     """The daemons' own log: plain lines with time and level."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s", "%H:%M:%S"))

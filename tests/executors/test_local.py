@@ -1,6 +1,5 @@
 """The local executor keeps the promises of executors, in both ways of isolation; so does the sequential one."""
 
-import os
 from functools import partial
 from pathlib import Path
 
@@ -229,7 +228,7 @@ def test_a_flood_of_output_is_cut_at_the_limit_and_the_task_goes_on(rig: Rig):
     work = rig.work("floods")
     assert values(rig.run(work)[0]) == {"return_value": "done"}
     assert "has reached its limit of 100,000 bytes" in rig.log(work)[-1].text
-    size = sum(os.path.getsize(path) for path in rig.home.glob("logs/**/attempt=1.log"))
+    size = sum(path.stat().st_size for path in rig.home.glob("logs/**/attempt=1.log"))
     assert size < 101_000
 
 

@@ -43,7 +43,11 @@ WRONG = {
         4,
         "task 'a': there is no trigger_rule 'all_sucess'; did you mean 'all_success'?",
     ),
-    "pool slots": ("with DAG('d'):\n EmptyOperator(task_id='a', pool_slots=0)", 4, "pool_slots must be 1 or more, not 0"),
+    "pool slots": (
+        "with DAG('d'):\n EmptyOperator(task_id='a', pool_slots=0)",
+        4,
+        "pool_slots must be 1 or more, not 0",
+    ),
     "retries": ("with DAG('d'):\n EmptyOperator(task_id='a', retries=-1)", 4, "task 'a': retries must be 0 or more"),
     "delay": ("with DAG('d'):\n EmptyOperator(task_id='a', retry_delay='5m')", 4, "retry_delay must be a timedelta or"),
     "memory": ("with DAG('d'):\n EmptyOperator(task_id='a', memory_limit='lots')", 4, "is not a size such as 512Mi"),
@@ -57,7 +61,11 @@ WRONG = {
         3,
         "DAG 'd': no task takes 'retires' of default_args; did you mean 'retries'?",
     ),
-    "misspelt dag argument": ("DAG('d', shedule=None)", 3, "DAG 'd' has no argument 'shedule'; did you mean 'schedule'?"),
+    "misspelt dag argument": (
+        "DAG('d', shedule=None)",
+        3,
+        "DAG 'd' has no argument 'shedule'; did you mean 'schedule'?",
+    ),
     "old dag argument": ("DAG('d', schedule_interval='@daily')", 3, "'schedule_interval' is called 'schedule' now"),
     "unsupported operator argument": (
         "with DAG('d'):\n EmptyOperator(task_id='a', depends_on_past=True)",

@@ -152,7 +152,9 @@ def test_mapped_tasks_say_what_they_are_mapped_over() -> None:
         use.partial(z=1).expand(x=[1, 2, 3], y=made["k"])
         BashOperator.partial(task_id="bash", queue="q").expand_kwargs(made)
     specs = {spec.task_id: spec for spec in spec_of(dag).tasks}
-    assert specs["use"].map == MapSpec(inputs=(LiteralInput(arg="x", length=3), XComInput(arg="y", task_id="make", key="k")))
+    assert specs["use"].map == MapSpec(
+        inputs=(LiteralInput(arg="x", length=3), XComInput(arg="y", task_id="make", key="k"))
+    )
     assert specs["bash"].map == MapSpec(inputs=(XComInput(arg="kwargs", task_id="make"),), kwargs=True)
     assert (specs["use"].retries, specs["use"].upstream, specs["use"].operator) == (4, ("make",), "@task")
     assert (specs["bash"].queue, specs["bash"].operator, specs["bash"].template_fields) == (
@@ -168,7 +170,7 @@ def test_a_spec_survives_its_encoding() -> None:
     assert decode(encode(spec_of(dag))) == spec_of(dag)
 
 
-SAME = '''
+SAME = """
 from airloom import DAG, BashOperator, task, Param
 with DAG("d", tags={TAGS}, params={PARAMS}, user_defined_macros={"f": lambda: object()}) as dag:
     @task(executor_config={CONFIG})
@@ -176,7 +178,7 @@ with DAG("d", tags={TAGS}, params={PARAMS}, user_defined_macros={"f": lambda: ob
     f()
     BashOperator(task_id="b", bash_command="b", owner="z")
     BashOperator(task_id="c", bash_command="c", owner="a")
-'''
+"""
 
 
 def test_equal_dags_in_other_words_folders_and_processes_have_the_same_hash(tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ def test_a_variable_is_set_read_and_deleted(client: Client) -> None:
 
 
 def test_a_variable_that_is_not_there_is_an_error_that_says_what_to_do(client: Client) -> None:
-    with pytest.raises(AirflowNotFoundException, match="there is no variable 'n': set it with `airloom variables set n"):
+    with pytest.raises(
+        AirflowNotFoundException, match="there is no variable 'n': set it with `airloom variables set n"
+    ):
         Variable.get("n")
 
 
@@ -80,7 +82,10 @@ def test_a_hook_gets_its_connection(client: Client) -> None:
 @pytest.mark.parametrize(
     ("uri", "parts"),
     [
-        ("postgres://u:p%40ss@h:5432/db?sslmode=require", ("postgres", "u", "p@ss", "h", 5432, "db", {"sslmode": "require"})),
+        (
+            "postgres://u:p%40ss@h:5432/db?sslmode=require",
+            ("postgres", "u", "p@ss", "h", 5432, "db", {"sslmode": "require"}),
+        ),
         ("postgresql://h/db", ("postgres", None, None, "h", None, "db", {})),
         ("google-cloud://?__extra__=%7B%22a%22%3A+1%7D", ("google_cloud", None, None, None, None, None, {"a": 1})),
         ("sqlite://%2Ftmp%2Fx.db", ("sqlite", None, None, "/tmp/x.db", None, None, {})),
@@ -95,7 +100,9 @@ def test_a_uri_is_taken_apart(uri: str, parts: tuple[Any, ...]) -> None:
 
 
 TEXT = st.none() | st.text(st.characters(codec="utf-8"), min_size=1)
-EXTRA = st.none() | st.dictionaries(st.text(st.characters(codec="utf-8"), min_size=1), st.text(st.characters(codec="utf-8")) | st.integers(), min_size=1)
+EXTRA = st.none() | st.dictionaries(
+    st.text(st.characters(codec="utf-8"), min_size=1), st.text(st.characters(codec="utf-8")) | st.integers(), min_size=1
+)
 
 
 @given(TEXT, TEXT, TEXT, TEXT, st.none() | st.integers(0, 65535), EXTRA)

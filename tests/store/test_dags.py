@@ -21,25 +21,28 @@ from tests.store.rows import NOW, parsed, read, save_dag, spec, write
 
 
 def test_a_new_dag_gets_its_first_version(db: Database) -> None:
-    changed = write(
-        db, save_file, "dags", parsed("f.py", spec(), seconds=0.5, threads=True), "código", NOW, 12.5, "abc"
-    )
+    changed = write(db, save_file, "dags", parsed("f.py", spec(), seconds=0.5, threads=True), "código", NOW, 12.5)
     assert changed == ("sales",)
     row = read(db, dag_row, "sales")
     assert (row.spec, row.bundle, row.rel_path, row.file_hash) == (spec(), "dags", "f.py", "h1")
     assert (row.paused, row.active, row.first_seen) == (False, True, NOW)
     version = read(db, version_row, row.version_id)
-    assert (version.number, version.bundle_version, version.spec) == (1, "abc", spec())
+    assert (version.number, version.spec) == (1, spec())
     assert read(db, source, "h1") == "código"
     file = read(db, files, "dags")["f.py"]
     assert (file.mtime, file.seconds, file.threads, file.file_hash) == (12.5, 0.5, True, "h1")
     assert read(db, files, "elsewhere") == {}
 
 
-def test_a_dag_can_ask_to_be_paused_when_it_is_new_only(db: Database) -> None:
-    dag = DagSpec(dag_id="sales", tasks=(TaskSpec(task_id="a"),), is_paused_upon_creation=True)
-    write(db, save_file, "dags", parsed("f.py", dag), "", NOW)
-    assert read(db, dag_row, "sales").paused
+def test_a_dag_is_paused_by_its_own_wish_or_by_the_setting_when_it_is_new_only(db: Database) -> None:
+    tasks = (TaskSpec(task_id="a"),)
+    dags = [DagSpec(dag_id=f"d{wish}", tasks=tasks, is_paused_upon_creation=wish) for wish in (True, False, None)]
+    write(db, save_file, "dags", parsed("f.py", *dags), "", NOW)
+    assert [dag.paused for dag in read(db, list_dags)] == [False, False, True]
+    write(db, save_file, "dags", parsed("f.py", *dags, file_hash="h2"), "", NOW, 0.0, True)
+    assert [dag.paused for dag in read(db, list_dags)] == [False, False, True]
+    write(db, save_file, "dags", parsed("g.py", spec("by_setting")), "", NOW, 0.0, True)
+    assert read(db, dag_row, "by_setting").paused
 
 
 def test_the_same_file_again_changes_nothing(db: Database) -> None:

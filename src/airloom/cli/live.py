@@ -3,10 +3,10 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -87,7 +87,10 @@ _LOUDEST = (
     TIState.SKIPPED,
     TIState.REMOVED,
 )
+_OF_ERRORS = FAILURES | {TIState.UP_FOR_RETRY}
 _ERRORS_SHOWN = 3
+#: frames a second: enough for a spinner, little for the processor
+_FRAMES = 8
 
 
 def can_animate(console: Console) -> bool:
@@ -117,7 +120,12 @@ class LiveView:
         self._begun = now()
         self._lock = threading.Lock()
         self._tis: dict[str, dict[int, TIView]] = {task.task_id: {} for task in spec.tasks}
-        self._live = Live(get_renderable=self._render, console=console) if can_animate(console) else None
+        self._tallies: dict[str, _Tally] = {}
+        self._live = (
+            Live(get_renderable=self._render, console=console, refresh_per_second=_FRAMES)
+            if can_animate(console)
+            else None
+        )
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -137,6 +145,7 @@ class LiveView:
                 instances = self._tis.setdefault(ti.task_id, {})
                 before = instances.get(ti.map_index)
                 instances[ti.map_index] = ti
+                self._tallies.pop(ti.task_id, None)
                 if ti.map_index >= 0:
                     instances.pop(-1, None)
             changed = before is None or (before.state, before.try_number) != (ti.state, ti.try_number)
@@ -175,19 +184,18 @@ class LiveView:
             return self._tree()
 
     def _tree(self) -> RenderableType:
-        tasks = list(self._spec.tasks)
-        hidden = 0
-        room = self._console.height - len(self._spec.groups) - 4
-        if len(tasks) > room:
-            kept = [task for task in tasks if self._state(task) not in (TIState.SUCCESS, TIState.SKIPPED)]
-            hidden = len(tasks) - len(kept)
-            tasks = kept
-        tree = Tree(self._headline(), guide_style="dim")
+        tallies = {task.task_id: self._tally(task.task_id) for task in self._spec.tasks}
+        room = max(1, self._console.height - len(self._spec.groups) - 4)
+        by_weight = sorted(self._spec.tasks, key=lambda task: _LOUDEST.index(tallies[task.task_id].state))
+        shown = {task.task_id for task in by_weight[:room]}
+        tree = Tree(self._headline(tallies.values()), guide_style="dim")
         branches: dict[str | None, Tree] = {None: tree}
-        for task in tasks:
-            self._branch(task.group, branches).add(self._task_lines(task))
-        if hidden:
-            tree.add(Text(f"✓ {hidden} more have ended well", style="green"))
+        for task in self._spec.tasks:
+            if task.task_id in shown:
+                self._branch(task.group, branches).add(self._task_lines(task, tallies[task.task_id]))
+        if by_weight[room:]:
+            states = Counter(tallies[task.task_id].state for task in by_weight[room:])
+            tree.add(Text(f"{len(by_weight) - room} more: {_count_states(states)}", style="dim"))
         return tree
 
     def _branch(self, group: str | None, branches: dict[str | None, Tree]) -> Tree:
@@ -196,73 +204,94 @@ class LiveView:
             branches[group] = self._branch(parent, branches).add(Text(_short(str(group), parent), style="bold"))
         return branches[group]
 
-    def _headline(self) -> RenderableType:
-        counts = [self._counts(task) for task in self._spec.tasks]
-        done, total = sum(done for done, _ in counts), sum(size for _, size in counts)
+    def _headline(self, tallies: Iterable["_Tally"]) -> RenderableType:
+        tallies = list(tallies)
+        done, total = sum(tally.done for tally in tallies), sum(tally.total for tally in tallies)
         line = Table.grid(padding=(0, 1))
-        bar = _bar(done, total, 24)
         took = duration(self._now() - self._begun)
-        line.add_row(Text(self._spec.dag_id, style="bold"), bar, Text(f"{done}/{total}"), Text(took, style="dim"))
+        name = Text(self._spec.dag_id, style="bold")
+        line.add_row(name, _bar(done, total, 24), Text(f"{done}/{total}"), Text(took, style="dim"))
         return line
 
-    def _task_lines(self, task: TaskSpec) -> RenderableType:
-        state = self._state(task)
-        symbol, style = LOOKS[state]
-        if state is TIState.RUNNING:
+    def _task_lines(self, task: TaskSpec, tally: "_Tally") -> RenderableType:
+        symbol, style = LOOKS[tally.state]
+        if tally.state is TIState.RUNNING:
             symbol = _SPINNER[int(self._now() * 10) % len(_SPINNER)]
         line = Text.assemble((symbol, style), " ", (_short(task.task_id, task.group), style))
-        instances = self._tis[task.task_id]
         row: list[RenderableType] = [line]
-        if task.map is not None and -1 not in instances and instances:
-            done, total = self._counts(task)
-            line.append(f" [{done}/{total}]")
-            row.append(_bar(done, total, 16))
-        row.append(Text(self._remarks(task, state), style="dim"))
+        if tally.mapped:
+            line.append(f" [{tally.done}/{tally.total}]")
+            row.append(_bar(tally.done, tally.total, 16))
+        row.append(Text(self._remarks(tally), style="dim"))
         grid = Table.grid(padding=(0, 1))
         grid.add_row(*row)
-        errors = self._errors(task)
+        errors = self._errors(tally)
         return Group(grid, *errors) if errors else grid
 
-    def _remarks(self, task: TaskSpec, state: TIState) -> str:
+    def _remarks(self, tally: "_Tally") -> str:
         """What is said behind a task's name: how long, which try, and its state where the symbol does not tell."""
-        tis = list(self._tis[task.task_id].values())
         words = []
-        started = [ti.started_at for ti in tis if ti.started_at is not None]
-        if started:
-            live = state not in FINISHED
-            ended = [ti.ended_at for ti in tis if ti.ended_at is not None]
-            words.append(duration((self._now() if live or not ended else max(ended)) - min(started)))
-        tries = [ti for ti in tis if ti.try_number > 1]
-        if tries:
-            words.append(self._try_of(tries[0]) if len(tis) == 1 else f"{len(tries)} retried")
-        if state in (TIState.SKIPPED, TIState.UPSTREAM_FAILED, TIState.UP_FOR_RETRY, TIState.RESTARTING):
-            words.append(state.value.replace("_", " "))
+        if tally.started is not None:
+            ended = tally.ended if tally.state in FINISHED else None
+            words.append(duration((self._now() if ended is None else ended) - tally.started))
+        if tally.retried:
+            words.append(f"{len(tally.retried)} retried" if tally.mapped else self._try_of(tally.retried[0]))
+        if tally.state in (TIState.SKIPPED, TIState.UPSTREAM_FAILED, TIState.UP_FOR_RETRY, TIState.RESTARTING):
+            words.append(tally.state.value.replace("_", " "))
         return ", ".join(words)
 
-    def _errors(self, task: TaskSpec) -> list[Text]:
-        with_error = [ti for ti in self._tis[task.task_id].values() if _error_line(ti)]
+    def _errors(self, tally: "_Tally") -> list[Text]:
         lines = []
-        for ti in with_error[:_ERRORS_SHOWN]:
+        for ti in tally.errors[:_ERRORS_SHOWN]:
             index = f"[{ti.map_index}] " if ti.map_index >= 0 else ""
             line = Text(f"  {index}{_error_line(ti)}", style=LOOKS[ti.state][1])
             line.truncate(max(20, self._console.width - 12), overflow="ellipsis")
             lines.append(line)
-        if len(with_error) > _ERRORS_SHOWN:
-            lines.append(Text(f"  and {len(with_error) - _ERRORS_SHOWN} more", style="dim"))
+        if len(tally.errors) > _ERRORS_SHOWN:
+            lines.append(Text(f"  and {len(tally.errors) - _ERRORS_SHOWN} more", style="dim"))
         return lines
 
-    def _state(self, task: TaskSpec) -> TIState:
-        states = {ti.state for ti in self._tis[task.task_id].values()}
-        return next((state for state in _LOUDEST if state in states), TIState.NONE)
-
-    def _counts(self, task: TaskSpec) -> tuple[int, int]:
-        """How many of a task's instances have ended, and how many there are."""
-        tis = [ti for ti in self._tis[task.task_id].values() if ti.state is not TIState.REMOVED]
-        return sum(ti.state in FINISHED for ti in tis), max(1, len(tis))
+    def _tally(self, task_id: str) -> "_Tally":
+        """What the TIs of a task come to; counted again only when one of them has changed."""
+        if task_id not in self._tallies:
+            self._tallies[task_id] = _count(self._tis[task_id])
+        return self._tallies[task_id]
 
     def _try_of(self, ti: TIView) -> str:
         retries = next((task.retries for task in self._spec.tasks if task.task_id == ti.task_id), 0)
         return f"try {ti.try_number} of {max(retries + 1, ti.try_number)}"
+
+
+class _Tally(NamedTuple):
+    """The TIs of one task, counted."""
+
+    state: TIState
+    mapped: bool
+    done: int
+    total: int
+    started: float | None
+    ended: float | None
+    retried: list[TIView]
+    errors: list[TIView]
+
+
+def _count(instances: Mapping[int, TIView]) -> _Tally:
+    tis = [ti for ti in instances.values() if ti.state is not TIState.REMOVED]
+    states = {ti.state for ti in tis}
+    return _Tally(
+        state=next((state for state in _LOUDEST if state in states), TIState.NONE),
+        mapped=bool(tis) and -1 not in instances,
+        done=sum(ti.state in FINISHED for ti in tis),
+        total=max(1, len(tis)),
+        started=min((ti.started_at for ti in tis if ti.started_at is not None), default=None),
+        ended=max((ti.ended_at for ti in tis if ti.ended_at is not None), default=None),
+        retried=[ti for ti in tis if ti.try_number > 1],
+        errors=[ti for ti in tis if _error_line(ti)],
+    )
+
+
+def _count_states(states: Counter[TIState]) -> str:
+    return ", ".join(f"{states[state]} {state.value.replace('_', ' ')}" for state in TIState if states[state])
 
 
 def ti_name(ti: TIView) -> str:
@@ -273,12 +302,11 @@ def ti_name(ti: TIView) -> str:
 def sum_up(summary: SummaryView, seconds: float) -> Text:
     """One line: how the run ended, how long it took, how many tasks ended how."""
     tis = [ti for ti in summary.tasks if ti.state is not TIState.REMOVED]
-    counts = Counter(ti.state for ti in tis)
-    parts = [f"{counts[state]} {state.value.replace('_', ' ')}" for state in TIState if counts[state]]
+    counts = _count_states(Counter(ti.state for ti in tis))
     good = summary.state == "success"
     verb = "succeeded" if good else "failed" if summary.state == "failed" else f"is {summary.state}"
-    text = f"{summary.dag_id} {verb} in {duration(seconds)}: {_tasks(len(tis))}, {', '.join(parts)}"
-    return Text(text if parts else text.removesuffix(", "), style="bold green" if good else "bold red")
+    text = f"{summary.dag_id} {verb} in {duration(seconds)}: {_tasks(len(tis))}{', ' if counts else ''}{counts}"
+    return Text(text, style="bold green" if good else "bold red")
 
 
 def _bar(done: int, total: int, width: int) -> ProgressBar:
@@ -295,7 +323,7 @@ def _seconds(ti: TIView, now: float) -> float | None:
 
 def _error_line(ti: TIView) -> str:
     """The first line of the error that ended the TI's last try, if its state comes of one."""
-    if not ti.detail or ti.state not in FAILURES | {TIState.UP_FOR_RETRY}:
+    if not ti.detail or ti.state not in _OF_ERRORS:
         return ""
     return ti.detail.strip().splitlines()[0]
 

@@ -16,6 +16,8 @@ __all__ = ["LocalExecutor", "LocalSettings"]
 
 #: how long a start waits for the runner to say which tries it has
 _ADOPT_TIMEOUT = 15.0
+#: more ends than a runner can have told without having heard that they are acknowledged
+_REMEMBERED = 10_000
 
 
 class LocalExecutor:
@@ -40,9 +42,8 @@ class LocalExecutor:
         self._known = threading.Event()
         self._reports: list[Report] = []
         self._heard_seq = self._handed_seq = self._acked_seq = 0
-        #: ends that were heard and not yet acknowledged: a new runner may tell them again, from the old one's journal
-        self._ended: set[TryKey] = set()
-        self._handed: set[TryKey] = set()
+        #: the last ends that were heard: a new runner may tell them again, from the journal of one that died
+        self._ended: dict[TryKey, None] = {}
         self._trouble = ""
         self._line = RunnerLine(settings, self)
         self._line.start()
@@ -67,8 +68,6 @@ class LocalExecutor:
         with self._lock:
             if self._handed_seq > self._acked_seq and self._line.send(Ack(seq=self._handed_seq)):
                 self._acked_seq = self._handed_seq
-            self._ended -= self._handed
-            self._handed = set(self._ended)
             self._handed_seq = self._heard_seq
             reports, self._reports = self._reports, []
             return reports
@@ -99,7 +98,8 @@ class LocalExecutor:
                 why, name = "the scheduler has no use for this try any more", self._settings.name
                 cancels = tuple(Cancel(key=key, executor=name, reason=why) for key in unwanted)
                 self._line.send(CancelTries(cancels=cancels))
-            return wanted & self._held.keys()
+            # An end that was heard before this call is still to be polled.
+            return wanted & (self._held.keys() | {report.key for report in self._reports})
 
     def close(self, grace: float) -> None:
         """End the runner; waits for it. What it reports meanwhile can still be polled."""
@@ -151,7 +151,9 @@ class LocalExecutor:
                 if isinstance(report, Ended):
                     if report.key in self._ended:
                         continue
-                    self._ended.add(report.key)
+                    self._ended[report.key] = None
+                    if len(self._ended) > _REMEMBERED:
+                        del self._ended[next(iter(self._ended))]
                 if isinstance(report, Ended | HandedBack):
                     self._forget(report.key)
                 self._reports.append(report)

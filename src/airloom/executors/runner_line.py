@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from airloom.executors.runner_process import RunnerProcess
-from airloom.executors.settings import LocalSettings
+from airloom.executors.settings import LocalSettings, write_settings
 from airloom.executors.unix_socket import Listener
 from airloom.model.errors import AirloomError
 from airloom.model.wire import PROTOCOL, FrameError, FromRunner, Hello, Stop, ToRunner, Unframer, frame
@@ -42,6 +42,11 @@ class RunnerLine:
         self._settings = settings
         self._owner = owner
         self._listener = Listener(settings.socket)
+        try:
+            write_settings(settings)
+        except OSError as error:
+            self._listener.close()
+            raise AirloomError(f"cannot write {settings.file}: {error.strerror}") from error
         self._process = RunnerProcess(settings)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener.sock, selectors.EVENT_READ)
@@ -91,6 +96,7 @@ class RunnerLine:
         self._process.kill()
         self._nudge()
         self._thread.join()
+        self._process.kill()  # the thread may just have started one
         self._process.wait(5.0)
         self._disconnect()
         self._selector.close()

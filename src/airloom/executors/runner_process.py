@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
-
 from airloom.executors.settings import LocalSettings
 from airloom.executors.unix_socket import take_lock
 from airloom.model.errors import AirloomError
@@ -43,8 +41,8 @@ class RunnerProcess:
             Path(self.log).parent.mkdir(parents=True, exist_ok=True)
             with Path(self.log).open("ab") as log:
                 self._child = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "airloom.runtime.runner"],
-                    stdin=subprocess.PIPE,
+                    [sys.executable, "-P", "-m", "airloom.runtime.runner", self._settings.file],
+                    stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     env=clean_environment(dict(os.environ)),
@@ -53,9 +51,6 @@ class RunnerProcess:
                 )
         except OSError as error:
             raise AirloomError(f"the runner cannot be started: {error}") from error
-        if self._child.stdin is not None:
-            with contextlib.suppress(BrokenPipeError), self._child.stdin:
-                self._child.stdin.write(msgspec.json.encode(self._settings))
 
     def alive(self) -> bool:
         """Whether a runner lives, whoever started it. One that is about to take its lock counts, if it is our child."""

@@ -1,6 +1,7 @@
 """The settings of the local executor, which its runner gets as they are, and the files that both know."""
 
 import os
+from pathlib import Path
 
 import msgspec
 
@@ -52,6 +53,11 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.home}/{self.name}.sock"
 
     @property
+    def file(self) -> str:
+        """Where the runner finds these settings; it reads them whenever it connects."""
+        return f"{self.home}/{self.name}.settings.json"
+
+    @property
     def lock(self) -> str:
         """The file that a living runner holds locked, with its process number."""
         return f"{self.home}/{self.name}.lock"
@@ -60,3 +66,15 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     def spool(self) -> str:
         """The folder of the reports that no scheduler has acknowledged."""
         return f"{self.home}/spool/{self.name}"
+
+
+def write_settings(settings: LocalSettings) -> None:
+    """Put the settings where the runner reads them. Raises OSError."""
+    fresh = Path(settings.file + ".new")
+    fresh.write_bytes(msgspec.json.encode(settings))
+    fresh.replace(settings.file)
+
+
+def read_settings(file: str) -> LocalSettings:
+    """The settings in `file`. Raises OSError, or msgspec.MsgspecError if there are none of this release in it."""
+    return msgspec.json.decode(Path(file).read_bytes(), type=LocalSettings)

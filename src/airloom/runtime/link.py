@@ -117,7 +117,9 @@ class Link:
             return
         while self._unacked and self._unacked[0].seq <= seq:
             self._unacked.popleft()
-        if not self._unacked:
+        if self._unacked:
+            self._journal.append(Ack(seq=seq))
+        else:
             self._journal.acknowledged(seq, self._live_starts())
 
     def _lost(self) -> None:

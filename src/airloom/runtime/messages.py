@@ -157,6 +157,8 @@ class Result(msgspec.Struct, frozen=True, tag="result", array_like=True):
     """How the task ended, as the task tells it. It counts only if the process then exits with status 0, or waits for
     its next try."""
 
+    #: a child that is used again may be heard before its zygote has told its number
+    pid: int
     outcome: Outcome
     cause: Cause | None = None
     detail: str | None = None

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Generic, Protocol, TypeVar
 
+from airloom.executors.settings import LocalSettings
 from airloom.model.report import Cause
 from airloom.runtime.channel import Closed
 from airloom.runtime.endings import describe_exit
@@ -45,22 +46,18 @@ class Guardian(Protocol[P_contra]):
 
 
 class Nursery(Generic[P]):
-    """Keeps the zygotes. `limit` and `idle`: how many file zygotes are kept, and how many seconds without use."""
+    """Keeps the zygotes, within the settings' limits."""
 
     def __init__(
         self,
         loop: Loop,
         guardian: Guardian[P],
-        limit: int,
-        idle: float,
-        import_timeout: float,
+        settings: LocalSettings,
         environment: Mapping[str, str],
     ) -> None:
         self._loop = loop
         self._guardian = guardian
-        self._limit = limit
-        self._idle = idle
-        self._import_timeout = import_timeout
+        self._settings = settings
         self._environment = environment
         self._base: Zygote | None = None
         self._base_process: BaseProcess | None = None
@@ -69,6 +66,10 @@ class Nursery(Generic[P]):
         self._threaded: set[tuple[str, str]] = set()
         self._next_id = 0
         self._sweep: Timer | None = None
+
+    def configure(self, settings: LocalSettings) -> None:
+        """Go by these settings from now on."""
+        self._settings = settings
 
     def place(self, attempt: P) -> None:
         """Find a process for a try; the guardian is told, perhaps at once."""
@@ -148,9 +149,9 @@ class Nursery(Generic[P]):
         zygote.listen(output)
         self._children[zygote.id] = zygote
         base.send(Grow(zygote.id, key[0], root), (theirs.detach(), write))
-        zygote.import_timer = self._loop.later(self._import_timeout, lambda: self._import_overdue(zygote))
+        zygote.import_timer = self._loop.later(self._settings.import_timeout, lambda: self._import_overdue(zygote))
         if self._sweep is None:
-            self._sweep = self._loop.later(self._idle, self._retire_idle)
+            self._sweep = self._loop.later(self._settings.zygote_idle, self._retire_idle)
         return zygote
 
     def _import_overdue(self, zygote: Zygote) -> None:
@@ -170,20 +171,20 @@ class Nursery(Generic[P]):
 
     def _retire_idle(self) -> None:
         self._sweep = None
-        before = time.monotonic() - self._idle
+        before = time.monotonic() - self._settings.zygote_idle
         for zygote in list(self._files.values()):
             if zygote.used_at <= before and not zygote.busy:
                 self._retire(zygote)
         if self._files:
-            self._sweep = self._loop.later(self._idle / 2, self._retire_idle)
+            self._sweep = self._loop.later(self._settings.zygote_idle / 2, self._retire_idle)
 
     def _settle(self, zygote: Zygote) -> None:
         """A try of the zygote's has ended: perhaps it, or another, is to go now."""
         if zygote.retired and not zygote.busy:
             zygote.close()
-        if len(self._files) > self._limit:
+        if len(self._files) > self._settings.zygote_limit:
             for unused in [zygote for zygote in self._files.values() if not zygote.busy]:
-                if len(self._files) > self._limit:
+                if len(self._files) > self._settings.zygote_limit:
                     self._retire(unused)
 
     # --- what zygotes tell -------------------------------------------------------------------------------------------
@@ -254,7 +255,9 @@ class Nursery(Generic[P]):
         cause, how = describe_exit(status)
         path = zygote.key[0] if zygote.key else ""
         if zygote.timed_out:
-            self._zygote_gone(zygote, Cause.IMPORT, f"{path} was not imported within {self._import_timeout:g} s")
+            self._zygote_gone(
+                zygote, Cause.IMPORT, f"{path} was not imported within {self._settings.import_timeout:g} s"
+            )
         elif zygote.ready:
             self._zygote_gone(zygote, Cause.LAUNCH, f"the fork server of {path} is gone: {how}")
         else:

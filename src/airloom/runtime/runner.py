@@ -1,8 +1,9 @@
-"""The runner process: `python -m airloom.runtime.runner`, its settings as JSON on stdin.
+"""The runner process: `python -m airloom.runtime.runner FILE`, with the path of its settings file.
 
 It supervises the tries of one server, and survives the server: tries go on, reports are kept, and it connects again.
 """
 
+import contextlib
 import os
 import resource
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from airloom import __version__
-from airloom.executors.settings import LocalSettings
+from airloom.executors.settings import LocalSettings, read_settings
 from airloom.executors.unix_socket import take_lock
 from airloom.model.report import Report, TryKey
 from airloom.model.wire import PROTOCOL, CancelTries, FromRunner, Heartbeat, Hello, Reply, Stop, Submit, ToRunner
@@ -83,6 +84,9 @@ class Runner:
             self._link.close()
 
     def _greeting(self, pending: tuple[TryKey, ...]) -> list[FromRunner]:
+        with contextlib.suppress(OSError, msgspec.MsgspecError):  # then those of before are good enough
+            self._settings = read_settings(self._settings.file)
+            self._supervisor.configure(self._settings)
         hello = Hello(
             protocol=PROTOCOL,
             runner=self._name,
@@ -158,10 +162,7 @@ def inherit(spool: str) -> tuple[list[Report], list[Path]]:
 
 def main() -> None:
     """Run until the work is over."""
-    settings = msgspec.json.decode(sys.stdin.buffer.read(), type=LocalSettings)
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.close(null)
+    settings = read_settings(sys.argv[1])
     lock = _take_lock(settings)
     host = socket.gethostname()
     name = f"{host}-{os.getpid()}-{os.urandom(3).hex()}"

@@ -71,14 +71,17 @@ class Supervisor:
         self._stopping = False
         self._oom = OomCounter()
         self._memory = MemoryWatch(loop, self._over_memory)
-        self._nursery = Nursery(
-            loop, self, settings.zygote_limit, settings.zygote_idle, settings.import_timeout, environment
-        )
+        self._nursery = Nursery(loop, self, settings, environment)
 
     # --- what the server wants -------------------------------------------------------------------------------------
     def warm_up(self) -> None:
         """Have the base zygote ready before there is work. Raises OSError."""
         self._nursery.start()
+
+    def configure(self, settings: LocalSettings) -> None:
+        """Go by these settings from now on."""
+        self._settings = settings
+        self._nursery.configure(settings)
 
     def live(self) -> tuple[TryKey, ...]:
         """The tries in hand."""
@@ -169,7 +172,7 @@ class Supervisor:
     def forked(self, process: Process) -> None:
         """A try that has been started has a process now."""
         attempt = self._at_work.get(process.id)
-        if attempt is None or process.pid is None:
+        if attempt is None or attempt.started is not None or process.pid is None:
             return
         attempt.started = Started(
             key=attempt.work.key,
@@ -224,6 +227,8 @@ class Supervisor:
             case Result():
                 attempt.result = message
                 if attempt.reuse and attempt.kill is None and not process.gone:
+                    process.pid = message.pid
+                    self.forked(process)
                     process.read_pipes()
                     self._end(attempt, judge(0, message, None, False))
                     self._nursery.release(process)

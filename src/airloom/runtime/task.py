@@ -196,7 +196,7 @@ class TaskProcess:
             if len(value.value) > conversation.xcom_room:
                 return _failed(Cause.RESULT, too_large(value, conversation.xcom_room))
             conversation.xcom_room -= len(value.value)
-        return Result(done.outcome, done.cause, done.detail, tuple(done.xcoms), done.map_length, done.skip)
+        return Result(os.getpid(), done.outcome, done.cause, done.detail, tuple(done.xcoms), done.map_length, done.skip)
 
     def _on_sigterm(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() != self._conversation.pid:  # a process that the task forked
@@ -252,4 +252,4 @@ def too_large(value: XComValue, room: int) -> str:
 
 
 def _failed(cause: Cause, detail: str) -> Result:
-    return Result(Outcome.FAILED, cause, detail)
+    return Result(os.getpid(), Outcome.FAILED, cause, detail)

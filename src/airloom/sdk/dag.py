@@ -97,6 +97,8 @@ class DAG:
         self.fileloc = module_file()
         #: partial() calls that have not been followed by expand() yet: (task id, site)
         self.unexpanded: dict[int, tuple[str, Any]] = {}
+        #: for each id the number behind the last use of it, so that the next use need not look at all of them
+        self._suffixes: dict[str, int] = {}
 
     @property
     def tasks(self) -> "list[BaseOperator]":
@@ -163,14 +165,14 @@ class DAG:
 
     def unused_id(self, own_id: str, group: TaskGroup | None) -> str:
         """`own_id`, or with `__1`, `__2` ... behind it if that id is in use in the group."""
-        number = 0
-        candidate = own_id
+        full = group.child_id(own_id) if group is not None else own_id
+        number = self._suffixes.get(full, 0)
         while True:
-            full = group.child_id(candidate) if group is not None else candidate
-            if full not in self.graph.tasks and full not in self.graph.groups:
-                return candidate
+            suffix = f"__{number}" if number else ""
+            if full + suffix not in self.graph.tasks and full + suffix not in self.graph.groups:
+                self._suffixes[full] = number
+                return own_id + suffix
             number += 1
-            candidate = f"{own_id}__{number}"
 
     def announce(self) -> None:
         """Tell the loader that the file publishes this DAG."""

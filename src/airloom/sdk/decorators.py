@@ -91,16 +91,14 @@ class TaskFunction:
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         signature = inspect.signature(self.function)
-        parameters = [
-            parameter.replace(default=None)
-            if name in CONTEXT_KEYS and parameter.default is parameter.empty and parameter.kind not in _COLLECTING
-            else parameter
-            for name, parameter in signature.parameters.items()
-        ]
         try:
-            _bindable(parameters).bind(*args, **kwargs)
+            bound = signature.bind_partial(*args, **kwargs).arguments
         except TypeError as error:
             raise definition_error(f"{self.function.__name__}(): {error}") from None
+        for name, parameter in signature.parameters.items():
+            optional = parameter.default is not parameter.empty or parameter.kind in _COLLECTING
+            if name not in bound and not optional and name not in CONTEXT_KEYS:
+                raise definition_error(f"{self.function.__name__}(): missing a required argument: {name!r}")
 
     def _check_names(self, names: Mapping[str, Any]) -> None:
         parameters = inspect.signature(self.function).parameters
@@ -136,21 +134,6 @@ class TaskPartial:
 
 
 _COLLECTING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
-def _bindable(parameters: list[inspect.Parameter]) -> inspect.Signature:
-    # A context name without default may stand before arguments that have none: binding only needs the names.
-    required = False
-    result = []
-    for parameter in reversed(parameters):
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            if parameter.default is parameter.empty:
-                required = True
-            elif required and parameter.name in CONTEXT_KEYS:
-                parameter = parameter.replace(kind=parameter.KEYWORD_ONLY)
-        result.append(parameter)
-    result.reverse()
-    return inspect.Signature(sorted(result, key=lambda parameter: parameter.kind))
 
 
 def returns_dict(function: Function) -> bool:

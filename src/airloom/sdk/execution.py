@@ -154,6 +154,8 @@ def _cause(error: BaseException) -> Cause:
 def _describe(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the task called sys.exit({'' if error.code is None else repr(error.code)})"
+    if isinstance(error, XComEncodeError):
+        return str(error)
     try:
         text = str(error)
     except Exception:

@@ -235,6 +235,8 @@ class BaseOperator(GraphNode, metaclass=OperatorMeta):
 
     def templated(self) -> Iterator[tuple[str, Any]]:
         """The fields that may hold templates and other tasks' outputs, with their values."""
+        if isinstance(self.template_fields, str):
+            raise definition_error(f"{self.task_type}: template_fields must be a list or tuple of names", self.site)
         for name in self.template_fields:
             if not hasattr(self, name):
                 raise definition_error(

@@ -52,6 +52,7 @@ class Loader:
         #: files as they were when they were last looked at; None until the database was asked
         self._seen: dict[str, FileStat] | None = None
         self._hashes: dict[str, str] = {}
+        self._watch: FolderWatch | None = None
 
     def tick(self) -> float:
         """Look at all files once. Returns the seconds until the next look, if no file event comes before."""
@@ -63,9 +64,19 @@ class Loader:
             return _AFTER_FAILURE
         return self._interval
 
+    def watch(self, folder_watch: "FolderWatch") -> None:
+        """Have file events tell of changes; it ends with the loader."""
+        self._watch = folder_watch
+        folder_watch.start()
+
+    def interrupt(self) -> None:
+        """A look ends by itself, within the time that one file may take."""
+
     def close(self) -> None:
-        """End the parser's processes."""
+        """End the parser's processes and the file events."""
         self._parser.close()
+        if self._watch is not None:
+            self._watch.stop()
 
     def _look(self) -> None:
         if self._seen is None:

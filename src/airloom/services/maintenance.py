@@ -15,17 +15,16 @@ _DAY = 86400.0
 
 
 class Maintenance:
-    """The service. keep_runs, keep_logs: days, 0 = for ever. It works only while `leads` says so."""
+    """The service. keep: days for runs and for logs, 0 = for ever. Runs are deleted only while `leads` says so."""
 
     name = "maintenance"
 
     def __init__(
-        self, db: Database, logs: Path, keep_runs: int, keep_logs: int, every: float, leads: Callable[[], bool]
+        self, db: Database, logs: Path, keep: tuple[int, int], every: float, leads: Callable[[], bool]
     ) -> None:
         self._db = db
         self._logs = logs
-        self._keep_runs = keep_runs
-        self._keep_logs = keep_logs
+        self._keep_runs, self._keep_logs = keep
         self._every = every
         self._leads = leads
 
@@ -41,6 +40,9 @@ class Maintenance:
         if self._keep_logs:
             self._clean_logs(time.time() - self._keep_logs * _DAY)
         return self._every
+
+    def interrupt(self) -> None:
+        """A clean-up ends by itself, batch by batch."""
 
     def close(self) -> None:
         """Nothing is open."""

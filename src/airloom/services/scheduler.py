@@ -87,6 +87,9 @@ class Scheduler:
             due.append(plan.wake_at)
         return max(0.0, min(due) - now)
 
+    def interrupt(self) -> None:
+        """A turn never waits."""
+
     def close(self) -> None:
         """Give the lead back, so that another one need not wait for the lease to end."""
         try:

@@ -17,7 +17,11 @@ class Service(Protocol):
 
     def tick(self) -> float: ...
 
-    def close(self) -> None: ...
+    def interrupt(self) -> None:
+        """Come back from a tick that waits for something. Called by another thread."""
+
+    def close(self) -> None:
+        """Free what it has; called in its own thread after the last tick."""
 
 
 class Bell:
@@ -57,11 +61,13 @@ def serve(service: Service, bell: Bell) -> None:
         service.close()
 
 
-class ServiceThread:
+class Daemon:
     """A service in a thread of its own."""
 
     def __init__(self, service: Service, bell: Bell) -> None:
-        self.bell = bell
+        self.name = service.name
+        self._service = service
+        self._bell = bell
         self._thread = threading.Thread(target=serve, args=(service, bell), name=service.name, daemon=True)
 
     def start(self) -> None:
@@ -70,7 +76,8 @@ class ServiceThread:
 
     def stop(self) -> None:
         """Ask it to end; `join` waits for that."""
-        self.bell.stop()
+        self._bell.stop()
+        self._service.interrupt()
 
     def join(self, seconds: float) -> bool:
         """Wait for its end; whether it has ended."""

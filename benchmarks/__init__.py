@@ -1,0 +1,1 @@
+"""Measures every budget: ours, the floor (the least that the machine can do, measured in the same run), the ratio."""

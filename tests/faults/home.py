@@ -1,0 +1,168 @@
+"""A home folder and the real processes at work on it: started by the command line, killed by number, started again."""
+
+import contextlib
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+COMMAND = [sys.executable, "-c", "from airloom.cli.main import main; main()"]
+#: seconds after which a test gives up; nothing takes a tenth of that
+DEADLINE = 60.0
+
+T = TypeVar("T")
+
+
+def wait_for(look: Callable[[], T], what: str, seconds: float = DEADLINE) -> T:
+    """Wait for something that happens in another process; gives the first true value of `look`."""
+    give_up = time.monotonic() + seconds
+    while not (value := look()):
+        assert time.monotonic() < give_up, f"waited {seconds:g} s for {what}"
+        time.sleep(0.01)
+    return value
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def kill(pid: int) -> None:
+    """kill -9, and wait until it is dead. It is no error if it has ended already."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not alive(pid), f"the end of process {pid}")
+
+
+def processes_of(home: Path) -> list[int]:
+    """Every process whose environment names the home folder: the server, its runner, zygotes and tasks."""
+    mark = f"AIRLOOM_HOME={home}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
+
+
+class Home:
+    """A home, its DAG files, and the server that is running on it."""
+
+    def __init__(self, path: Path, **settings: object) -> None:
+        self.path = path
+        self.dags = path / "dags"
+        self.database = path / "airloom.db"
+        self.env = {
+            **os.environ,
+            "AIRLOOM_HOME": str(path),
+            "AIRLOOM__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
+            **{f"AIRLOOM__{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        self.server: subprocess.Popen[str] | None = None
+        self.log = path.with_name(f"{path.name}.stderr")
+
+    def write(self, name: str, text: str) -> Path:
+        """A DAG file."""
+        self.dags.mkdir(parents=True, exist_ok=True)
+        path = self.dags / name
+        path.write_text(text)
+        return path
+
+    # --- processes -------------------------------------------------------------------------------------------------
+    def airloom(self, *args: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        options = {"capture_output": True, "text": True, "timeout": DEADLINE, "check": False} | options
+        return subprocess.run([*COMMAND, *args], env=self.env, **options)
+
+    def start(self, *args: str) -> "subprocess.Popen[str]":
+        """Start a server; does not wait until it is ready."""
+        with self.log.open("a") as log:
+            self.server = subprocess.Popen([*COMMAND, *(args or ("standalone",))], env=self.env, stderr=log, text=True)
+        return self.server
+
+    def ready(self) -> None:
+        """Wait until the server that was started last says so."""
+
+        def look() -> bool:
+            assert self.server is not None
+            assert self.server.poll() is None, f"the server ended:\n{self.log.read_text()}"
+            return "running" in self.log.read_text()
+
+        wait_for(look, "the server to be ready")
+
+    def kill_server(self) -> None:
+        """kill -9 of the scheduler, with its threads."""
+        assert self.server is not None
+        self.server.kill()
+        self.server.wait()
+
+    def stop(self) -> int:
+        """End the server in good order; its exit status."""
+        assert self.server is not None
+        self.server.terminate()
+        return self.server.wait(DEADLINE)
+
+    def runner(self) -> int | None:
+        """The number of the living runner."""
+        try:
+            pid = int((self.path / "local.lock").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return None
+        return pid if alive(pid) else None
+
+    def kill_runner(self) -> None:
+        """kill -9 of the runner, if one lives."""
+        pid = self.runner()
+        if pid is not None:
+            kill(pid)
+
+    # --- the database ----------------------------------------------------------------------------------------------
+    def rows(self, query: str, *values: object) -> list[Any]:
+        """What the database says, read as any other process reads it; nothing while there are no tables."""
+        if not self.database.exists():
+            return []
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=DEADLINE)) as connection:
+            try:
+                return connection.execute(query, values).fetchall()
+            except sqlite3.OperationalError as error:
+                if "no such table" in str(error):
+                    return []
+                raise
+
+    def run_state(self, dag_id: str) -> str | None:
+        """The state of the newest run of a dag."""
+        rows = self.rows("SELECT state FROM dag_run WHERE dag_id = ? ORDER BY id DESC LIMIT 1", dag_id)
+        return rows[0][0] if rows else None
+
+    def ended(self, dag_id: str, seconds: float = DEADLINE) -> str:
+        """Wait for the end of the newest run of a dag; its state."""
+        over = ("success", "failed")
+        wait_for(lambda: self.run_state(dag_id) in over, f"the end of a run of {dag_id}", seconds)
+        state = self.run_state(dag_id)
+        assert state is not None
+        return state
+
+
+@contextmanager
+def home_at(path: Path, **settings: object) -> Iterator[Home]:
+    """A home folder; whatever runs on it at the end is killed."""
+    path.mkdir(parents=True, exist_ok=True)
+    home = Home(path, **settings)
+    try:
+        yield home
+    finally:
+        if home.server is not None:
+            home.kill_server()
+        home.kill_runner()
+        wait_for(lambda: not processes_of(path), f"the end of all processes of {path}: {processes_of(path)}")
+        shutil.rmtree(path, ignore_errors=True)
