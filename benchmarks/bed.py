@@ -28,7 +28,7 @@ from airloom.operations.ops import Ops, wake_path
 from airloom.operations.secret_key import read_secret_keys
 from airloom.runtime.parsing import ParserPool
 from airloom.services.leader import Leadership
-from airloom.services.loader import Loader
+from airloom.services.loader import Loader, LoaderSettings
 from airloom.services.scheduler import Scheduler
 from airloom.services.service import Bell, Daemon
 from airloom.store import inbox, runs
@@ -44,12 +44,16 @@ MakeExecutors = Callable[["Bed"], dict[str, Executor]]
 
 
 class InstantExecutor:
-    """No processes: what is submitted has started and ended at the next poll. `held`: dags whose tries never end."""
+    """No processes: what is submitted has started at the next poll and ended at the one after that.
+
+    `held`: dags whose tries never end.
+    """
 
     def __init__(self, slots: int | None, held: Iterable[str] = ()) -> None:
         self._slots = slots
         self._held = set(held)
-        self._reports: list[Report] = []
+        self._starts: list[Report] = []
+        self._ends: list[Report] = []
 
     def capacity(self) -> tuple[int | None, str]:
         """As many as was said."""
@@ -59,13 +63,16 @@ class InstantExecutor:
         """Run these: at once."""
         now = time.time()
         for work in works:
-            self._reports.append(Started(key=work.key, at=now, runner="r", host="h", pid=1))
+            self._starts.append(Started(key=work.key, at=now, runner="r", host="h", pid=1))
             if work.dag_id not in self._held:
-                self._reports.append(Ended(key=work.key, at=now, outcome=Outcome.SUCCESS, started_at=now))
+                self._ends.append(Ended(key=work.key, at=now, outcome=Outcome.SUCCESS, started_at=now))
 
     def poll(self) -> list[Report]:
         """What happened."""
-        reports, self._reports = self._reports, []
+        if self._starts:
+            reports, self._starts = self._starts, []
+        else:
+            reports, self._ends = self._ends, []
         return reports
 
     def cancel(self, cancels: Iterable[Cancel]) -> None:
@@ -136,7 +143,7 @@ class Bed:
         options = self.settings.loader
         parser = ParserPool(options.processes, options.parse_timeout)
         folder = LocalFolder(wiring.DAGS_BUNDLE, self.dags)
-        return Loader(self.db, folder, parser, notify, time.time, options.interval, False)
+        return Loader(self.db, folder, parser, notify, time.time, LoaderSettings(refresh=0.0, paused=False))
 
     def wake(self) -> None:
         """The inbox has news."""

@@ -103,6 +103,9 @@ class Loader(msgspec.Struct, frozen=True, kw_only=True):
     interval: Annotated[
         float, _doc("Time between two looks at the whole folder, beside the file events.", _SECONDS, gt=0)
     ] = 30.0
+    refresh: Annotated[
+        float, _doc("Time after which an unchanged file is parsed again; 0 = never.", _SECONDS, ge=0)
+    ] = 300.0
     parse_timeout: Annotated[float, _doc("Time that one DAG file may take to be parsed.", _SECONDS, gt=0)] = 30.0
     processes: Annotated[int, _doc("DAG files parsed at once.", ge=1)] = 2
 

@@ -30,7 +30,7 @@ from airloom.runtime.parsing import ParseJob, ParserPool
 from airloom.sdk.params import run_params
 from airloom.services.inbox_listener import InboxListener
 from airloom.services.leader import Leadership
-from airloom.services.loader import FolderWatch, Loader
+from airloom.services.loader import FolderWatch, Loader, LoaderSettings
 from airloom.services.maintenance import Maintenance
 from airloom.services.one_run import RunObserver, RunRecord, RunSummary, drive
 from airloom.services.scheduler import Scheduler
@@ -177,8 +177,11 @@ def _loader(settings: Settings, dags_folder: Path, ops: Ops, brain: Scheduler, b
         ParserPool(settings.loader.processes, settings.loader.parse_timeout),
         tell_the_leader,
         ops.now,
-        settings.loader.interval,
-        settings.core.dags_are_paused_at_creation,
+        LoaderSettings(
+            interval=settings.loader.interval,
+            refresh=settings.loader.refresh,
+            paused=settings.core.dags_are_paused_at_creation,
+        ),
     )
     wake = Bell()
     loader.watch(FolderWatch(dags_folder, wake.ring))

@@ -215,7 +215,7 @@ class Checker:
                     assert explanation.reasons, explanation
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_a_random_history_keeps_every_promise(data: st.DataObject, seed: int) -> None:
     config = WorldConfig(parallelism=data.draw(st.sampled_from([0, 1, 4])))

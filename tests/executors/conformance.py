@@ -12,18 +12,8 @@ from airloom.model.work import Cancel
 from tests.executors.rig import MakeExecutor, Rig, gone, keys, values, wait_for
 
 
-class ExecutorConformance:
-    """Subclasses define `make(rig)`: how an executor for the rig's home and DAG folder is made."""
-
-    def make(self, rig: Rig) -> MakeExecutor:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def rig(self, tmp_path: Path):
-        rig = Rig(tmp_path)
-        rig.start(self.make(rig))
-        yield rig
-        rig.executor.close(0)
+class RunsTries:
+    """Tries are run, once each, and reported."""
 
     def test_a_try_is_started_and_ends_with_what_the_task_returned(self, rig: Rig):
         rig.write("good", "print('hello')\nreturn {'rows': 3}")
@@ -55,15 +45,6 @@ class ExecutorConformance:
         rig.end(work)
         assert rig.mark("ran").read_text() == "xx"
 
-    def test_an_error_of_the_task_is_its_cause_and_its_traceback_is_in_the_log(self, rig: Rig):
-        rig.write("bad", "raise ValueError('no such flight')")
-        work = rig.work("bad")
-        (ended,) = rig.run(work)
-        assert (ended.outcome, ended.cause) == (Outcome.FAILED, Cause.ERROR)
-        assert ended.detail is not None
-        assert "ValueError: no such flight" in ended.detail
-        assert "bad.py" in rig.log_text(work)
-
     def test_a_task_can_ask_to_be_skipped(self, rig: Rig):
         rig.write("skip", "from airloom import AirflowSkipException\nraise AirflowSkipException('nothing new')")
         (ended,) = rig.run(rig.work("skip"))
@@ -80,6 +61,38 @@ class ExecutorConformance:
         (ended,) = rig.run(rig.work("branching", "choose"))
         assert ended.skip is not None
         assert (ended.skip.mode, ended.skip.followed) == (SkipMode.UNFOLLOWED, ("left",))
+
+    def test_tries_run_side_by_side(self, rig: Rig):
+        slots = rig.executor.capacity()[0]
+        if slots is not None and slots < 2:
+            pytest.skip("this executor runs one try at a time")
+        rig.write(
+            "meet",
+            "me, other = 'a', 'b'\n(MARKS / me).touch()\nwhile not (MARKS / other).exists(): time.sleep(0.01)",
+            "me, other = 'b', 'a'\n(MARKS / me).touch()\nwhile not (MARKS / other).exists(): time.sleep(0.01)",
+        )
+        for ended in rig.run(rig.work("meet", "t0"), rig.work("meet", "t1")):
+            assert ended.outcome is Outcome.SUCCESS
+
+    def test_adopt_tells_which_tries_are_still_in_hand(self, rig: Rig):
+        rig.write("long", "(MARKS / 'up').touch()\ntime.sleep(60)")
+        running, unknown = rig.work("long"), rig.work("long")
+        rig.submit(running)
+        wait_for(rig.mark("up").exists, "the task")
+        assert rig.executor.adopt(keys([running, unknown])) == {running.key}
+
+
+class TellsHowTriesEnd:
+    """However a try ends, and whoever ends it, its report has the cause."""
+
+    def test_an_error_of_the_task_is_its_cause_and_its_traceback_is_in_the_log(self, rig: Rig):
+        rig.write("bad", "raise ValueError('no such flight')")
+        work = rig.work("bad")
+        (ended,) = rig.run(work)
+        assert (ended.outcome, ended.cause) == (Outcome.FAILED, Cause.ERROR)
+        assert ended.detail is not None
+        assert "ValueError: no such flight" in ended.detail
+        assert "bad.py" in rig.log_text(work)
 
     def test_an_exit_status_without_a_result_is_a_failure_with_that_status(self, rig: Rig):
         rig.write("leaves", "print('going'); sys.stdout.flush(); os._exit(3)")
@@ -175,6 +188,16 @@ class ExecutorConformance:
         assert ended.cause is Cause.IMPORT
         assert "'renamed'" in (ended.detail or "")
 
+    def test_a_result_that_cannot_be_stored_is_a_failure_that_says_so(self, rig: Rig):
+        rig.write("odd", "return object()", "return 'x' * (80 * 1024 * 1024)")
+        odd, large = rig.run(rig.work("odd", "t0"), rig.work("odd", "t1"))
+        assert (odd.cause, large.cause) == (Cause.RESULT, Cause.RESULT)
+        assert odd.detail and large.detail
+
+
+class ServesTasks:
+    """What a task asks, pushes and prints."""
+
     def test_what_a_task_asks_for_is_answered_by_the_server(self, rig: Rig):
         rig.write("asks", "from airloom import Variable\nreturn Variable.get('region')")
         rig.answers["GetVariable"] = "EWR"
@@ -216,27 +239,16 @@ class ExecutorConformance:
         assert "hunter2" not in text
         assert "hunter2" not in (ended.detail or "")
 
-    def test_a_result_that_cannot_be_stored_is_a_failure_that_says_so(self, rig: Rig):
-        rig.write("odd", "return object()", "return 'x' * (80 * 1024 * 1024)")
-        odd, large = rig.run(rig.work("odd", "t0"), rig.work("odd", "t1"))
-        assert (odd.cause, large.cause) == (Cause.RESULT, Cause.RESULT)
-        assert odd.detail and large.detail
 
-    def test_tries_run_side_by_side(self, rig: Rig):
-        slots = rig.executor.capacity()[0]
-        if slots is not None and slots < 2:
-            pytest.skip("this executor runs one try at a time")
-        rig.write(
-            "meet",
-            "me, other = 'a', 'b'\n(MARKS / me).touch()\nwhile not (MARKS / other).exists(): time.sleep(0.01)",
-            "me, other = 'b', 'a'\n(MARKS / me).touch()\nwhile not (MARKS / other).exists(): time.sleep(0.01)",
-        )
-        for ended in rig.run(rig.work("meet", "t0"), rig.work("meet", "t1")):
-            assert ended.outcome is Outcome.SUCCESS
+class ExecutorConformance(RunsTries, TellsHowTriesEnd, ServesTasks):
+    """Subclasses define `make(rig)`: how an executor for the rig's home and DAG folder is made."""
 
-    def test_adopt_tells_which_tries_are_still_in_hand(self, rig: Rig):
-        rig.write("long", "(MARKS / 'up').touch()\ntime.sleep(60)")
-        running, unknown = rig.work("long"), rig.work("long")
-        rig.submit(running)
-        wait_for(rig.mark("up").exists, "the task")
-        assert rig.executor.adopt(keys([running, unknown])) == {running.key}
+    def make(self, rig: Rig) -> MakeExecutor:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def rig(self, tmp_path: Path):
+        rig = Rig(tmp_path)
+        rig.start(self.make(rig))
+        yield rig
+        rig.executor.close(0)

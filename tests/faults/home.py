@@ -55,6 +55,14 @@ def processes_of(home: Path) -> list[int]:
     return found
 
 
+def command_of(pid: int) -> str:
+    """The command line of a process."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return "gone"
+
+
 class Home:
     """A home, its DAG files, and the server that is running on it."""
 
@@ -146,11 +154,20 @@ class Home:
 
     def ended(self, dag_id: str, seconds: float = DEADLINE) -> str:
         """Wait for the end of the newest run of a dag; its state."""
-        over = ("success", "failed")
-        wait_for(lambda: self.run_state(dag_id) in over, f"the end of a run of {dag_id}", seconds)
-        state = self.run_state(dag_id)
-        assert state is not None
+        give_up = time.monotonic() + seconds
+        while (state := self.run_state(dag_id)) not in ("success", "failed"):
+            assert time.monotonic() < give_up, f"the run did not end\n{self.situation()}"
+            time.sleep(0.01)
         return state
+
+    def situation(self) -> str:
+        """What there is to know when something has gone wrong."""
+        unfinished = "SELECT task_id, map_index, state, try_number, cause FROM task_instance WHERE state NOT IN "
+        open_tis = self.rows(unfinished + "('success', 'failed', 'skipped', 'upstream_failed') LIMIT 20")
+        processes = [(pid, command_of(pid)) for pid in processes_of(self.path)]
+        runner_log = self.path / "logs" / "runner.log"
+        texts = [path.read_text()[-4000:] for path in (self.log, runner_log) if path.exists()]
+        return "\n".join([f"unfinished: {open_tis}", f"processes: {processes}", *texts])
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class LocalFolder:
         found: dict[str, FileStat] = {}
         for path in self._walk():
             rel_path = path.relative_to(self.root).as_posix()
-            if any(fnmatchcase(rel_path, pattern) for pattern in ignored):
+            if _unwritable(rel_path) or any(fnmatchcase(rel_path, pattern) for pattern in ignored):
                 continue
             try:
                 stat = path.stat()
@@ -64,6 +64,15 @@ class LocalFolder:
             return []
         patterns = [line.strip().rstrip("/") for line in lines if line.strip() and not line.startswith("#")]
         return [form for pattern in patterns for form in (pattern, f"{pattern}/*", f"*/{pattern}", f"*/{pattern}/*")]
+
+
+def _unwritable(name: str) -> bool:
+    """Whether a file's name is no UTF-8, so that no database could hold it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def content_hash(source: bytes) -> str:

@@ -27,7 +27,7 @@ from airloom.model.events import (
     TriggerRun,
 )
 from airloom.model.report import TryKey
-from airloom.model.run import DEFAULT_POOL
+from airloom.model.run import DEFAULT_POOL, RunType
 from airloom.model.states import FAILURES, FINISHED, LIVE_TRY, RUN_FINISHED, RunState, TIState
 from airloom.model.work import Cancel
 
@@ -60,6 +60,8 @@ def _run(world: World, dag_id: str, run_id: str) -> Run:
 
 def _dag_loaded(world: World, event: DagLoaded) -> None:
     graph = world.graphs.setdefault(event.version.id, Graph(event.version))
+    # The same spec may be in another file, or in other code, by now: its runs follow.
+    graph.version = event.version
     dag = world.dags.get(event.dag.dag_id)
     if dag is None:
         world.dags[event.dag.dag_id] = DagState(event.dag, graph)
@@ -100,6 +102,12 @@ def _trigger(world: World, event: TriggerRun) -> dict[str, Any]:
         raise Conflict(f"the definition of dag {event.dag_id} is gone from its file; nothing new can be run of it")
     if event.run_id is not None and (event.dag_id, event.run_id) in world.run_numbers:
         raise Conflict(f"dag {event.dag_id} has a run {event.run_id} already")
+    if event.run_type is RunType.MANUAL and (event.run_id or "").startswith(f"{RunType.SCHEDULED.value}__"):
+        raise InvalidRequest(f"the run id {event.run_id} is one that a schedule makes: give another one")
+    if event.logical_date is not None:
+        same = [world.runs[n].row for n in dag.runs if world.runs[n].row.logical_date == event.logical_date]
+        if same:
+            raise Conflict(f"dag {event.dag_id} has a run with that logical date already: {same[0].run_id}")
     run = lifecycle.trigger(world, dag, event)
     return {"run_id": run.row.run_id}
 

@@ -37,10 +37,13 @@ def _make_due_runs(world: World, dag: DagState) -> None:
         if dag.next.run_after > world.now:
             world.set_timer(dag.next.run_after, TimerKind.DAG, row.dag_id)
             return
-        due = dag.next
+        due, last = dag.next, row.last_logical
         row = dag.row = schedule.advanced(row, due)
         world.ledger.change_dag(row.dag_id, last_run_after=due.run_after, last_logical=due.logical_date)
         name = schedule.run_name(RunType.SCHEDULED, due.logical_date)
+        if last is not None and due.logical_date <= last:
+            # The schedule was changed, and comes back to a date whose name a run in history may have.
+            name = f"{name}_{world.next_run}"
         if (row.dag_id, name) not in world.run_numbers:
             make_run(world, dag, RunType.SCHEDULED, name, due)
 

@@ -40,8 +40,12 @@ def _started(world: World, report: Started) -> None:
     if live is None or live.started_at is not None:
         return
     live.started_at = report.at
-    if live.run.states[live.slot] is TIState.QUEUED:
-        moves.move(world, live.run, live.slot, TIState.RUNNING, started_at=report.at)
+    run, slot = live.run, live.slot
+    if run.states[slot] is TIState.QUEUED:
+        moves.move(world, run, slot, TIState.RUNNING, started_at=report.at)
+    else:
+        # It was cleared meanwhile, and stays restarting until its end is told.
+        world.ledger.change_ti(run.ids[slot], run.states[slot], run.states[slot], {"started_at": report.at})
     values = {"started_at": report.at, "runner": report.runner, "host": report.host, "pid": report.pid}
     world.ledger.change_try(report.key, {"state": TIState.RUNNING, **values})
 

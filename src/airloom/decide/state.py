@@ -215,6 +215,7 @@ class World:
             name: Gate(ReasonKind.CAPACITY, name, 0, f"executor {name} is not ready yet") for name in config.executors
         }
         self.timers: list[Timer] = []
+        self.timers_set: set[tuple[float, TimerKind, tuple[int, int] | str | int]] = set()
         self.timer_order = 0
         self.next_run = 1
         self.next_ti = 1
@@ -227,6 +228,17 @@ class World:
         self.stirred: dict[str, None] = {}
 
     def set_timer(self, due: float, kind: TimerKind, subject: tuple[int, int] | str | int) -> None:
-        """Look at `subject` again at `due`."""
-        self.timer_order += 1
-        heapq.heappush(self.timers, Timer(due, self.timer_order, kind, subject))
+        """Look at `subject` again at `due`. Asking twice for the same is asking once."""
+        wanted = (due, kind, subject)
+        if wanted not in self.timers_set:
+            self.timers_set.add(wanted)
+            self.timer_order += 1
+            heapq.heappush(self.timers, Timer(due, self.timer_order, kind, subject))
+
+    def pop_timer(self) -> Timer | None:
+        """The next timer that is due, or None."""
+        if not self.timers or self.timers[0].due > self.now:
+            return None
+        timer = heapq.heappop(self.timers)
+        self.timers_set.discard((timer.due, timer.kind, timer.subject))
+        return timer

@@ -1,6 +1,5 @@
 """One turn of the scheduler: events and `now` in, a Plan out."""
 
-import heapq
 from collections.abc import Iterable
 
 from airloom.decide import admission, commands, lifecycle, progress, reports
@@ -47,8 +46,7 @@ def work_of(world: World, key: TryKey) -> Work | None:
 
 
 def _fire_timers(world: World) -> None:
-    while world.timers and world.timers[0].due <= world.now:
-        timer = heapq.heappop(world.timers)
+    while (timer := world.pop_timer()) is not None:
         if timer.kind is TimerKind.RETRY and isinstance(timer.subject, tuple):
             number, slot = timer.subject
             run = world.runs.get(number)

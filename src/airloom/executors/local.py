@@ -99,7 +99,7 @@ class LocalExecutor:
                 cancels = tuple(Cancel(key=key, executor=name, reason=why) for key in unwanted)
                 self._line.send(CancelTries(cancels=cancels))
             # An end that was heard before this call is still to be polled.
-            return wanted & (self._held.keys() | {report.key for report in self._reports})
+            return wanted & (self._held.keys() | {report.key for report in self._reports if isinstance(report, Ended)})
 
     def close(self, grace: float) -> None:
         """End the runner; waits for it. What it reports meanwhile can still be polled."""

@@ -16,11 +16,14 @@ class LoadError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ParsedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A DAG file as it was understood. `threads`: its import started threads, so nothing is forked from after it."""
+    """A DAG file as it was understood. `threads`: its import started threads, so nothing is forked from after it.
+    `modules`: the other files of its bundle that the import brought in; when one changes, this file is parsed again.
+    """
 
     rel_path: str
     file_hash: str
     dags: tuple[DagSpec, ...] = ()
     errors: tuple[LoadError, ...] = ()
     threads: bool = False
+    modules: tuple[str, ...] = ()
     seconds: float = 0.0

@@ -2,11 +2,11 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from airloom.runtime.loop import Loop, Timer
+from airloom.runtime.process import processes
 
 _EVERY = 0.5
 
@@ -35,7 +35,7 @@ class MemoryWatch:
         if not self._limits:
             return
         used = dict.fromkeys(self._limits, 0)
-        for pid in _processes():
+        for pid in processes():
             with contextlib.suppress(OSError):
                 session = os.getsid(pid)
                 if session in used:
@@ -55,9 +55,3 @@ def proportional_memory(pid: int) -> int:
             if line.startswith(b"Pss:"):
                 return int(line.split()[1]) * 1024
     return 0
-
-
-def _processes() -> list[int]:
-    if sys.platform != "linux":
-        return []
-    return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]

@@ -4,6 +4,7 @@ A try gets a process that was forked ahead of need, or one that has finished ano
 """
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -57,19 +58,15 @@ class Nursery(Generic[P]):
     ) -> None:
         self._loop = loop
         self._guardian = guardian
-        self._settings = settings
+        self.settings = settings
         self._environment = environment
         self._base: Zygote | None = None
         self._base_process: BaseProcess | None = None
         self._files: dict[tuple[str, str], Zygote] = {}  # in use for new tries; the most recently used is the last
         self._children: dict[int, Zygote] = {}  # every file zygote that is not known to be gone, by id
         self._threaded: set[tuple[str, str]] = set()
-        self._next_id = 0
+        self._ids = itertools.count(1)
         self._sweep: Timer | None = None
-
-    def configure(self, settings: LocalSettings) -> None:
-        """Go by these settings from now on."""
-        self._settings = settings
 
     def place(self, attempt: P) -> None:
         """Find a process for a try; the guardian is told, perhaps at once."""
@@ -95,7 +92,7 @@ class Nursery(Generic[P]):
         process.busy = False
         zygote = process.zygote
         if zygote.retired or len(zygote.idle) >= _IDLE:
-            self._dismiss(process)
+            self._gone(process, None)
         else:
             zygote.used_at = time.monotonic()
             zygote.idle.append(process)
@@ -111,15 +108,16 @@ class Nursery(Generic[P]):
 
     def close(self) -> None:
         """End every zygote, and so every process."""
+        self._files = {}
         for zygote in (*self._children.values(), self._base):
             if zygote is not None:
                 for process in list(zygote.processes.values()):
-                    self._dismiss(process)
+                    self._gone(process, None)
                 zygote.close()
         if self._base_process is not None:
             self._base_process.kill()
         self._base = self._base_process = None
-        self._files, self._children = {}, {}
+        self._children = {}
 
     # --- zygotes ---------------------------------------------------------------------------------------------------
     def _zygote_for(self, attempt: P) -> Zygote:
@@ -144,20 +142,19 @@ class Nursery(Generic[P]):
             os.close(output)
             os.close(write)
             raise
-        self._next_id += 1
-        zygote = Zygote(self._loop, self._next_id, ours, key, self._readable)
+        zygote = Zygote(self._loop, next(self._ids), ours, key, self._readable)
         zygote.listen(output)
         self._children[zygote.id] = zygote
         base.send(Grow(zygote.id, key[0], root), (theirs.detach(), write))
-        zygote.import_timer = self._loop.later(self._settings.import_timeout, lambda: self._import_overdue(zygote))
-        if self._sweep is None:
-            self._sweep = self._loop.later(self._settings.zygote_idle, self._retire_idle)
-        return zygote
 
-    def _import_overdue(self, zygote: Zygote) -> None:
-        zygote.timed_out = True
-        if self._base is not None:
-            self._base.send(Signal(zygote.id, signal.SIGKILL, True))
+        def overdue() -> None:
+            zygote.timed_out = True
+            base.send(Signal(zygote.id, signal.SIGKILL, True))
+
+        zygote.import_timer = self._loop.later(self.settings.import_timeout, overdue)
+        if self._sweep is None:
+            self._sweep = self._loop.later(self.settings.zygote_idle, self._retire_idle)
+        return zygote
 
     def _retire(self, zygote: Zygote) -> None:
         """Use it no more; it goes when its last try has ended."""
@@ -165,26 +162,26 @@ class Nursery(Generic[P]):
         if zygote.key is not None and self._files.get(zygote.key) is zygote:
             del self._files[zygote.key]
         for process in [process for process in zygote.processes.values() if not process.busy]:
-            self._dismiss(process)
+            self._gone(process, None)
         if not zygote.busy:
             zygote.close()
 
     def _retire_idle(self) -> None:
         self._sweep = None
-        before = time.monotonic() - self._settings.zygote_idle
+        before = time.monotonic() - self.settings.zygote_idle
         for zygote in list(self._files.values()):
             if zygote.used_at <= before and not zygote.busy:
                 self._retire(zygote)
         if self._files:
-            self._sweep = self._loop.later(self._settings.zygote_idle / 2, self._retire_idle)
+            self._sweep = self._loop.later(self.settings.zygote_idle / 2, self._retire_idle)
 
     def _settle(self, zygote: Zygote) -> None:
         """A try of the zygote's has ended: perhaps it, or another, is to go now."""
         if zygote.retired and not zygote.busy:
             zygote.close()
-        if len(self._files) > self._settings.zygote_limit:
+        if len(self._files) > self.settings.zygote_limit:
             for unused in [zygote for zygote in self._files.values() if not zygote.busy]:
-                if len(self._files) > self._settings.zygote_limit:
+                if len(self._files) > self.settings.zygote_limit:
                     self._retire(unused)
 
     # --- what zygotes tell -------------------------------------------------------------------------------------------
@@ -210,14 +207,14 @@ class Nursery(Generic[P]):
                     zygote.forking -= 1
                     process.pid = pid
                     if pid is None:
-                        self._process_gone(process, None)
+                        self._gone(process, None)
                     else:
                         self._guardian.forked(process)
                 elif pid is None and id in self._children:
                     self._zygote_gone(self._children[id], Cause.LAUNCH, message.error)
             case Exited(id=id, status=status):
                 if id in zygote.processes:
-                    self._process_gone(zygote.processes[id], status)
+                    self._gone(zygote.processes[id], status)
                 elif id in self._children:
                     self._zygote_exited(self._children[id], status)
             case Imported():
@@ -256,7 +253,7 @@ class Nursery(Generic[P]):
         path = zygote.key[0] if zygote.key else ""
         if zygote.timed_out:
             self._zygote_gone(
-                zygote, Cause.IMPORT, f"{path} was not imported within {self._settings.import_timeout:g} s"
+                zygote, Cause.IMPORT, f"{path} was not imported within {self.settings.import_timeout:g} s"
             )
         elif zygote.ready:
             self._zygote_gone(zygote, Cause.LAUNCH, f"the fork server of {path} is gone: {how}")
@@ -268,7 +265,7 @@ class Nursery(Generic[P]):
         self._children.pop(zygote.id, None)
         self._unplace(zygote, cause, detail, zygote.printed())
         for process in list(zygote.processes.values()):
-            self._process_gone(process, None)
+            self._gone(process, None)
         zygote.close()
 
     def _base_died(self, base: Zygote) -> None:
@@ -289,7 +286,7 @@ class Nursery(Generic[P]):
             if process is None:
                 if zygote.forking >= _FORKING:
                     return
-                process = self._fork(zygote)
+                process = zygote.fork(next(self._ids))
             zygote.waiting.popleft()
             if process is None:
                 detail = "no process could be started: there are no file descriptors left"
@@ -298,22 +295,10 @@ class Nursery(Generic[P]):
             process.busy = True
             self._guardian.assigned(attempt, process)
         if forks and zygote.key is not None and zygote.spare is None and zygote.open:
-            zygote.spare = self._fork(zygote)
+            zygote.spare = zygote.fork(next(self._ids))
 
-    def _fork(self, zygote: Zygote) -> Process | None:
-        self._next_id += 1
-        try:
-            return zygote.fork(self._next_id)
-        except OSError:
-            return None
-
-    def _dismiss(self, process: Process) -> None:
-        """Let a process go: it exits when it finds its channel closed."""
-        process.zygote.forget(process)
-        self._guardian.exited(process, None)
-        process.close()
-
-    def _process_gone(self, process: Process, status: int | None) -> None:
+    def _gone(self, process: Process, status: int | None) -> None:
+        """A process has ended, or is let go: it exits when it finds its channel closed."""
         zygote = process.zygote
         zygote.forget(process)
         zygote.used_at = time.monotonic()

@@ -1,5 +1,6 @@
 """Parses DAG files for the loader, each in a fresh child process, so that no file can harm anybody else."""
 
+import errno
 import os
 import signal
 from collections.abc import Iterable, Iterator
@@ -97,6 +98,8 @@ class ParserPool:
             self._base = Zygote(self._loop, 0, self._base_process.sock, None, self._readable)
         self._next_id += 1
         process = self._base.fork(self._next_id)
+        if process is None:
+            raise OSError(errno.EMFILE, "no file descriptors are left to parse DAG files with")
         parsing = _Parsing(job, process)
         self._parsing[process.id] = parsing
         process.serve(self._loop, self._heard, self._printed)

@@ -5,7 +5,8 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 #: in the environment of everything that a runner starts; its value names the runner
@@ -39,11 +40,10 @@ def kill_group(group: int, number: int = signal.SIGKILL) -> None:
 
 def kill_session(session: int) -> None:
     """Kill every process of a session; its leader must not have been reaped yet."""
-    for entry in Path("/proc").iterdir() if sys.platform == "linux" else ():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if os.getsid(int(entry.name)) == session:
-                    os.kill(int(entry.name), signal.SIGKILL)
+    for pid in processes():
+        with contextlib.suppress(OSError):
+            if os.getsid(pid) == session:
+                os.kill(pid, signal.SIGKILL)
 
 
 def signal_name(number: int) -> str:
@@ -63,24 +63,48 @@ def thread_count() -> int:
         return 1 if threading is None else int(threading.active_count())
 
 
-def kill_leftovers(runner: str, sessions: Iterable[int]) -> int:
-    """Kill what a dead runner's tries left behind; returns how many processes that was.
+def kill_leftovers(runner: str, sessions: Iterable[int]) -> None:
+    """Kill what a dead runner's tries left behind, and wait until it is gone (2 s at most).
 
     A leftover is a process that has the runner's mark in its environment, or is in the session of one of its tries,
     whose leader is dead (a process number is not given away while a session has its name, so a session without
     its leader is the try's own).
     """
     mark = f"{MARK}={runner}".encode()
-    dead = {session for session in sessions if not Path(f"/proc/{session}").exists()}
-    killed = 0
-    for entry in Path("/proc").iterdir() if sys.platform == "linux" else ():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            marked = mark in (entry / "environ").read_bytes().split(b"\0")
-            if marked or os.getsid(int(entry.name)) in dead:
-                os.kill(int(entry.name), signal.SIGKILL)
-                killed += 1
-        except OSError:  # gone meanwhile, or another user's
-            continue
-    return killed
+
+    def marked(pid: int) -> bool:
+        return mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+    _kill_all(marked)  # the leaders of the sessions are among these
+    dead = {session for session in sessions if _ended(session)}
+    if dead:
+        _kill_all(lambda pid: os.getsid(pid) in dead and not _ended(pid))
+
+
+def _kill_all(chosen: Callable[[int], bool]) -> None:
+    deadline = time.monotonic() + 2.0
+    while time.monotonic() < deadline:
+        found = False
+        for pid in processes():
+            with contextlib.suppress(OSError):  # gone meanwhile, or another user's
+                if chosen(pid):
+                    os.kill(pid, signal.SIGKILL)
+                    found = True
+        if not found:
+            return
+        time.sleep(0.005)
+
+
+def _ended(pid: int) -> bool:
+    """Whether there is no such process, or only its exit status is left of it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in ("Z", "X")
+    except OSError:
+        return True
+
+
+def processes() -> list[int]:
+    """The numbers of all other processes (none where there is no /proc)."""
+    if sys.platform != "linux":
+        return []
+    return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit() and int(entry.name) != os.getpid()]

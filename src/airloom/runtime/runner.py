@@ -60,7 +60,6 @@ class Runner:
 
         `inherited`: reports of dead runners, from their `journals`, which go as soon as the own journal has them.
         """
-        self._supervisor.warm_up()
         _raise_file_limit()
         self._watch_signals()
         self._link.report(inherited)

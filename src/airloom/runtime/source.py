@@ -29,10 +29,15 @@ def import_file(path: str, root: str) -> tuple[dict[str, "DAG"], tuple[FileState
     dags = import_dags(path)
     if any(needs_templates(dag) for dag in dags.values()):
         importlib.import_module("jinja2")
-    prefix = root.rstrip("/") + "/"
-    names = {getattr(module, "__file__", None) for module in tuple(sys.modules.values())}
-    helpers = (file_state(name) for name in names if name and name != path and name.startswith(prefix))
+    helpers = (file_state(name) for name in imported_from(root, path))
     return dags, tuple(state for state in (own, *helpers) if state is not None)
+
+
+def imported_from(root: str, path: str) -> list[str]:
+    """The bundle's source files that this process has imported, but the DAG file itself and installed packages."""
+    prefix = root.rstrip("/") + "/"
+    names = {getattr(module, "__file__", None) or "" for module in tuple(sys.modules.values())}
+    return sorted(name for name in names if name.startswith(prefix) and name != path and "/site-packages/" not in name)
 
 
 def file_state(path: str) -> FileState | None:

@@ -47,7 +47,10 @@ class Try:
 
 
 class Supervisor:
-    """The tries of one runner. `report` and `ask` are called with what the server is to know and to answer."""
+    """The tries of one runner. `report` and `ask` are called with what the server is to know and to answer.
+
+    Raises OSError if no process can be started.
+    """
 
     def __init__(
         self,
@@ -72,16 +75,13 @@ class Supervisor:
         self._oom = OomCounter()
         self._memory = MemoryWatch(loop, self._over_memory)
         self._nursery = Nursery(loop, self, settings, environment)
+        self._nursery.start()  # before there is work
 
     # --- what the server wants -------------------------------------------------------------------------------------
-    def warm_up(self) -> None:
-        """Have the base zygote ready before there is work. Raises OSError."""
-        self._nursery.start()
-
     def configure(self, settings: LocalSettings) -> None:
         """Go by these settings from now on."""
         self._settings = settings
-        self._nursery.configure(settings)
+        self._nursery.settings = settings
 
     def live(self) -> tuple[TryKey, ...]:
         """The tries in hand."""
@@ -160,12 +160,16 @@ class Supervisor:
         process.serve(self._loop, self._heard, self._printed)
         attempt.started_at = time.time()
         process.send(Start(work, attempt.path, attempt.root, settings.xcom_limit, attempt.reuse))
+
+        def limit(seconds: float, kill: Kill) -> None:
+            attempt.timers.append(self._loop.later(seconds, lambda: self._kill(attempt, kill, None)))
+
         if process.zygote.key is None:
             detail = f"{attempt.path} was not imported within {settings.import_timeout:g} s"
-            self._set_timer(attempt, settings.import_timeout, Kill(Cause.IMPORT, detail))
+            limit(settings.import_timeout, Kill(Cause.IMPORT, detail))
         if work.execution_timeout is not None:
             detail = f"it ran longer than its execution_timeout of {work.execution_timeout:g} s"
-            self._set_timer(attempt, work.execution_timeout, Kill(Cause.TIMEOUT, detail))
+            limit(work.execution_timeout, Kill(Cause.TIMEOUT, detail))
         if process.pid is not None:
             self.forked(process)
 
@@ -239,9 +243,6 @@ class Supervisor:
             attempt.log.output(source, data)
 
     # --- ends ------------------------------------------------------------------------------------------------------
-    def _set_timer(self, attempt: Try, seconds: float, kill: Kill) -> None:
-        attempt.timers.append(self._loop.later(seconds, lambda: self._kill(attempt, kill, None)))
-
     def _over_memory(self, attempt: Try, used: int) -> None:
         limit = attempt.work.memory_limit or self._settings.memory_limit or 0
         detail = f"its processes used {used / 2**20:,.0f} MiB of memory; its limit is {limit / 2**20:,.0f} MiB"

@@ -22,7 +22,7 @@ from airloom.model.work import Work
 from airloom.runtime.channel import Channel, Closed
 from airloom.runtime.messages import Mask, Parse, Parsed, Push, Ready, Record, Request, Result, Start, Told, ToTask
 from airloom.runtime.process import flush_stdio, thread_count
-from airloom.runtime.source import describe_failure, enter_bundle, import_file
+from airloom.runtime.source import describe_failure, enter_bundle, import_file, imported_from
 from airloom.sdk.client import set_client
 from airloom.sdk.execution import execute
 from airloom.sdk.loading import parse_file
@@ -218,6 +218,8 @@ class TaskProcess:
             resource.setrlimit(resource.RLIMIT_DATA, (order.memory_limit, order.memory_limit))
         enter_bundle(order.root)
         parsed = parse_file(order.path, order.rel_path, order.file_hash)
+        modules = tuple(os.path.relpath(name, order.root) for name in imported_from(order.root, order.path))
+        parsed = msgspec.structs.replace(parsed, modules=modules)
         if os.getpid() == self._conversation.pid:
             if thread_count() > 1:
                 parsed = msgspec.structs.replace(parsed, threads=True)

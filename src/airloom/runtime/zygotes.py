@@ -168,9 +168,12 @@ class Zygote:
         with contextlib.suppress(Closed):
             self.channel.send(message, fds)
 
-    def fork(self, id: int) -> Process:
-        """Have a task process forked. Raises OSError when there are no descriptors left for it."""
-        ours, theirs, fds = _plumbing()
+    def fork(self, id: int) -> Process | None:
+        """Have a task process forked; None if there are no descriptors left for it."""
+        try:
+            ours, theirs, fds = _plumbing()
+        except OSError:
+            return None
         process = Process(id, self, Channel(ours, FromTask), fds[0], fds[2])
         self.processes[id] = process
         self.forking += 1

@@ -2,6 +2,9 @@
 
 import logging
 
+import msgspec
+
+from airloom.decide.schedule import run_name
 from airloom.decide.state import World
 from airloom.model.events import (
     Answer,
@@ -21,25 +24,32 @@ from airloom.store.database import Connection, Database
 
 log = logging.getLogger("airloom.scheduler")
 
-_BATCH = 512
+#: commands that one turn takes at most
+BATCH = 512
 
 
 class Commands:
     """Takes commands from the inbox.
 
-    One that makes the scheduler fail in a way nobody foresaw must not do so for ever: after such a failure commands are
-    taken one by one, and the one that fails alone is answered with an error.
+    One that makes the scheduler fail in a way nobody foresaw must not do so for ever: after such a failure there is a
+    turn without commands, to see that the fault is not elsewhere; then those that were in hand are taken one by one,
+    and the one that fails alone is answered with an error.
     """
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._single = False
+        self._skip = False
+        #: how many are still to be taken one by one
+        self._single = 0
         self._in_hand: list[int] = []
         self._poison: set[int] = set()
 
-    def take(self, world: World) -> tuple[list[Event], dict[int, Answer], bool]:
+    def take(self, world: World, now: float) -> tuple[list[Event], dict[int, Answer], bool]:
         """Events for the World, answers that need none, and whether there is more to take."""
-        limit = 1 if self._single else _BATCH
+        if self._skip:
+            self._skip = False
+            return [], {}, True
+        limit = 1 if self._single else BATCH
         with self._db.reading() as conn:
             commands = inbox.take(conn, limit)
             self._in_hand = [number for number, _ in commands]
@@ -53,25 +63,30 @@ class Commands:
                 elif isinstance(command, Reload):
                     events += self._reload(conn, world, command)
                     answers[number] = Answer(value=list(command.dag_ids))
-                else:
-                    refusal = self._refusal(conn, command)
-                    if refusal is not None:
-                        answers[number] = refusal
+                elif isinstance(command, TriggerRun):
+                    wanted = self._with_free_name(conn, command, now)
+                    if isinstance(wanted, Answer):
+                        answers[number] = wanted
                     else:
-                        events += self._finished_run(conn, world, command, loaded)
-                        events.append(command)
+                        events.append(wanted)
+                else:
+                    events += self._finished_run(conn, world, command, loaded)
+                    events.append(command)
         return events, answers, len(commands) == limit
 
     def suspect(self) -> None:
         """The turn failed; a command may be why."""
-        if self._single and self._in_hand:
+        if self._single:
             self._poison.update(self._in_hand)
-        self._single = bool(self._in_hand)
+        else:
+            self._single = len(self._in_hand)
+        self._in_hand = []
+        self._skip = True
 
     def settled(self) -> None:
         """The turn is committed."""
+        self._single = max(0, self._single - len(self._in_hand))
         self._in_hand = []
-        self._single = False
 
     def _reload(self, conn: Connection, world: World, command: Reload) -> list[Event]:
         events: list[Event] = []
@@ -86,19 +101,26 @@ class Commands:
                 events.append(DagLoaded(dag=row, version=version))
         return events
 
-    def _refusal(self, conn: Connection, command: Command) -> Answer | None:
-        """Why a run cannot be made, where only history knows."""
-        if not isinstance(command, TriggerRun):
-            return None
-        if command.run_id is not None and runs.find_run(conn, command.dag_id, command.run_id) is not None:
-            text = f"dag {command.dag_id} has a run {command.run_id} already"
-            return Answer(error="conflict", message=text)
-        if command.logical_date is not None:
-            other = runs.run_with_logical_date(conn, command.dag_id, command.logical_date)
+    def _with_free_name(self, conn: Connection, command: TriggerRun, now: float) -> TriggerRun | Answer:
+        """The command, or why its run cannot be made, where only history knows."""
+        dag_id, run_id, logical_date = command.dag_id, command.run_id, command.logical_date
+        if run_id is not None and runs.find_run(conn, dag_id, run_id) is not None:
+            return Answer(error="conflict", message=f"dag {dag_id} has a run {run_id} already")
+        if logical_date is not None:
+            other = runs.run_with_logical_date(conn, dag_id, logical_date)
             if other is not None:
-                text = f"dag {command.dag_id} has a run with that logical date already: {other.run_id}"
+                text = f"dag {dag_id} has a run with that logical date already: {other.run_id}"
                 return Answer(error="conflict", message=text)
-        return None
+        if run_id is None:
+            # The usual name may be that of a run in history, which the World does not know.
+            usual = name = run_name(command.run_type, now if logical_date is None else logical_date)
+            count = 1
+            while runs.find_run(conn, dag_id, name) is not None:
+                count += 1
+                name = f"{usual}_{count}"
+            if count > 1:
+                return msgspec.structs.replace(command, run_id=name)
+        return command
 
     def _finished_run(
         self, conn: Connection, world: World, command: Command, loaded: set[tuple[str, str]]

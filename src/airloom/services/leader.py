@@ -52,7 +52,9 @@ class Leadership:
             return False
         with self._db.transaction() as conn:
             place = (socket.gethostname(), os.getpid(), "")
-            self.epoch = leadership.acquire(conn, self.holder, now, self._lease, locked, place)
+            epoch = leadership.acquire(conn, self.holder, now, self._lease, locked, place)
+        # Only now: an epoch whose commit failed may be given to another one.
+        self.epoch = epoch
         if self.epoch is not None:
             self._renew_at = now + self._lease / 3
             log.info("this scheduler leads now (epoch %d)", self.epoch)

@@ -5,10 +5,13 @@ files is retired; its history stays.
 """
 
 import logging
+import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from watchfiles import watch
 
 from airloom.bundles.local import FileStat, LocalFolder, content_hash, may_define_dags
@@ -17,6 +20,7 @@ from airloom.model.events import Reload
 from airloom.model.loading import LoadError, ParsedFile
 from airloom.runtime.parsing import ParseJob, ParserPool
 from airloom.store import dags, inbox
+from airloom.store.dags import FileRow
 from airloom.store.database import Connection, Database
 
 log = logging.getLogger("airloom.loader")
@@ -25,6 +29,17 @@ log = logging.getLogger("airloom.loader")
 _AFTER_FAILURE = 1.0
 #: milliseconds that file events are gathered, so that a file is read when it has been written
 _DEBOUNCE = 100
+
+
+class LoaderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """interval: seconds between two looks at the folder, and between two tries at a file that fails. refresh: seconds
+    after which a file is parsed again though nothing changed, for DAGs made from what lies outside; 0 = never.
+    paused: whether a new dag is, if it does not say so itself.
+    """
+
+    interval: float = 30.0
+    refresh: float = 300.0
+    paused: bool = True
 
 
 class Loader:
@@ -39,20 +54,17 @@ class Loader:
         parser: ParserPool,
         notify: Callable[[], None],
         now: Callable[[], float],
-        interval: float,
-        paused: bool,
+        settings: LoaderSettings,
     ) -> None:
         self._db = db
         self._bundle = bundle
         self._parser = parser
         self._notify = notify
         self._now = now
-        self._interval = interval
-        self._paused = paused
-        #: files as they were when they were last looked at; None until the database was asked
-        self._seen: dict[str, FileStat] | None = None
-        self._hashes: dict[str, str] = {}
+        self._settings = settings
         self._watch: FolderWatch | None = None
+        #: files that define no DAG, as they were when that was found
+        self._others: dict[str, FileStat] = {}
 
     def tick(self) -> float:
         """Look at all files once. Returns the seconds until the next look, if no file event comes before."""
@@ -60,9 +72,8 @@ class Loader:
             self._look()
         except StoreError as error:
             log.error("%s; DAG files are looked at again in %g s", error, _AFTER_FAILURE)
-            self._seen = None
             return _AFTER_FAILURE
-        return self._interval
+        return self._settings.interval
 
     def watch(self, folder_watch: "FolderWatch") -> None:
         """Have file events tell of changes; it ends with the loader."""
@@ -79,54 +90,93 @@ class Loader:
             self._watch.stop()
 
     def _look(self) -> None:
-        if self._seen is None:
-            with self._db.reading() as conn:
-                known = dags.files(conn, self._bundle.name)
-            self._hashes = {rel_path: row.file_hash for rel_path, row in known.items()}
-            # Sizes are not kept: a file that was stored with this time is taken for unchanged.
-            self._seen = {rel_path: FileStat(row.mtime, -1) for rel_path, row in known.items()}
+        began = self._now()
+        with self._db.reading() as conn:
+            known = dags.files(conn, self._bundle.name)
+            failing: dict[str, set[str]] = {}
+            for row in dags.import_errors(conn):
+                failing.setdefault(row.rel_path, set()).add(row.text)
         found = self._bundle.scan()
-        for rel_path in sorted(self._hashes.keys() - found.keys()):
+        for rel_path in sorted(known.keys() - found.keys()):
             self._forget(rel_path)
-        changed = [rel_path for rel_path, stat in found.items() if not _same(self._seen.get(rel_path), stat)]
+        due = [rel_path for rel_path in found if self._is_due(rel_path, found, known, failing, began)]
+        due += self._overdue(known.keys() & found.keys() - set(due), known, began)
         sources: dict[str, bytes] = {}
-        for parsed in self._parser.parse(list(self._jobs(changed, sources))):
-            self._save(parsed, sources[parsed.rel_path], found[parsed.rel_path].mtime)
-        self._seen = found
+        for parsed in self._parser.parse(self._jobs(due, known, found, sources)):
+            source = sources.pop(parsed.rel_path)
+            self._save(parsed, source, began, found[parsed.rel_path].mtime)
+            for error in parsed.errors:
+                if error.text not in failing.get(parsed.rel_path, ()):
+                    place = parsed.rel_path if error.line is None else f"{parsed.rel_path}:{error.line}"
+                    log.warning("%s: %s", place, error.text)
 
-    def _jobs(self, changed: Iterable[str], sources: dict[str, bytes]) -> Iterator[ParseJob]:
-        for rel_path in changed:
+    def _is_due(
+        self,
+        rel_path: str,
+        found: Mapping[str, FileStat],
+        known: Mapping[str, FileRow],
+        failing: Mapping[str, Any],
+        now: float,
+    ) -> bool:
+        """Whether a file is new, or it or a module that it imports has changed, or it failed a while ago."""
+        row = known.get(rel_path)
+        if row is None:
+            return self._others.get(rel_path) != found[rel_path]
+        if row.file_hash == "" or row.mtime != found[rel_path].mtime:
+            return True
+        if any(self._has_changed(module, found, row.parsed_at) for module in row.modules):
+            return True
+        return rel_path in failing and now - row.parsed_at >= self._settings.interval
+
+    def _has_changed(self, module: str, found: Mapping[str, FileStat], since: float) -> bool:
+        if module in found:
+            return found[module].mtime >= since
+        # Not among the files that are looked at: it is gone, or in a folder that is ignored.
+        return not (self._bundle.root / module).exists()
+
+    def _overdue(self, rel_paths: Iterable[str], known: Mapping[str, FileRow], now: float) -> list[str]:
+        """Files whose refresh has come: the oldest, and at one look only their share, so that the load is even."""
+        refresh, interval = self._settings.refresh, self._settings.interval
+        if not refresh:
+            return []
+        share = 1 + math.ceil(len(known) * interval / refresh)
+        old = sorted((known[rel_path].parsed_at, rel_path) for rel_path in rel_paths)
+        return [rel_path for parsed_at, rel_path in old[:share] if now - parsed_at >= refresh]
+
+    def _jobs(
+        self,
+        due: Iterable[str],
+        known: Mapping[str, FileRow],
+        found: Mapping[str, FileStat],
+        sources: dict[str, bytes],
+    ) -> Iterator[ParseJob]:
+        """What is to be parsed; the text of each goes into `sources`."""
+        root = self._bundle.root
+        for rel_path in due:
             try:
                 source = self._bundle.read(rel_path)
             except FileNotFoundError:
                 continue
             except OSError as error:
-                text = f"the file cannot be read: {error.strerror}"
-                problem = ParsedFile(rel_path=rel_path, file_hash="", errors=(LoadError(rel_path=rel_path, text=text),))
-                self._save(problem, b"", 0.0)
+                problem = LoadError(rel_path=rel_path, text=f"the file cannot be read: {error.strerror}")
+                self._save(ParsedFile(rel_path=rel_path, file_hash="", errors=(problem,)), b"", self._now(), 0.0)
                 continue
-            file_hash = content_hash(source)
-            if not may_define_dags(source):
-                if rel_path in self._hashes:
-                    self._forget(rel_path)
-            elif self._hashes.get(rel_path) != file_hash:
+            if may_define_dags(source):
                 sources[rel_path] = source
-                yield self._job(rel_path, file_hash)
+                file_hash = content_hash(source)
+                yield ParseJob(path=str(root / rel_path), rel_path=rel_path, file_hash=file_hash, root=str(root))
+                continue
+            self._others[rel_path] = found[rel_path]
+            if rel_path in known:
+                self._forget(rel_path)
 
-    def _job(self, rel_path: str, file_hash: str) -> ParseJob:
-        root = self._bundle.root
-        return ParseJob(path=str(root / rel_path), rel_path=rel_path, file_hash=file_hash, root=str(root))
-
-    def _save(self, parsed: ParsedFile, source: bytes, mtime: float) -> None:
+    def _save(self, parsed: ParsedFile, source: bytes, now: float, mtime: float) -> None:
         text = source.decode("utf-8", "surrogateescape")
         with self._db.transaction() as conn:
             changed = dags.save_file(
-                conn, self._bundle.name, parsed, text, self._now(), mtime=mtime, paused=self._paused
+                conn, self._bundle.name, parsed, text, now, mtime=mtime, paused=self._settings.paused
             )
             self._tell(conn, changed)
-        self._hashes[parsed.rel_path] = parsed.file_hash
-        for error in parsed.errors:
-            log.warning("%s%s: %s", parsed.rel_path, "" if error.line is None else f":{error.line}", error.text)
         if changed:
             log.info("%s: %s", parsed.rel_path, ", ".join(changed))
             self._notify()
@@ -135,19 +185,14 @@ class Loader:
         with self._db.transaction() as conn:
             gone = dags.forget_file(conn, self._bundle.name, rel_path, self._now())
             self._tell(conn, gone)
-        self._hashes.pop(rel_path, None)
         if gone:
-            log.info("%s is gone, and with it: %s", rel_path, ", ".join(gone))
+            log.info("%s defines no more: %s", rel_path, ", ".join(gone))
             self._notify()
 
     def _tell(self, conn: Connection, dag_ids: Sequence[str]) -> None:
         """The leader learns of it in the same commit."""
         if dag_ids:
             inbox.put(conn, Reload(dag_ids=tuple(dag_ids)), self.name, self._now())
-
-
-def _same(old: FileStat | None, new: FileStat) -> bool:
-    return old is not None and old.mtime == new.mtime and old.size in (-1, new.size)
 
 
 class FolderWatch:

@@ -81,6 +81,8 @@ class Scheduler:
             self.world = None
             self._commands.suspect()
             raise
+        if self._hinted:
+            return 0.0
         now = self._now()
         due = [self._leadership.next_renewal, self._look_at]
         if plan.wake_at is not None:
@@ -110,7 +112,7 @@ class Scheduler:
         if self._hinted or now >= self._look_at:
             self._hinted = False
             self._look_at = now + _INBOX_EVERY
-            more, answers, full = self._commands.take(self.world)
+            more, answers, full = self._commands.take(self.world, now)
             events += more
             self._hinted |= full
         plan = handle(self.world, events, now)

@@ -10,7 +10,7 @@ from airloom.model.loading import LoadError, ParsedFile
 from airloom.model.run import DagRow, VersionRow
 from airloom.model.spec import DagSpec, encode, spec_hash
 from airloom.store.dialects import dialect_of
-from airloom.store.rows import Specs, storable, to_structs
+from airloom.store.rows import Specs, storable, to_rows, to_structs
 from airloom.store.snapshots import DAG_COLUMNS, VERSION_COLUMNS
 from airloom.store.tables import dag, dag_code, dag_file, dag_version, import_error
 
@@ -24,6 +24,7 @@ class FileRow(msgspec.Struct, frozen=True, kw_only=True):
     mtime: float
     seconds: float
     threads: bool
+    modules: tuple[str, ...]
     parsed_at: float
 
 
@@ -76,9 +77,10 @@ def save_file(
         mtime=mtime,
         seconds=parsed.seconds,
         threads=parsed.threads,
+        modules=parsed.modules,
         parsed_at=now,
     )
-    dialect_of(conn).insert(conn, dag_file, [msgspec.structs.asdict(row)], replace=("bundle", "rel_path"))
+    dialect_of(conn).insert(conn, dag_file, to_rows([row]), replace=("bundle", "rel_path"))
     return tuple(changed)
 
 

@@ -10,7 +10,7 @@ from airloom.model.run import DagRow, RunRow, TIRow, VersionRow
 from airloom.model.spec import DagSpec, decode
 
 #: Columns that hold JSON as text, because their fields are objects.
-_JSON_COLUMNS = ("conf", "skip")
+_JSON_COLUMNS = ("conf", "skip", "modules")
 #: Columns whose text was written by someone's program, and may be anything.
 _FOREIGN_TEXT = ("detail", "key")
 

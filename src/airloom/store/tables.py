@@ -95,6 +95,7 @@ dag_file = Table(
     _required("mtime", Double),
     _required("seconds", Double),
     _required("threads", Boolean),
+    _required("modules", Text),
     _required("parsed_at", Double),
 )
 

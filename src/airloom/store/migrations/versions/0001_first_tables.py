@@ -101,6 +101,7 @@ def _dags() -> None:
         sa.Column("mtime", sa.Double(), nullable=False),
         sa.Column("seconds", sa.Double(), nullable=False),
         sa.Column("threads", sa.Boolean(), nullable=False),
+        sa.Column("modules", sa.Text(), nullable=False),
         sa.Column("parsed_at", sa.Double(), nullable=False),
     )
     op.create_table(
