@@ -115,18 +115,19 @@ class Bed:
 
     def committed(self, world: World, plan: Plan) -> None:
         """Told by the scheduler after each commit."""
-        now = time.perf_counter()
-        with self._news:
-            for run in plan.new_runs.values():
-                self._made[run.run_id] = now
-                self._names[run.id] = run.run_id
-            for number, changes in plan.run_changes.items():
-                if changes.get("state") in RUN_FINISHED:
+        ends = [n for n, changes in plan.run_changes.items() if changes.get("state") in RUN_FINISHED]
+        # Whoever waits is woken for what it waits for, and no more: a measured scheduler must not share its time.
+        if plan.new_runs or ends:
+            now = time.perf_counter()
+            with self._news:
+                for run in plan.new_runs.values():
+                    self._made[run.run_id] = now
+                    self._names[run.id] = run.run_id
+                    if run.state in RUN_FINISHED:
+                        self._ended[run.run_id] = now
+                for number in ends:
                     self._ended[self._names[number]] = now
-            for run in plan.new_runs.values():
-                if run.state in RUN_FINISHED:
-                    self._ended[run.run_id] = now
-            self._news.notify_all()
+                self._news.notify_all()
         if self.on_commit is not None:
             self.on_commit(world, plan)
 

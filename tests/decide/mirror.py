@@ -7,6 +7,7 @@ import msgspec
 from airloom.model.plan import Plan
 from airloom.model.report import TryKey
 from airloom.model.run import DagRow, LiveRun, PoolRow, RunRow, Snapshot, TIRow, TryRow, VersionRow, XComRow
+from airloom.model.spec import DagSpec, spec_hash
 from airloom.model.states import RUN_FINISHED
 
 replace = msgspec.structs.replace
@@ -58,6 +59,24 @@ class Mirror:
         self.runs = {number: row for number, row in self.runs.items() if row.dag_id != dag_id}
         self.tis = {ti_id: row for ti_id, row in self.tis.items() if row.run_id in self.runs}
         self.tries = {key: row for key, row in self.tries.items() if key.ti_id in self.tis}
+
+    def load(self, spec: DagSpec, now: float, paused: bool) -> tuple[DagRow, VersionRow]:
+        """What the loader does: the dag and its version are stored before the scheduler is told."""
+        number = len(self.versions) + 1
+        origin = {"bundle": "b", "rel_path": f"{spec.dag_id}.py", "file_hash": spec_hash(spec)}
+        version = VersionRow(id=number, dag_id=spec.dag_id, number=number, spec=spec, **origin)
+        old = self.dags.get(spec.dag_id)
+        dag = DagRow(
+            dag_id=spec.dag_id,
+            version_id=number,
+            spec=spec,
+            paused=paused if old is None else old.paused,
+            first_seen=now,
+            **origin,
+        )
+        self.versions[number] = version
+        self.dags[spec.dag_id] = dag
+        return dag, version
 
     def live_run(self, number: int) -> LiveRun:
         return LiveRun(run=self.runs[number], tis=tuple(ti for ti in self.tis.values() if ti.run_id == number))

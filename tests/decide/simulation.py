@@ -4,7 +4,7 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from airloom.decide.recovery import pending_cancels, rebuild
 from airloom.decide.state import World, WorldConfig
@@ -12,18 +12,13 @@ from airloom.decide.turn import handle, live_tries, work_of
 from airloom.model.events import CapacityChanged, DagLoaded, Event
 from airloom.model.plan import Plan
 from airloom.model.report import Ended, Outcome, Report, Started, TryKey
-from airloom.model.run import DagRow, PoolRow, Snapshot, VersionRow
-from airloom.model.spec import DagSpec, spec_hash
+from airloom.model.run import PoolRow
+from airloom.model.spec import DagSpec
 from airloom.model.work import Work
 from tests.decide.mirror import Mirror
 
 #: what a try does: seconds it takes, and its end (key and time are filled in)
 Script = Callable[[Work], tuple[float, dict[str, Any]]]
-
-
-class Database(Protocol):
-    def apply(self, plan: Plan) -> None: ...
-    def snapshot(self) -> Snapshot: ...
 
 
 def succeed(work: Work) -> tuple[float, dict[str, Any]]:
@@ -41,12 +36,13 @@ class Simulation:
         script: Script = succeed,
         pools: Iterable[PoolRow] = (PoolRow(name="default_pool", slots=128),),
         paused: bool = False,
+        db: Mirror | None = None,
     ) -> None:
         self.config = config or WorldConfig()
         self.capacity = capacity
         self.script = script
         self.now = 1000.0
-        self.db = Mirror(pools)
+        self.db = Mirror(pools) if db is None else db
         self.world: World = rebuild(self.db.snapshot(), self.config, self.now)
         self.running: dict[TryKey, Work] = {}
         self.due: list[tuple[float, int, Report]] = []
@@ -58,23 +54,7 @@ class Simulation:
             self.load(spec, paused=paused)
 
     def load(self, spec: DagSpec, *, paused: bool = False) -> None:
-        number = len(self.db.versions) + 1
-        version = VersionRow(
-            id=number, dag_id=spec.dag_id, number=1, spec=spec, bundle="b", rel_path="d.py", file_hash=spec_hash(spec)
-        )
-        old = self.db.dags.get(spec.dag_id)
-        dag = DagRow(
-            dag_id=spec.dag_id,
-            version_id=number,
-            spec=spec,
-            bundle="b",
-            rel_path="d.py",
-            file_hash=version.file_hash,
-            paused=paused if old is None else old.paused,
-            first_seen=self.now,
-        )
-        self.db.versions[number] = version
-        self.db.dags[spec.dag_id] = dag
+        dag, version = self.db.load(spec, self.now, paused)
         self.turn([DagLoaded(dag=dag, version=version)])
 
     def turn(self, events: Iterable[Event] = ()) -> Plan:

@@ -244,3 +244,40 @@ def test_closing_gives_running_tries_their_grace_and_then_ends_them(rig: Rig):
     ended = rig.end(never)
     assert (ended.outcome, ended.cause) == (Outcome.FAILED, Cause.LOST)
     rig.start(partial(LocalExecutor, settings(rig)))
+
+
+def zygotes(rig: Rig) -> int:
+    """How many processes the runner has started that have not ended: the base zygote and what came from it."""
+    mark = f"AIRLOOM_RUNNER={(rig.home / 'local.lock').read_text().split()[1]}".encode()
+    found = 0
+    for entry in Path("/proc").iterdir():
+        try:
+            found += entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+    return found
+
+
+def test_no_more_files_are_kept_imported_than_the_limit(rig: Rig):
+    restart(rig, zygote_limit=2)
+    for name in "abcde":
+        rig.write(name, "return 1")
+        assert rig.run(rig.work(name))[0].outcome is Outcome.SUCCESS
+    # the base zygote, and for each of two files a zygote with a process in reserve
+    wait_for(lambda: zygotes(rig) == 5, "the zygotes to go")
+    assert rig.run(rig.work("a"))[0].outcome is Outcome.SUCCESS
+
+
+def test_a_file_that_is_not_used_is_not_kept_imported(rig: Rig):
+    restart(rig, zygote_idle=0.1)
+    rig.write("good", "return 1")
+    rig.run(rig.work("good"), rig.work("good", isolation=Isolation.REUSE))
+    wait_for(lambda: zygotes(rig) == 1, "all but the base zygote to go")
+    assert rig.run(rig.work("good"))[0].outcome is Outcome.SUCCESS
+
+
+def test_when_all_tries_have_ended_and_are_acknowledged_nothing_of_them_is_on_disk(rig: Rig):
+    rig.write("good", "return 1")
+    rig.run(rig.work("good"), rig.work("good"))
+    rig.executor.poll()
+    wait_for(lambda: all(path.stat().st_size == 0 for path in rig.home.glob("spool/local/*")), "an empty journal")

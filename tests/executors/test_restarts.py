@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -259,3 +260,23 @@ def test_whenever_the_runner_is_killed_every_try_ends_exactly_once(rig: Rig, see
         (Outcome.SUCCESS, None),
         (Outcome.FAILED, Cause.LOST),
     }
+
+
+def test_a_scheduler_that_was_held_up_does_not_take_its_runner_for_hung(rig: Rig):
+    rig.write("long", WAITS)
+    work = rig.work("long")
+    scheduler = lone_scheduler(rig, work, heartbeat=0.1, heartbeat_timeout=0.5)
+    wait_for(rig.mark("up").exists, "the task")
+    runner = runner_pid(rig.home)
+    scheduler.send_signal(signal.SIGSTOP)
+    held_up = time.monotonic()
+    wait_for(lambda: time.monotonic() > held_up + 1.0, "longer than the runner may be silent")
+    scheduler.send_signal(signal.SIGCONT)
+    rig.mark("go").touch()
+    wait_for(lambda: b"gone on" in b"".join(p.read_bytes() for p in rig.home.glob("spool/local/*")), "the end")
+    assert not gone(runner)
+    kill(scheduler)
+    start(rig)
+    rig.executor.adopt([work.key])
+    assert values(rig.end(work)) == {"return_value": "gone on"}
+    assert runner_pid(rig.home) == runner

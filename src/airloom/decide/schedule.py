@@ -17,6 +17,9 @@ from airloom.decide.state import NextRun
 from airloom.model.run import DagRow, RunType
 from airloom.model.spec import Cron, DagSpec, Delta, Once
 
+#: Seconds by which two times may differ and be the same: what a float of today's size can tell apart, and a little more.
+_RESOLUTION = 1e-6
+
 
 def next_run(spec: DagSpec, row: DagRow, now: float) -> NextRun | None:
     """The next run after the newest scheduled one, which may be due already or lie in the future; None for no more.
@@ -74,7 +77,7 @@ def run_name(run_type: RunType, logical_date: float) -> str:
 def _after(schedule: Cron | Delta, at: float, anchor: float) -> float:
     """The first tick later than `at`."""
     if isinstance(schedule, Delta):
-        steps = math.floor((at - anchor) / schedule.seconds + 1e-9) + 1
+        steps = math.floor((at - anchor + _RESOLUTION) / schedule.seconds) + 1
         return anchor + steps * schedule.seconds
     return _timestamp(_cron(schedule, at, reverse=False))
 
@@ -82,7 +85,7 @@ def _after(schedule: Cron | Delta, at: float, anchor: float) -> float:
 def _at_or_after(schedule: Cron | Delta, at: float, anchor: float) -> float:
     """The first tick not earlier than `at`."""
     if isinstance(schedule, Delta):
-        return anchor + math.ceil((at - anchor) / schedule.seconds - 1e-9) * schedule.seconds
+        return anchor + math.ceil((at - anchor - _RESOLUTION) / schedule.seconds) * schedule.seconds
     # cronsim looks strictly after the second it is given.
     return _timestamp(_cron(schedule, math.ceil(at) - 1, reverse=False))
 
@@ -92,7 +95,7 @@ def _at_or_before(schedule: Cron | Delta, at: float, anchor: float) -> float | N
     if isinstance(schedule, Delta):
         if at < anchor:
             return None
-        return anchor + math.floor((at - anchor) / schedule.seconds + 1e-9) * schedule.seconds
+        return anchor + math.floor((at - anchor + _RESOLUTION) / schedule.seconds) * schedule.seconds
     return _timestamp(_cron(schedule, math.floor(at) + 1, reverse=True))
 
 

@@ -107,7 +107,6 @@ class RunnerLine:
     # --- in the thread ---------------------------------------------------------------------------------------------
     def _serve(self) -> None:
         while not self._closing or self._sock is not None:
-            self._keep_runner()
             for key, events in self._selector.select(self._timeout()):
                 if key.fileobj is self._listener.sock:
                     self._accept()
@@ -121,6 +120,8 @@ class RunnerLine:
                     if events & selectors.EVENT_READ:
                         self._read()
             self._watch_writes()
+            # After reading: if this process itself was held up, what the runner said meanwhile counts.
+            self._keep_runner()
 
     def _timeout(self) -> float:
         if self._sock is None:
@@ -181,12 +182,12 @@ class RunnerLine:
         if not data:
             self._disconnect()
             return
-        self._heard_at = time.monotonic()
         for message in messages:
             if isinstance(message, Hello):
                 self._greet(message)
             elif self._greeted:
                 self._owner.heard(message)
+        self._heard_at = time.monotonic()  # an answer may have taken its time, in which nobody listened
 
     def _greet(self, hello: Hello) -> None:
         if hello.protocol != PROTOCOL:  # of another release of Airloom: its tries cannot be kept

@@ -165,8 +165,9 @@ def main() -> None:
     lock = _take_lock(settings)
     host = socket.gethostname()
     name = f"{host}-{os.getpid()}-{os.urandom(3).hex()}"
-    os.ftruncate(lock, 0)
-    os.write(lock, f"{os.getpid()} {name}\n".encode())
+    with contextlib.suppress(OSError):  # a full disk: the lock holds without it
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()} {name}\n".encode())
     Path(settings.spool).mkdir(parents=True, exist_ok=True)
     Runner(settings, name, host).run(*inherit(settings.spool))
 
