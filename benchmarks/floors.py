@@ -64,8 +64,8 @@ def interpreter(code: str, count: int) -> list[float]:
 class SQLiteFloor:
     """A bare SQLite file with the same settings as the store's. Only what `seconds` counts is the floor."""
 
-    def __init__(self, folder: Path) -> None:
-        self._conn = sqlite3.connect(folder / "floor.db", isolation_level=None)
+    def __init__(self, folder: Path, name: str = "floor") -> None:
+        self._conn = sqlite3.connect(folder / f"{name}.db", isolation_level=None)
         self._conn.execute("PRAGMA journal_mode = WAL")
         self._conn.execute("PRAGMA synchronous = NORMAL")
         self._conn.execute("CREATE TABLE ti (id INTEGER PRIMARY KEY, run INTEGER, task TEXT, state TEXT, at REAL)")
@@ -87,6 +87,28 @@ class SQLiteFloor:
         self._conn.executemany("INSERT INTO ti VALUES (?, ?, ?, ?, ?)", rows)
         self._conn.execute("COMMIT")
         return time.perf_counter() - began
+
+    def lives(self, count: int, width: int) -> float:
+        """Processor seconds per task to write the lives of `count` tasks, `width` at a time: that they are queued, that
+        they have started, that they have ended.
+        """
+        self._conn.execute("CREATE TABLE IF NOT EXISTS life (ti INTEGER PRIMARY KEY, state TEXT, at REAL)")
+        first = self._conn.execute("SELECT max(id) + 1 FROM ti").fetchone()[0]
+        self.insert([(number, 0, "task", "scheduled", 0.0) for number in range(first, first + count)])
+        began = time.process_time()
+        for start in range(first, first + count, width):
+            ids = range(start, min(start + width, first + count))
+            self._conn.execute("BEGIN IMMEDIATE")
+            self._conn.executemany("UPDATE ti SET state = 'queued', at = ? WHERE id = ?", [(1.0, n) for n in ids])
+            self._conn.executemany("INSERT INTO life VALUES (?, 'queued', ?)", [(n, 1.0) for n in ids])
+            self._conn.execute("COMMIT")
+            for state in ("running", "success"):
+                changes = [(state, 1.0, number) for number in ids]
+                self._conn.execute("BEGIN IMMEDIATE")
+                self._conn.executemany("UPDATE ti SET state = ?, at = ? WHERE id = ?", changes)
+                self._conn.executemany("UPDATE life SET state = ?, at = ? WHERE ti = ?", changes)
+                self._conn.execute("COMMIT")
+        return (time.process_time() - began) / count
 
     def read(self) -> float:
         """Seconds to read all rows."""

@@ -61,21 +61,19 @@ def _fill(bed: Bed, waiting: int) -> float:
 
 
 def _figures(bed: Bed, folder: Path, waiting: int) -> Iterator[Figure]:
-    # A task's life is written in three rows' inserts and four updates at least; a commit has `width` of them.
-    bare = floors.SQLiteFloor(folder / bed.home.name)
-    commit = bare.commits(2000) * 1e6
-    bare.close()
+    bare = floors.SQLiteFloor(folder, bed.home.name)
     for width, tasks in _PASSING.items():
         whole, deciding = _pass(bed, f"passing-{width}", tasks)
         yield Figure(
             what=f"{waiting:,} waiting, {width} at a time: per task",
             ours=whole / tasks * 1e6,
             unit="us",
-            floor=commit / width * 2,
-            floor_is=f"two bare commits (of {commit:.0f}) for {width} tasks",
+            floor=bare.lives(tasks, width) * 1e6,
+            floor_is="to write the task's rows with bare sqlite3, as many to a commit",
             budget=_BUDGET,
         )
         yield Figure(what="of these, to decide", ours=deciding / tasks * 1e6, unit="us")
+    bare.close()
 
 
 def _pass(bed: Bed, dag_id: str, tasks: int) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -40,6 +41,8 @@ class Rig:
         self._news = threading.Event()
         self._ids = itertools.count(1)
         self.works: dict[TryKey, Work] = {}
+        #: scheduler processes of a test's own
+        self.schedulers: list[subprocess.Popen[str]] = []
 
     # --- authoring -------------------------------------------------------------------------------------------------
     def write(self, name: str, *tasks: str, before: str = "") -> None:

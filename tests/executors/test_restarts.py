@@ -26,8 +26,13 @@ ROOT = Path(__file__).parents[2]
 def rig(tmp_path: Path):
     rig = Rig(tmp_path)
     yield rig
-    if hasattr(rig, "executor"):
-        rig.executor.close(0)
+    for scheduler in rig.schedulers:
+        if scheduler.poll() is None:
+            kill(scheduler)
+    if not hasattr(rig, "executor"):
+        start(rig)  # ends what a lone scheduler has left
+        rig.executor.adopt([])
+    rig.executor.close(0)
 
 
 def settings(rig: Rig, **fields: object) -> LocalSettings:
@@ -45,6 +50,7 @@ def lone_scheduler(rig: Rig, *works: Work, **fields: object) -> subprocess.Popen
         [sys.executable, "-m", "tests.executors.lone_scheduler"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
     )  # fmt: skip
+    rig.schedulers.append(process)
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(msgspec.json.encode((settings(rig, **fields), works)).decode() + "\n")

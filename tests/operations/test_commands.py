@@ -163,8 +163,8 @@ def test_a_run_may_be_named_by_latest_or_by_its_beginning(ops: Ops, settings: Se
 
 def test_pools_are_made_changed_and_deleted(ops: Ops, settings: Settings) -> None:
     with leading(settings):
-        pools.set_pool(ops, PoolRow(name="warehouse", slots=4))
-        pools.set_pool(ops, PoolRow(name="warehouse", slots=2, description="small"))
+        pools.set_pool(ops, "warehouse", 4)
+        pools.set_pool(ops, "warehouse", 2, description="small")
         assert pools.get_pool(ops, "warehouse") == PoolRow(name="warehouse", slots=2, description="small")
         pools.delete_pool(ops, "warehouse")
         with pytest.raises(NotFound, match="no pool 'warehouse'"):
@@ -173,9 +173,9 @@ def test_pools_are_made_changed_and_deleted(ops: Ops, settings: Settings) -> Non
 
 def test_pools_that_make_no_sense_are_refused(ops: Ops) -> None:
     with pytest.raises(InvalidRequest, match="0 or more slots"):
-        pools.set_pool(ops, PoolRow(name="x", slots=-2))
+        pools.set_pool(ops, "x", -2)
     with pytest.raises(InvalidRequest, match="needs a name"):
-        pools.set_pool(ops, PoolRow(name=" ", slots=2))
+        pools.set_pool(ops, " ", 2)
     with pytest.raises(InvalidRequest, match="default_pool cannot be deleted"):
         pools.delete_pool(ops, "default_pool")
     with pytest.raises(NotFound, match="did you mean default_pool"):

@@ -8,7 +8,7 @@ from airloom.cli.following import follow_run
 from airloom.cli.opening import confirm, json_object, opened
 from airloom.cli.output import Format, Output, moment, show_record, show_rows
 from airloom.cli.statuses import Status
-from airloom.cli.times import parse_time
+from airloom.cli.times import parse_time, period
 from airloom.model.run import DagRow
 from airloom.model.spec import Cron, Delta, Never, Once, Schedule
 from airloom.operations import dags, runs
@@ -185,4 +185,4 @@ def schedule_text(schedule: Schedule) -> str | None:
         case Cron(expression=expression, timezone=timezone):
             return expression if timezone == "UTC" else f"{expression} ({timezone})"
         case Delta(seconds=seconds):
-            return f"every {seconds:g} s"
+            return f"every {period(seconds)}"

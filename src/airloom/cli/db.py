@@ -38,7 +38,8 @@ def downgrade(
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
 ) -> None:
     """Bring the database back to an older revision, for an older Airloom. Data that it cannot hold is lost."""
-    confirm(f"Downgrade the database to {revision}?", yes=yes)
+    loss = "Everything in it is deleted." if revision == "base" else "What that cannot hold is lost."
+    confirm(f"Downgrade the database to {revision}? {loss}", yes=yes)
     with _working("downgrading"):
         address = maintenance.downgrade_database(load_settings().settings, revision)
     typer.echo(f"{address} is at revision {revision}")
@@ -60,7 +61,8 @@ def clean(
         confirm(f"Delete every run that ended more than {days:g} days ago?", yes=yes)
     with _working("counting" if dry_run else "deleting"):
         counts = maintenance.clean_database(load_settings().settings, days, dry_run=dry_run, keep_last=keep_last)
-    show_record(msgspec.structs.asdict(counts), output)
+    record = msgspec.structs.asdict(counts)
+    show_record({"runs": record.pop("runs"), "task_instances": record.pop("tis"), **record}, output)
 
 
 @contextmanager

@@ -38,17 +38,18 @@ def get(name: Name, output: Output = Format.TABLE) -> None:
 def set_pool(
     name: Name,
     slots: Annotated[int, typer.Argument(help="How many slots it has; -1 for no limit.", show_default=False)],
-    description: Annotated[str, typer.Argument(help="What it is for.")] = "",
-    include_deferred: bool = typer.Option(False, "--include-deferred", help="Deferred tasks keep their slots."),
+    description: Annotated[str | None, typer.Argument(help="What it is for.", show_default=False)] = None,
+    include_deferred: bool | None = typer.Option(
+        None, "--include-deferred/--exclude-deferred", help="Whether deferred tasks keep their slots; at first: no."
+    ),
 ) -> None:
-    """Make a pool, or change it. A scheduler must be running.
+    """Make a pool, or change what is given of it. A scheduler must be running.
 
     Example: airloom pools set warehouse 4 "connections to the warehouse"
     """
-    pool = PoolRow(name=name, slots=slots, description=description, include_deferred=include_deferred)
     with opened() as here:
-        pools.set_pool(here.ops, pool)
-    typer.echo(f"pool {name} has {'no limit' if slots == -1 else f'{slots} slots'}")
+        pools.set_pool(here.ops, name, slots, description=description, include_deferred=include_deferred)
+    typer.echo(f"pool {name} has {'no limit' if slots == -1 else '1 slot' if slots == 1 else f'{slots} slots'}")
 
 
 @app.command()

@@ -85,7 +85,7 @@ def state(
         if len(records) == 1 and output is Format.TABLE:
             tries = records[0].pop("tries")
             show_record(records[0], output, here.zone)
-            show_rows(tries, ["try_number", "state", "started_at", "duration", "host", "cause"], output, here.zone)
+            show_rows(tries, ["try_number", "state", "started_at", "duration", "host", "cause", "detail"], output, here.zone)
         else:
             show_rows(records, ["task_id", "map_index", "state", "try_number", "duration", "detail"], output, here.zone)
 
@@ -140,7 +140,8 @@ def logs(
             raise InvalidRequest(f"task {task_id} has {len(tis)} instances in this run: choose one with --map-index")
         number = tis[0].try_number if try_number is None else try_number
         if number > tis[0].try_number:
-            raise NotFound(f"task {task_id} has made {tis[0].try_number} tries, so there is no try {number}")
+            last = tis[0].try_number
+            raise NotFound(f"task {task_id} has no try {number}: {f'the last one is {last}' if last else 'none yet'}")
         if number == 0 and not follow:
             typer.echo(f"task {task_id} has made no try yet; `airloom explain` says why", err=True)
             return
@@ -151,8 +152,11 @@ def show_cleared(names: list[str], *, dry_run: bool) -> None:
     """One name a line on stdout; what it means on stderr."""
     for name in names:
         typer.echo(name)
-    would_be = "would be cleared" if dry_run else "cleared"
-    typer.echo(f"{len(names)} task instances {would_be}" if names else "nothing to clear", err=True)
+    if not names:
+        typer.echo("nothing to clear", err=True)
+        return
+    noun = "task instance" if len(names) == 1 else "task instances"
+    typer.echo(f"{len(names)} {noun} {'would be cleared' if dry_run else 'cleared'}", err=True)
 
 
 def ti_record(ti: TIRow, now: float) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """How the command line writes and reads times: inside they are epoch seconds, outside text in a zone."""
 
-from datetime import UTC, datetime, tzinfo
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from airloom.model.errors import InvalidRequest
@@ -43,14 +43,23 @@ def duration(seconds: float | None) -> str:
     return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s"
 
 
+def period(seconds: float) -> str:
+    """The time between two ticks of a schedule, in the largest unit that says it exactly."""
+    units = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+    size, name = next((unit for unit in units if seconds % unit[0] == 0), units[-1])
+    return name if seconds == size else f"{seconds / size:g} {name}s"
+
+
 def parse_time(text: str, zone: tzinfo | None) -> float:
     """Epoch seconds of an ISO 8601 date or time; one without a zone is in `zone`. Raises InvalidRequest."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise InvalidRequest(
-            f"{text!r} is not a time. Write it as 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:00+01:00."
+            f"{text!r} is not a time: write it as 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:00+01:00"
         ) from None
+    if not MINYEAR < moment.year < MAXYEAR:  # in another zone it may be in no year at all
+        raise InvalidRequest(f"{text!r} is out of range: give a year from {MINYEAR + 1} to {MAXYEAR - 1}")
     if moment.tzinfo is None and zone is not None:
         moment = moment.replace(tzinfo=zone)
     return moment.timestamp()

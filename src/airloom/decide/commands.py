@@ -182,24 +182,25 @@ def _clear(world: World, event: ClearTasks) -> dict[str, Any]:
 
 
 def _to_clear(run: Run, event: ClearTasks) -> list[int]:
-    tasks: set[int] = set(range(len(run.graph.tasks)))
+    named = set(range(len(run.graph.tasks)))
     if event.task_ids is not None:
-        tasks = set()
         for task_id in event.task_ids:
             if task_id not in run.graph.index:
                 raise NotFound(f"dag {event.dag_id} has no task {task_id} in the version that run {event.run_id} uses")
-            number = run.graph.index[task_id]
-            tasks.add(number)
-            if event.upstream:
-                tasks |= run.graph.reach(number, upstream=True)
-            if event.downstream:
-                tasks |= run.graph.reach(number)
+        named = {run.graph.index[task_id] for task_id in event.task_ids}
+    tasks = set(named)
+    for task in named:
+        if event.upstream:
+            tasks |= run.graph.reach(task, upstream=True)
+        if event.downstream:
+            tasks |= run.graph.reach(task)
     chosen = []
     for task in sorted(tasks):
         for slot in run.slots(task):
             state = run.states[slot]
             wanted = state in FAILURES if event.only_failed else state is not TIState.NONE
-            if wanted and event.map_index in (None, run.map_index[slot]):
+            # A map index is that of the named task: of what is cleared along with it, every instance is.
+            if wanted and (task not in named or event.map_index in (None, run.map_index[slot])):
                 chosen.append(slot)
     return chosen
 
@@ -226,7 +227,7 @@ def _clear_slots(world: World, run: Run, slots: list[int]) -> None:
         return
     moves.recount(run)
     if run.state in RUN_FINISHED:
-        run.cancelled = False
+        run.cancelled, run.started_at = False, None
         again = {"started_at": None, "ended_at": None, "cancelled_at": None}
         world.ledger.change_run(run.row.id, state=RunState.QUEUED, **again)
         lifecycle.wait_for_start(world, world.dags[run.row.dag_id], run)

@@ -9,6 +9,7 @@ from airloom.decide.state import LiveTry, Run, World
 from airloom.decide.trigger_rules import NEEDS
 from airloom.model.errors import NotFound
 from airloom.model.reasons import Explanation, Reason, ReasonKind
+from airloom.model.spec import XComInput
 from airloom.model.states import FINISHED, LIVE_TRY, RunState, TIState
 
 _NAMED = 10
@@ -111,7 +112,19 @@ def _upstream_reasons(run: Run, task: int) -> list[Reason]:
     named = open_tis[:_NAMED]
     if len(open_tis) > _NAMED:
         named.append(f"and {len(open_tis) - _NAMED} more")
-    return [Reason(kind=ReasonKind.UPSTREAM, text=text, holders=tuple(named))]
+    return [Reason(kind=ReasonKind.UPSTREAM, text=text, holders=tuple(named)), *_mapping_reasons(run, task)]
+
+
+def _mapping_reasons(run: Run, task: int) -> list[Reason]:
+    spec = run.graph.tasks[task].map
+    sources = {entry.task_id for entry in spec.inputs if isinstance(entry, XComInput)} if spec is not None else set()
+    unknown = sorted(
+        name for name in sources if any(run.states[s] not in FINISHED for s in run.slots(run.graph.index[name]))
+    )
+    if not unknown:
+        return []
+    text = "how many instances it will have depends on what is not there yet"
+    return [Reason(kind=ReasonKind.MAPPING, text=text, holders=tuple(unknown))]
 
 
 def _gate_reason(world: World, gate: Gate, lane: Lane, slot: int | None) -> Reason:

@@ -17,7 +17,7 @@ from airloom.decide.state import NextRun
 from airloom.model.run import DagRow, RunType
 from airloom.model.spec import Cron, DagSpec, Delta, Once
 
-#: Seconds by which two times may differ and be the same: what a float of today's size can tell apart, and a little more.
+#: Seconds by which two times may differ and be the same: a little more than floats of today's size tell apart.
 _RESOLUTION = 1e-6
 
 

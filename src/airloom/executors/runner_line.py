@@ -120,7 +120,6 @@ class RunnerLine:
                     if events & selectors.EVENT_READ:
                         self._read()
             self._watch_writes()
-            # After reading: if this process itself was held up, what the runner said meanwhile counts.
             self._keep_runner()
 
     def _timeout(self) -> float:
@@ -133,6 +132,8 @@ class RunnerLine:
         now = time.monotonic()
         if self._sock is not None:
             if now - self._heard_at > self._settings.heartbeat_timeout:
+                self._read()  # if this process itself was held up, what the runner said meanwhile counts
+            if self._sock is not None and now - self._heard_at > self._settings.heartbeat_timeout:
                 self._process.kill()
                 self._disconnect()
             return

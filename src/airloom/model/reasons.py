@@ -24,7 +24,6 @@ class ReasonKind(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     FINISHED = "finished"
-    DAG_GONE = "dag_gone"
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -62,5 +62,5 @@ def find_tis(conn: Any, run: RunRow, task_id: str, map_index: int | None = None)
     if not chosen:
         indexes = [ti.map_index for ti in of_task if ti.map_index >= 0]
         has = f"indexes {min(indexes)} to {max(indexes)}" if indexes else "no map indexes"
-        raise NotFound(f"task {task_id} has no map index {map_index} in run {run.run_id}; it has {has}.")
+        raise NotFound(f"task {task_id} has no map index {map_index} in run {run.run_id}; it has {has}")
     return chosen

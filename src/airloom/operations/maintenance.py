@@ -4,11 +4,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airloom.model.errors import InvalidRequest
+from airloom.model.errors import Conflict, InvalidRequest
 from airloom.settings import Settings
-from airloom.store import cleanup, migrate
+from airloom.store import cleanup, leadership, migrate
 from airloom.store.cleanup import CleanCounts
 from airloom.store.database import Database, connect
+from airloom.store.revision import revision
 
 DAY = 86400.0
 
@@ -40,10 +41,22 @@ def check_database(settings: Settings) -> str:
 
 
 def downgrade_database(settings: Settings, revision: str) -> str:
-    """Bring the database back to an older revision; its address, without a password. Raises StoreError."""
+    """Bring the database back to an older revision; its address, without a password.
+
+    Raises StoreError, and Conflict while a scheduler works on it.
+    """
     with open_database(settings) as db:
+        _refuse_while_led(db)
         migrate.downgrade(db, revision)
         return db.address
+
+
+def _refuse_while_led(db: Database) -> None:
+    """Raise Conflict when a scheduler leads on the database, which would lose its tables under its hands."""
+    with db.reading() as conn:
+        leader = leadership.current(conn) if revision(conn) is not None else None
+    if leader is not None and leader.expires_at > time.time():
+        raise Conflict(f"a scheduler uses {db.address}: process {leader.pid} on {leader.host}; stop it first")
 
 
 def clean_database(settings: Settings, days: float, *, dry_run: bool = False, keep_last: bool = False) -> CleanCounts:

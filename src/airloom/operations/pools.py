@@ -24,12 +24,21 @@ def get_pool(ops: Ops, name: str) -> PoolRow:
     raise NotFound(f"there is no pool {name!r}{nearest(name, [row.name for row in rows])}")
 
 
-def set_pool(ops: Ops, pool: PoolRow) -> None:
-    """Make or change a pool. Raises InvalidRequest, NoAnswer."""
-    if not pool.name.strip():
+def set_pool(
+    ops: Ops, name: str, slots: int, *, description: str | None = None, include_deferred: bool | None = None
+) -> None:
+    """Make or change a pool; what is not given stays as it is. Raises InvalidRequest, NoAnswer."""
+    if not name.strip():
         raise InvalidRequest("a pool needs a name")
-    if pool.slots < -1:
+    if slots < -1:
         raise InvalidRequest("a pool has 0 or more slots, or -1 for no limit")
+    before = next((pool for pool in list_pools(ops) if pool.name == name), PoolRow(name=name, slots=slots))
+    pool = PoolRow(
+        name=name,
+        slots=slots,
+        description=before.description if description is None else description,
+        include_deferred=before.include_deferred if include_deferred is None else include_deferred,
+    )
     ask(ops, SetPool(pool=pool))
 
 

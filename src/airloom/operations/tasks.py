@@ -7,10 +7,15 @@ from airloom.store import runs
 
 
 def list_tis(ops: Ops, dag_id: str, run_id: str) -> tuple[RunRow, list[TIRow]]:
-    """A run and all its TIs. Raises NotFound."""
+    """A run and all its TIs, in the DAG's order and by map index. Raises NotFound."""
     with ops.db.reading() as conn:
         run = find_run(conn, dag_id, run_id)
-        return run, runs.list_tis(conn, run.id)
+        tis = runs.list_tis(conn, run.id)
+    # The first TI of each task was made in the DAG's order; those of further map indexes came later.
+    order: dict[str, int] = {}
+    for ti in tis:
+        order.setdefault(ti.task_id, len(order))
+    return run, sorted(tis, key=lambda ti: (order[ti.task_id], ti.map_index))
 
 
 def get_tis(

@@ -55,7 +55,8 @@ class Connection:
         found = current_client().ask(GetConnection(conn_id=conn_id))
         if found is None:
             raise AirflowNotFoundException(
-                f"there is no connection {conn_id!r}: add it with `airloom connections add {conn_id} ...`"
+                f"there is no connection {conn_id!r}: add it with `airloom connections add {conn_id} ...` or, for "
+                f"`airloom run`, give its URI as the environment variable AIRLOOM_CONN_{conn_id.upper()}"
             )
         fields = ("conn_type", "description", "host", "login", "password", "schema", "port", "extra")
         made = cls(conn_id=conn_id, **{name: found.get(name) for name in fields})

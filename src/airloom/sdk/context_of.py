@@ -14,6 +14,7 @@ from airloom.sdk import macros
 from airloom.sdk.client import TaskClient
 from airloom.sdk.connection import ConnectionAccessor
 from airloom.sdk.context import Context
+from airloom.sdk.dates import DATE_TEXTS
 from airloom.sdk.exceptions import ParamValidationError
 from airloom.sdk.params import ParamsDict, run_params
 from airloom.sdk.task_instance import DagRun, TaskInstance, moment
@@ -54,14 +55,7 @@ def context_of(task: "BaseOperator", work: Work, ti: TaskInstance, client: TaskC
 
 
 def _dates(date: datetime) -> dict[str, Any]:
-    return {
-        "logical_date": date,
-        "ds": date.strftime("%Y-%m-%d"),
-        "ds_nodash": date.strftime("%Y%m%d"),
-        "ts": date.isoformat(),
-        "ts_nodash": date.strftime("%Y%m%dT%H%M%S"),
-        "ts_nodash_with_tz": date.isoformat().replace("-", "").replace(":", ""),
-    }
+    return {"logical_date": date, **{name: text(date) for name, text in DATE_TEXTS.items()}}
 
 
 def _params(task: "BaseOperator", run: DagRun) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from jinja2.nativetypes import NativeEnvironment, native_concat
 
+from airloom.sdk.dates import DATE_TEXTS
 from airloom.sdk.exceptions import AirflowException
 from airloom.sdk.resolving import Render
 
@@ -57,6 +58,7 @@ def template_environment(dag: "DAG | None", native: bool) -> jinja2.Environment:
         options.update(dag.jinja_environment_kwargs)
     options.setdefault("loader", jinja2.FileSystemLoader(folders))
     environment: jinja2.Environment = NativeEnvironment(**options) if native else jinja2.Environment(**options)
+    environment.filters.update(DATE_TEXTS)
     if dag is not None:
         environment.globals.update(dag.user_defined_macros)
         environment.filters.update(dag.user_defined_filters)

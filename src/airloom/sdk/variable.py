@@ -23,7 +23,8 @@ class Variable:
         if text is None:
             if default is MISSING:
                 raise AirflowNotFoundException(
-                    f"there is no variable {key!r}: set it with `airloom variables set {key} VALUE`, or give a default"
+                    f"there is no variable {key!r}: set it with `airloom variables set {key} VALUE` or, for "
+                    f"`airloom run`, as the environment variable AIRLOOM_VAR_{key.upper()}, or give a default"
                 )
             return default
         if is_secret(key):

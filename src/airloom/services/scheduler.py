@@ -187,7 +187,7 @@ class Scheduler:
         self._cancel(pending_cancels(world))
         self.world = world
         if snapshot.runs:
-            log.info("%d unfinished runs, %d live tries taken over", len(snapshot.runs), len(world.live))
+            log.info("taken over: unfinished runs: %d, live tries: %d", len(snapshot.runs), len(world.live))
 
     def _lost(self, key: TryKey, name: str, *, configured: bool) -> Ended:
         why = "its runner was gone when the scheduler came back" if configured else f"executor {name} is not configured"
