@@ -1,12 +1,13 @@
 """The least that the machine can do: bare forks, bare round trips, bare commits. No part of Airloom runs in them."""
 
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psycopg
@@ -21,34 +22,18 @@ Row = tuple[object, ...]
 def forks(size: int, count: int, width: int) -> float:
     """Seconds that one fork and its wait take, of `count`, `width` at a time, by a parent with `size` bytes in memory
     that has the modules of the fork server loaded."""
-    command = [sys.executable, "-m", "benchmarks.floors", "forks", str(size), str(count), str(width)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return _elsewhere("forks", size, count, width)
 
 
 def round_trips(count: int, width: int) -> float:
     """Seconds that one message to a living process and its answer take, of `count`, with `width` such processes."""
-    pairs = [socket.socketpair() for _ in range(width)]
-    children = []
-    for ours, theirs in pairs:
-        child = os.fork()
-        if child == 0:
-            ours.close()
-            while data := theirs.recv(256):
-                theirs.send(data)
-            os._exit(0)
-        children.append(child)
-        theirs.close()
-    began = time.perf_counter()
-    for number in range(0, count, width):
-        for ours, _ in pairs[: count - number]:
-            ours.send(b"x" * 200)
-        for ours, _ in pairs[: count - number]:
-            ours.recv(256)
-    seconds = time.perf_counter() - began
-    for (ours, _), child in zip(pairs, children, strict=True):
-        ours.close()
-        os.waitpid(child, 0)
-    return seconds / count
+    return _elsewhere("round_trips", count, width)
+
+
+def _elsewhere(what: str, *arguments: int) -> float:
+    """What a fresh process, which has one thread and little memory, measures."""
+    command = [sys.executable, "-m", "benchmarks.floors", what, *map(str, arguments)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def interpreter(code: str, count: int) -> list[float]:
@@ -169,7 +154,7 @@ def resident(pid: int | str = "self") -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
 
 
-def _fork_in_this_process(size: int, count: int, width: int) -> float:
+def _forks_here(size: int, count: int, width: int) -> float:
     __import__("airloom.runtime.zygote")
     ballast = []
     while resident() < size:
@@ -188,5 +173,32 @@ def _fork_in_this_process(size: int, count: int, width: int) -> float:
     return (time.perf_counter() - began) / count
 
 
+def _round_trips_here(count: int, width: int) -> float:
+    ours, children = [], []
+    for _ in range(width):
+        mine, theirs = socket.socketpair()
+        child = os.fork()
+        if child == 0:
+            while data := theirs.recv(256):
+                theirs.send(data)
+            os._exit(0)
+        theirs.close()
+        ours.append(mine)
+        children.append(child)
+    began = time.perf_counter()
+    for _ in range(count // width):
+        for mine in ours:
+            mine.send(b"x" * 200)
+        for mine in ours:
+            mine.recv(256)
+    seconds = time.perf_counter() - began
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return seconds / (count // width * width)
+
+
+_HERE: dict[str, Callable[..., float]] = {"forks": _forks_here, "round_trips": _round_trips_here}
+
 if __name__ == "__main__":
-    print(_fork_in_this_process(*(int(argument) for argument in sys.argv[2:5])))
+    print(_HERE[sys.argv[1]](*(int(argument) for argument in sys.argv[2:])))

@@ -1,7 +1,6 @@
 """No-op tasks a second: one run of 1,000 tasks that do not depend on each other, from its trigger to its end."""
 
 from pathlib import Path
-from typing import Any
 
 from benchmarks import floors
 from benchmarks.bed import local, make_bed, zygote_size
@@ -29,37 +28,40 @@ fan()
 
 def measure(folder: Path) -> list[Figure]:
     """With a process for each task, and with processes that are used again."""
-    width = cores()
-    fork = _rates(folder, "fork", width)
-    wide = _rates(folder, "fork", 16)
-    reuse = _rates(folder, "reuse", width)
-    reuse_wide = _rates(folder, "reuse", 16)
-    at = f"{width} at a time"
-    loop: dict[str, Any] = {"floor_is": f"a bare loop of fork and wait, {at}"}
-    ping: dict[str, Any] = {"floor_is": f"a message to a living process and its answer, {at}"}
     return [
-        Figure(what=f"fork, {at}", ours=fork[0], unit="/s", floor=fork[1], budget=300.0, more=True, **loop),
-        Figure(what="the same as a share of the fork loop", ours=fork[0] / fork[1], unit="", budget=0.5, more=True),
-        Figure(what="fork, 16 at a time", ours=wide[0], unit="/s", floor=wide[1], budget=300.0, more=True, **loop),
-        Figure(what=f"reuse, {at}", ours=reuse[0], unit="/s", floor=reuse[1], budget=1500.0, more=True, **ping),
-        Figure(
-            what="reuse, 16 at a time",
-            ours=reuse_wide[0],
-            unit="/s",
-            floor=reuse_wide[1],
-            budget=1500.0,
-            more=True,
-            **ping,
-        ),
+        *_measure(folder, "fork", cores(), 300.0),
+        *_measure(folder, "fork", 16, 300.0),
+        *_measure(folder, "reuse", cores(), 1500.0),
+        *_measure(folder, "reuse", 16, 1500.0),
     ]
 
 
-def _rates(folder: Path, isolation: str, width: int) -> tuple[float, float]:
-    """Tasks a second, and the floor's."""
+def _measure(folder: Path, isolation: str, width: int, budget: float) -> list[Figure]:
+    """Ours and the floor by turns, so that what else the machine does falls on both."""
+    ours, floor = [], []
     env = {"AIRLOOM__LOCAL__PARALLELISM": str(width), "AIRLOOM__LOCAL__ISOLATION": isolation}
     with make_bed(folder, env, local) as bed:
         bed.load({"fan.py": _FAN})
-        seconds = median(bed.run("fan", f"round-{number}") for number in range(_ROUNDS))
-        size = zygote_size()
-    least = floors.forks(size, 500, width) if isolation == "fork" else floors.round_trips(20_000, width)
-    return _TASKS / seconds, 1 / least
+        for number in range(_ROUNDS):
+            ours.append(_TASKS / bed.run("fan", f"round-{number}"))
+            floor.append(1 / _floor(isolation, width))
+    what = "a bare loop of fork and wait" if isolation == "fork" else "a message to a living process and its answer"
+    figures = [
+        Figure(
+            what=f"{isolation}, {width} at a time",
+            ours=median(ours),
+            unit="/s",
+            floor=median(floor),
+            floor_is=what,
+            budget=budget,
+            more=True,
+        )
+    ]
+    if isolation == "fork":
+        share = median(mine / least for mine, least in zip(ours, floor, strict=True))
+        figures.append(Figure(what="the same as a share of the floor", ours=share, unit="", budget=0.5, more=True))
+    return figures
+
+
+def _floor(isolation: str, width: int) -> float:
+    return floors.forks(zygote_size(), 300, width) if isolation == "fork" else floors.round_trips(20_000, width)

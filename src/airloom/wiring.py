@@ -19,9 +19,10 @@ from airloom.executors.base import Executor
 from airloom.executors.local import LocalExecutor
 from airloom.executors.sequential import sequential_executor
 from airloom.executors.settings import LocalSettings
-from airloom.model.errors import InvalidRequest, NotFound, StoreError
+from airloom.model.errors import Conflict, InvalidRequest, NotFound, StoreError
 from airloom.model.events import TriggerRun
 from airloom.model.loading import ParsedFile
+from airloom.model.run import PoolRow
 from airloom.model.spec import DagSpec, Isolation
 from airloom.operations.ops import Ops, wake_path
 from airloom.operations.secret_key import read_secret_keys
@@ -36,10 +37,11 @@ from airloom.services.one_run import RunObserver, RunRecord, RunSummary, drive
 from airloom.services.scheduler import Scheduler
 from airloom.services.service import Bell, Daemon
 from airloom.settings import Loaded, Settings
-from airloom.store.dags import save_file
-from airloom.store.database import Database, connect
+from airloom.store.dags import dag_row, forget_file, save_file
+from airloom.store.database import Connection, Database, connect
 from airloom.store.migrate import check, migrate
 from airloom.store.notify import listener, notifier
+from airloom.store.pools import get_pool, set_pool
 from airloom.store.secrets import Secrets
 
 log = logging.getLogger("airloom")
@@ -51,7 +53,7 @@ FILE_BUNDLE = "file"
 _JOIN = 10.0
 
 
-def world_config(settings: Settings, *, schedules: bool = True) -> WorldConfig:
+def world_config(settings: Settings, *, schedules: bool = True, foreground: str | None = None) -> WorldConfig:
     """What the scheduler's decisions depend on."""
     core = settings.core
     return WorldConfig(
@@ -60,6 +62,7 @@ def world_config(settings: Settings, *, schedules: bool = True) -> WorldConfig:
         infrastructure_retries=core.infrastructure_retries,
         max_map_length=core.max_map_length,
         schedules=schedules,
+        foreground=foreground,
     )
 
 
@@ -232,6 +235,7 @@ def run_file(
     parsed = _parse(settings, bundle, rel_path, content_hash(source))
     spec = _choose(parsed, dag_id)
     run_params(spec.params, dict(conf))
+    _check_executors(spec, settings.core.executors)
     with contextlib.ExitStack() as stack:
         home = settings.core.home if keep else Path(tempfile.mkdtemp(prefix="airloom-run-"))
         make_home(home)
@@ -241,16 +245,20 @@ def run_file(
         migrate(db)
         leadership = Leadership(db, settings.scheduler.lease, time.time)
         leadership.require()
+        paused = settings.core.dags_are_paused_at_creation
         with db.transaction() as conn:
-            text = source.decode("utf-8", "surrogateescape")
-            save_file(conn, bundle.name, parsed, text, time.time(), paused=False)
+            _provide_pools(conn, spec, make=not keep)
+            save_file(conn, bundle.name, parsed, source.decode("utf-8", "surrogateescape"), time.time(), paused=paused)
+            _check_owner(conn, spec.dag_id, bundle.name, rel_path)
+        if bundle.name == FILE_BUNDLE:
+            stack.callback(_forget, db, rel_path)
         bell = Bell()
         local = local_settings(settings, home, {bundle.name: bundle.root})
         executors = make_executors(settings.core.executors, local, _ops(settings, db), bell.ring)
         for executor in executors.values():
             stack.callback(executor.close, 0.0)
         record = RunRecord(spec, observer)
-        config = world_config(settings, schedules=False)
+        config = world_config(settings, schedules=False, foreground=spec.dag_id)
         brain = Scheduler(db, config, executors, leadership, time.time, record.on_commit)
         stack.callback(brain.close)
         drive(db, brain, bell, TriggerRun(dag_id=spec.dag_id, conf=dict(conf), by="airloom run"), record)
@@ -294,6 +302,47 @@ def _choose(parsed: ParsedFile, dag_id: str | None) -> DagSpec:
     if len(found) > 1:
         raise InvalidRequest(f"{parsed.rel_path} defines {len(found)} DAGs: choose one with --dag: {', '.join(found)}")
     return next(iter(found.values()))
+
+
+def _check_executors(spec: DagSpec, configured: tuple[str, ...]) -> None:
+    """Raise InvalidRequest if a task could never start because its executor is not there."""
+    for task in spec.tasks:
+        if task.executor is not None and task.executor not in configured:
+            raise InvalidRequest(
+                f"task {task.task_id} asks for the executor {task.executor!r}, which is not configured: [core] "
+                f"executors has {', '.join(configured)}"
+            )
+
+
+def _provide_pools(conn: Connection, spec: DagSpec, *, make: bool) -> None:
+    """See that every pool which the tasks name is there, since nobody could make it while they wait.
+
+    make: they are made, without limit; otherwise InvalidRequest is raised for one that is missing.
+    """
+    for name in sorted({task.pool for task in spec.tasks}):
+        if make:
+            set_pool(conn, PoolRow(name=name, slots=-1))
+        elif get_pool(conn, name) is None:
+            raise InvalidRequest(
+                f"there is no pool {name!r} for a run that is kept: make it with `airloom pools set {name} SLOTS` "
+                "while a scheduler runs, or run without --keep"
+            )
+
+
+def _check_owner(conn: Connection, dag_id: str, bundle: str, rel_path: str) -> None:
+    """Raise Conflict if the dag was not saved because another file, which comes first, defines it."""
+    row = dag_row(conn, dag_id)
+    if row is None or (row.bundle, row.rel_path) != (bundle, rel_path):
+        owner = "another file" if row is None else row.rel_path
+        raise Conflict(
+            f"the database has a dag {dag_id!r} from {owner}: give this one another id, or run it without --keep"
+        )
+
+
+def _forget(db: Database, rel_path: str) -> None:
+    """A file outside of the DAGs' folder was run once: its history stays, and no scheduler takes on its dags."""
+    with db.transaction() as conn:
+        forget_file(conn, FILE_BUNDLE, rel_path, time.time())
 
 
 def _leave_only_logs(home: Path) -> None:

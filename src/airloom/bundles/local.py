@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
+from stat import S_ISREG
 
 import msgspec
 
@@ -42,7 +43,9 @@ class LocalFolder:
                 stat = path.stat()
             except OSError:
                 continue
-            found[rel_path] = FileStat(stat.st_mtime, stat.st_size)
+            # Reading a pipe or a device could wait for ever.
+            if S_ISREG(stat.st_mode):
+                found[rel_path] = FileStat(stat.st_mtime, stat.st_size)
         return found
 
     def read(self, rel_path: str) -> bytes:
@@ -50,7 +53,13 @@ class LocalFolder:
         return (self.root / rel_path).read_bytes()
 
     def _walk(self) -> Iterator[Path]:
+        walked: set[tuple[int, int]] = set()
         for folder, folders, files in os.walk(self.root, followlinks=True):
+            stat = Path(folder).stat()
+            if (stat.st_dev, stat.st_ino) in walked:  # a link that leads back
+                folders.clear()
+                continue
+            walked.add((stat.st_dev, stat.st_ino))
             folders[:] = sorted(name for name in folders if not name.startswith((".", "__pycache__")))
             for name in sorted(files):
                 if name.endswith(".py") and not name.startswith("."):

@@ -35,7 +35,8 @@ def list_dags(
     with opened() as here:
         rows = [_row(dag) for dag in dags.list_dags(here.ops, gone=gone)]
         errors = len(dags.import_errors(here.ops))
-        show_rows(rows, ["dag_id", "schedule", "paused", "tasks", "tags", "file"], output, here.zone)
+        columns = ["dag_id", "schedule", "paused", *(["active"] if gone else []), "tasks", "tags", "file"]
+        show_rows(rows, columns, output, here.zone)
     if errors:
         noun = "error" if errors == 1 else "errors"
         typer.echo(f"{errors} import {noun}: `airloom dags errors` shows more", err=True)

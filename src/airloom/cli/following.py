@@ -29,15 +29,19 @@ def follow_run(here: Opened, dag_id: str, run_id: str, form: Format) -> str:
     screen = console(stderr=form is not Format.TABLE)
     screen.print(f"{dag_id}: run {run_id}", markup=False, soft_wrap=True)
     pause = _FIRST_PAUSE
-    with LiveView(spec, screen, zone=here.zone) as view:
-        while True:
-            run, tis = tasks.list_tis(here.ops, dag_id, run_id)
-            view.update(tis)
-            if run.state in RUN_FINISHED:
-                break
-            time.sleep(pause)
-            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
-        view.finish(_Summary(run, tis))
+    try:
+        with LiveView(spec, screen, zone=here.zone) as view:
+            while True:
+                run, tis = tasks.list_tis(here.ops, dag_id, run_id)
+                view.update(tis)
+                if run.state in RUN_FINISHED:
+                    break
+                time.sleep(pause)
+                pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+            view.finish(_Summary(run, tis))
+    except KeyboardInterrupt:
+        screen.print(f"The run goes on; `airloom runs cancel {dag_id} {run_id}` ends it.", markup=False, soft_wrap=True)
+        raise
     if form is not Format.TABLE:
         record = {"dag_id": dag_id, "run_id": run_id, "state": run.state.value, "ended_at": moment(run.ended_at)}
         show_record(record, form, here.zone)

@@ -36,6 +36,8 @@ class TIView(Protocol):
     @property
     def ended_at(self) -> float | None: ...
     @property
+    def retry_at(self) -> float | None: ...
+    @property
     def detail(self) -> str | None: ...
 
 
@@ -158,9 +160,12 @@ class LiveView:
         if self._live is not None:
             self._live.stop()
         for ti in summary.tasks:
-            if ti.state is TIState.FAILED and ti.detail and "\n" in ti.detail.strip():
+            if ti.state is TIState.FAILED and ti.detail and not self._was_shown_whole(ti.detail.strip()):
                 self._print(Text(f"\n{ti_name(ti)}", style="bold red"), Text(ti.detail.strip()))
         self._print(sum_up(summary, self._now() - self._begun))
+
+    def _was_shown_whole(self, detail: str) -> bool:
+        return "\n" not in detail and (self._live is None or Text(detail).cell_len <= self._room_for_error())
 
     # --- lines --------------------------------------------------------------------------------------------------------
     def _print_change(self, ti: TIView) -> None:
@@ -170,6 +175,8 @@ class LiveView:
             words.append(duration(_seconds(ti, self._now())))
         if ti.try_number > 1:
             words.append(self._try_of(ti))
+        if ti.state is TIState.UP_FOR_RETRY and ti.retry_at is not None:
+            words.append(f"next try at {clock(ti.retry_at, self._zone)}")
         line = Text(" ".join(words), style=LOOKS[ti.state][1])
         error = _error_line(ti)
         self._print(line, *([Text(f"         {error}")] if error else []))
@@ -232,11 +239,13 @@ class LiveView:
         """What is said behind a task's name: how long, which try, and its state where the symbol does not tell."""
         words = []
         if tally.started is not None:
-            ended = tally.ended if tally.state in FINISHED else None
+            ended = tally.ended if tally.state in FINISHED or tally.retry_at is not None else None
             words.append(duration((self._now() if ended is None else ended) - tally.started))
         if tally.retried:
             words.append(f"{len(tally.retried)} retried" if tally.mapped else self._try_of(tally.retried[0]))
-        if tally.state in (TIState.SKIPPED, TIState.UPSTREAM_FAILED, TIState.UP_FOR_RETRY, TIState.RESTARTING):
+        if tally.retry_at is not None:
+            words.append(f"next try in {duration(tally.retry_at - self._now())}")
+        elif tally.state in (TIState.SKIPPED, TIState.UPSTREAM_FAILED, TIState.UP_FOR_RETRY, TIState.RESTARTING):
             words.append(tally.state.value.replace("_", " "))
         return ", ".join(words)
 
@@ -245,11 +254,15 @@ class LiveView:
         for ti in tally.errors[:_ERRORS_SHOWN]:
             index = f"[{ti.map_index}] " if ti.map_index >= 0 else ""
             line = Text(f"  {index}{_error_line(ti)}", style=LOOKS[ti.state][1])
-            line.truncate(max(20, self._console.width - 12), overflow="ellipsis")
+            line.truncate(self._room_for_error(), overflow="ellipsis")
             lines.append(line)
         if len(tally.errors) > _ERRORS_SHOWN:
             lines.append(Text(f"  and {len(tally.errors) - _ERRORS_SHOWN} more", style="dim"))
         return lines
+
+    def _room_for_error(self) -> int:
+        """How many cells of an error the tree shows."""
+        return max(20, self._console.width - 12)
 
     def _tally(self, task_id: str) -> "_Tally":
         """What the TIs of a task come to; counted again only when one of them has changed."""
@@ -271,6 +284,8 @@ class _Tally(NamedTuple):
     total: int
     started: float | None
     ended: float | None
+    #: when the next try is due, if the task waits for that alone
+    retry_at: float | None
     retried: list[TIView]
     errors: list[TIView]
 
@@ -278,13 +293,16 @@ class _Tally(NamedTuple):
 def _count(instances: Mapping[int, TIView]) -> _Tally:
     tis = [ti for ti in instances.values() if ti.state is not TIState.REMOVED]
     states = {ti.state for ti in tis}
+    state = next((state for state in _LOUDEST if state in states), TIState.NONE)
+    due = [ti.retry_at for ti in tis if ti.state is TIState.UP_FOR_RETRY and ti.retry_at is not None]
     return _Tally(
-        state=next((state for state in _LOUDEST if state in states), TIState.NONE),
+        state=state,
         mapped=bool(tis) and -1 not in instances,
         done=sum(ti.state in FINISHED for ti in tis),
         total=max(1, len(tis)),
         started=min((ti.started_at for ti in tis if ti.started_at is not None), default=None),
         ended=max((ti.ended_at for ti in tis if ti.ended_at is not None), default=None),
+        retry_at=min(due, default=None) if state is TIState.UP_FOR_RETRY else None,
         retried=[ti for ti in tis if ti.try_number > 1],
         errors=[ti for ti in tis if _error_line(ti)],
     )

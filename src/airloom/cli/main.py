@@ -1,5 +1,6 @@
 """`airloom`: finds the command, loads its file, and turns errors into a sentence on stderr and an exit status."""
 
+import errno
 import importlib
 import os
 import sys
@@ -34,6 +35,9 @@ EPILOG = (
     "Exit statuses: 0 done; 1 the run or task failed; 2 wrong usage; 3 not found; 4 conflict; "
     "5 settings or database not usable; 6 no scheduler answered; 70 a fault in Airloom; 130 interrupted."
 )
+
+#: what a disk that is full or broken says, mostly to where the output goes
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 
 class LazyGroup(TyperGroup):
@@ -85,6 +89,9 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("AIRLOOM_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            typer.echo(f"airloom: it cannot write: {error.strerror}", err=True)
+            sys.exit(Status.FAILED)
         typer.echo(
             f"airloom: {type(error).__name__}: {error}\n"
             "This is a fault in Airloom. Please report it with the output of the same command under AIRLOOM_DEBUG=1.",

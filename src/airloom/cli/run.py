@@ -32,6 +32,7 @@ class ViewObserver:
         self._zone = zone
         self._stack = stack
         self._view: LiveView | None = None
+        self.cancelled = False
 
     def on_start(self, spec: DagSpec, run_id: str) -> None:
         """The file is parsed and the run is made."""
@@ -42,6 +43,11 @@ class ViewObserver:
         """TIs changed."""
         if self._view is not None:
             self._view.update(rows)
+
+    def on_cancel(self) -> None:
+        """Ctrl-C was pressed: the run is being ended."""
+        self.cancelled = True
+        self._screen.print("Cancelling: what runs is asked to end. Ctrl-C again does not wait for it.", soft_wrap=True)
 
     def finish(self, summary: SummaryView) -> None:
         """The run is over."""
@@ -61,7 +67,8 @@ def run(
 ) -> None:
     """Run one DAG file here and now, and show its tasks while they run.
 
-    The exit status is 0 if the run succeeded and 1 if it failed.
+    The exit status is 0 if the run succeeded, 1 if it failed, 130 if it was cancelled by Ctrl-C. Pools have no limit,
+    and variables and connections come from the environment (AIRLOOM_VAR_KEY, AIRLOOM_CONN_ID), unless it is kept.
 
     Example: airloom run examples/01-flights/flights.py --conf '{"min_flights": 500}'
     """
@@ -76,6 +83,8 @@ def run(
     screen.print(f"logs: {summary.logs}", markup=False, soft_wrap=True)
     if output is Format.JSON:
         sys.stdout.write(msgspec.json.encode(summary_data(summary)).decode() + "\n")
+    if observer.cancelled:
+        raise typer.Exit(Status.INTERRUPTED)
     raise typer.Exit(Status.OK if summary.state == "success" else Status.FAILED)
 
 

@@ -85,7 +85,8 @@ def state(
         if len(records) == 1 and output is Format.TABLE:
             tries = records[0].pop("tries")
             show_record(records[0], output, here.zone)
-            show_rows(tries, ["try_number", "state", "started_at", "duration", "host", "cause", "detail"], output, here.zone)
+            columns = ["try_number", "state", "started_at", "duration", "host", "cause", "detail"]
+            show_rows(tries, columns, output, here.zone)
         else:
             show_rows(records, ["task_id", "map_index", "state", "try_number", "duration", "detail"], output, here.zone)
 

@@ -131,7 +131,10 @@ def _gates(world: World, run: Run, task: int) -> tuple[tuple[Gate, ...], Gate]:
     if spec.max_active_tis_per_dag is not None:
         gate = dag.task_gates.get(spec.task_id)
         if gate is None:
-            gate = Gate(ReasonKind.TASK_LIMIT, f"{run.row.dag_id}.{spec.task_id}", spec.max_active_tis_per_dag)
+            # One limit for the runs of all versions: that of the dag's current one, if it has the task.
+            number = dag.graph.index.get(spec.task_id)
+            newest = spec if number is None else dag.graph.tasks[number]
+            gate = Gate(ReasonKind.TASK_LIMIT, f"{run.row.dag_id}.{spec.task_id}", newest.max_active_tis_per_dag)
             dag.task_gates[spec.task_id] = gate
         gates.append(gate)
     pool = pool_gate(world, spec.pool)

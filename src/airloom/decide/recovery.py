@@ -1,5 +1,7 @@
 """The memory, made anew from the database: after a start, a take-over, a commit that failed."""
 
+import msgspec
+
 from airloom.decide import admission, lifecycle, moves, progress
 from airloom.decide.graph import Graph
 from airloom.decide.ledger import Ledger
@@ -26,7 +28,8 @@ def rebuild(snapshot: Snapshot, config: WorldConfig, now: float) -> World:
     for version in snapshot.versions:
         world.graphs[version.id] = Graph(version)
     for dag in snapshot.dags:
-        world.dags[dag.dag_id] = DagState(dag, world.graphs[dag.version_id])
+        row = msgspec.structs.replace(dag, paused=dag.paused and dag.dag_id != config.foreground)
+        world.dags[dag.dag_id] = DagState(row, world.graphs[dag.version_id])
         world.stirred[dag.dag_id] = None
     for live_run in snapshot.runs:
         put_run(world, world.dags[live_run.run.dag_id], live_run)

@@ -22,7 +22,7 @@ from airloom.model.work import RunInfo
 class WorldConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What the settings say to the scheduler. executors: names, the first is the default. parallelism 0 = unlimited.
 
-    schedules False: runs are made only when someone asks for them.
+    schedules False: runs are made only when someone asks for them. foreground: a dag that runs though it is paused.
     """
 
     executors: tuple[str, ...] = ("local",)
@@ -30,6 +30,7 @@ class WorldConfig(msgspec.Struct, frozen=True, kw_only=True):
     infrastructure_retries: int = 3
     max_map_length: int = 100_000
     schedules: bool = True
+    foreground: str | None = None
 
 
 class TimerKind(Enum):

@@ -38,6 +38,8 @@ class RunObserver(Protocol):
 
     def on_change(self, rows: Iterable[TIRow]) -> None: ...
 
+    def on_cancel(self) -> None: ...
+
 
 class RunRecord:
     """What the plans say about one run: the observer's view is made from commits, not from looks into the database."""
@@ -67,6 +69,10 @@ class RunRecord:
         if changed:
             self._observer.on_change(changed.values())
 
+    def on_cancel(self) -> None:
+        """The user asked for its end."""
+        self._observer.on_cancel()
+
     @property
     def over(self) -> bool:
         """Whether the run has ended."""
@@ -95,6 +101,7 @@ def drive(db: Database, scheduler: Scheduler, bell: Bell, command: TriggerRun, r
                 _raise_refusal(db, number)
             elif interrupted() and not cancelled:
                 cancelled = True
+                record.on_cancel()
                 with db.transaction() as conn:
                     inbox.put(conn, CancelRun(dag_id=command.dag_id, run_id=record.run.run_id), command.by, 0.0)
                 scheduler.hint()

@@ -113,7 +113,8 @@ class BashOperator(BaseOperator):
         if code < 0:
             raise AirflowException(f"the command was ended by {_signal_name(-code)}")
         if code:
-            raise AirflowException(f"the command failed with exit code {code}; its last line was: {line[:500]}")
+            said = f"its last line was: {line[:500]}" if line else "it wrote nothing, or nothing at its end"
+            raise AirflowException(f"the command failed with exit code {code}; {said}")
         return self.output_processor(line) if self.output_processor is not None else line
 
     def _environment(self) -> dict[str, str]:
