@@ -296,7 +296,7 @@ def _choose(parsed: ParsedFile, dag_id: str | None) -> DagSpec:
             )
         )
     if not found:
-        raise NotFound(f"{parsed.rel_path} defines no DAG")
+        raise NotFound(f"{parsed.rel_path} defines no DAG; a function with @dag makes one when it is called")
     if dag_id is not None:
         raise NotFound(f"{parsed.rel_path} defines no dag {dag_id}; it has {', '.join(found)}")
     if len(found) > 1:

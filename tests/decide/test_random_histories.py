@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airloom.decide.explain import explain
-from airloom.decide.moves import counts
+from airloom.decide.progress import judge
 from airloom.decide.recovery import rebuild
 from airloom.decide.state import WorldConfig
 from airloom.decide.trigger_rules import Verdict
@@ -152,8 +152,7 @@ class Checker:
                     assert not lane.gate.has_room(first.need(lane.gate))
             if run.state is RunState.RUNNING:
                 for task, pending in enumerate(run.pending):
-                    total = run.n_total[task]
-                    assert not pending or (total and run.graph.rules[task](counts(run, task)) is Verdict.WAIT)
+                    assert not pending or judge(run, task) is Verdict.WAIT
 
     def limits_are_kept(self) -> None:
         db, config = self.sim.db, self.sim.config

@@ -108,7 +108,7 @@ def test_some_causes_are_final(cause: Cause):
 
 
 def test_backoff_grows_is_spread_and_is_the_same_each_time():
-    task = TaskSpec(task_id="a", retries=99, retry_delay=10, retry_exponential_backoff=2.0, max_retry_delay=500)
+    task = TaskSpec(task_id="a", retries=9999, retry_delay=10, retry_exponential_backoff=2.0, max_retry_delay=500)
 
     def delay(number: int) -> float:
         found = after_failure(task, Cause.ERROR, Tries(number, 9999, 0), 3, "seed").retry_after

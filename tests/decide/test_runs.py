@@ -5,7 +5,7 @@ import pytest
 from airloom.decide.explain import explain
 from airloom.decide.state import WorldConfig
 from airloom.model.events import CancelRun, ClearTasks, DagGone, DeleteDag, RunLoaded, SetPaused, SetPool, TriggerRun
-from airloom.model.report import Cause, Ended, HandedBack, Outcome, Skip, SkipMode, TryKey
+from airloom.model.report import Cause, Ended, HandedBack, Outcome, Skip, SkipMode, Started, TryKey, XComValue
 from airloom.model.run import PoolRow
 from airloom.model.spec import DagSpec, Delta, LiteralInput, MapSpec, Once, TaskSpec, TriggerRule, XComInput
 from tests.decide.simulation import Simulation
@@ -72,7 +72,8 @@ def test_a_lost_runner_costs_none_of_the_tasks_retries():
     trigger(sim)
     sim.run()
     assert [work.key.try_number for work in sim.started] == [1, 2, 3, 4]
-    assert sim.now == 1000 + 4 + 60
+    # The first new try is made at once, the second after some patience.
+    assert sim.now == 1000 + 4 + 60 + 10
 
 
 def test_the_infrastructure_budget_ends_too():
@@ -431,3 +432,145 @@ def test_a_try_that_was_handed_back_is_made_again_and_costs_nothing():
     sim.turn([HandedBack(key=TryKey(1, 1), at=sim.now, detail="the worker stops")])
     assert [work.key.try_number for work in sim.started] == [1, 2]
     assert sim.db.tis[1].max_tries == 1
+
+
+def test_a_planned_stop_costs_a_task_nothing_however_often_it_comes():
+    causes = iter([Cause.STOPPED] * 9)
+    sim = Simulation(
+        dag(task("a")),
+        script=lambda work: (
+            (1.0, {"outcome": Outcome.FAILED, "cause": Cause.STOPPED})
+            if next(causes, None)
+            else (1.0, {"outcome": Outcome.SUCCESS})
+        ),
+    )
+    trigger(sim)
+    sim.run()
+    assert len(sim.started) == 10
+    assert sim.states() == {"a": "success"}
+    assert sim.db.tis[1].infra_failures == 0
+
+
+def mapped_over_a(**args) -> TaskSpec:
+    return task("m", "a", map=MapSpec(inputs=(XComInput(arg="x", task_id="a"),)), **args)
+
+
+def test_a_mapped_task_waits_for_what_it_is_mapped_over_whatever_its_rule():
+    sim = Simulation(
+        dag(task("a"), mapped_over_a(trigger_rule=TriggerRule.ALWAYS)),
+        script=lambda work: (1.0, {"outcome": Outcome.SUCCESS, "map_length": 2}),
+    )
+    trigger(sim)
+    sim.run()
+    assert sim.states() == {"a": "success", "m[0]": "success", "m[1]": "success"}
+
+
+@pytest.mark.parametrize(
+    ("end", "state"),
+    [({"outcome": Outcome.FAILED, "cause": Cause.FAIL}, "upstream_failed"), ({"outcome": Outcome.SKIPPED}, "skipped")],
+)
+def test_a_mapped_task_whose_input_is_missing_ends_as_its_input_did(end, state):
+    sim = Simulation(dag(task("a"), mapped_over_a(trigger_rule=TriggerRule.ALL_DONE)), script=lambda work: (1.0, end))
+    trigger(sim)
+    sim.run()
+    assert sim.states()["m"] == state
+
+
+def test_what_was_mapped_over_may_change_its_mind_and_a_restart_survives_it():
+    lengths = iter([2, None])
+
+    def script(work):
+        if work.task_id == "a":
+            return 1.0, {"outcome": Outcome.SUCCESS, "map_length": next(lengths)}
+        return 1.0, {"outcome": Outcome.FAILED, "cause": Cause.ERROR}
+
+    sim = Simulation(dag(task("a"), mapped_over_a(retries=1, retry_delay=100)), script=script)
+    trigger(sim)
+    while sim.states().get("m[1]") != "up_for_retry":
+        sim.step()
+    sim.turn([ClearTasks(dag_id="d", run_id="r", task_ids=("a",))])
+    while sim.states()["a"] != "success":
+        sim.step()
+    sim.restart()
+    sim.run()
+    assert [work.map_lengths for work in sim.started if work.key.try_number == 2 and work.task_id == "m"] == [(), ()]
+
+
+def test_a_pool_that_was_made_smaller_than_its_first_waiter_needs_serves_the_others():
+    sim = Simulation(
+        dag(task("hog", pool_slots=10, priority_weight=9), task("big", pool_slots=8, priority_weight=5), task("small")),
+        pools=[PoolRow(name="default_pool", slots=10)],
+    )
+    trigger(sim)
+    sim.turn([SetPool(pool=PoolRow(name="default_pool", slots=5))])
+    sim.step()
+    sim.step()
+    assert started(sim) == ["hog", "small"]
+
+
+def test_a_pool_that_comes_to_be_serves_those_who_fit():
+    sim = Simulation(dag(task("big", pool="p", pool_slots=5, priority_weight=5), task("small", pool="p")), pools=[])
+    trigger(sim)
+    sim.turn([SetPool(pool=PoolRow(name="p", slots=2))])
+    assert started(sim) == ["small"]
+
+
+def test_cancelling_a_run_that_waits_in_line_ends_it_at_once():
+    sim = Simulation(dag(task("a"), max_active_runs=1), script=lambda work: (100.0, {"outcome": Outcome.SUCCESS}))
+    trigger(sim, "r1")
+    trigger(sim, "r2")
+    sim.turn([CancelRun(dag_id="d", run_id="r2")])
+    assert {run.run_id: run.state.value for run in sim.db.runs.values()} == {"r1": "running", "r2": "failed"}
+
+
+def test_a_run_that_is_being_cancelled_cannot_be_cleared():
+    sim = Simulation(dag(task("a")), script=lambda work: (100.0, {"outcome": Outcome.SUCCESS}))
+    trigger(sim)
+    sim.turn([CancelRun(dag_id="d", run_id="r")])
+    plan = sim.turn([ClearTasks(dag_id="d", run_id="r", inbox_id=1)])
+    assert plan.answers[1].error == "conflict"
+
+
+def test_deleting_a_dag_cancels_its_tries_where_they_run():
+    sim = Simulation(dag(task("a", executor="second")), config=WorldConfig(executors=("first", "second")))
+    trigger(sim)
+    sim.turn([DagGone(dag_id="d")])
+    plan = sim.turn([DeleteDag(dag_id="d")])
+    assert [cancel.executor for cancel in plan.cancels.values()] == ["second"]
+
+
+def test_what_a_failed_try_left_is_gone_when_the_next_one_starts():
+    value = XComValue(key="half", value=b"1")
+    sim = Simulation(
+        dag(task("a", retries=1, retry_delay=0)),
+        script=lambda work: (
+            (1.0, {"outcome": Outcome.FAILED, "cause": Cause.ERROR, "xcoms": (value,)})
+            if work.key.try_number == 1
+            else (1.0, {"outcome": Outcome.SUCCESS})
+        ),
+    )
+    trigger(sim)
+    sim.run()
+    assert sim.db.xcoms == {}
+
+
+def test_a_start_that_is_told_after_a_clear_is_remembered():
+    sim = Simulation(dag(task("a")), script=lambda work: (100.0, {"outcome": Outcome.SUCCESS}))
+    trigger(sim)
+    sim.turn([ClearTasks(dag_id="d", run_id="r", task_ids=("a",)), Started(key=TryKey(1, 1), at=sim.now)])
+    assert (sim.db.tis[1].state.value, sim.db.tis[1].started_at) == ("restarting", sim.now)
+
+
+def test_in_the_foreground_one_dag_runs_though_paused_and_the_others_rest():
+    other = DagSpec(dag_id="other", tasks=(task("x"), task("y", "x")))
+    sim = Simulation(dag(task("a")), other, paused=True)
+    sim.turn([SetPaused(dag_id="other", paused=False)])
+    sim.turn([TriggerRun(dag_id="other", run_id="o")])
+    sim.config = WorldConfig(foreground="d", schedules=False)
+    sim.restart()
+    trigger(sim)
+    while sim.step():
+        pass
+    assert [work.task_id for work in sim.started] == ["x", "a"]
+    assert sim.db.dags["d"].paused
+    assert not sim.db.dags["other"].paused

@@ -189,3 +189,10 @@ def test_an_hourly_schedule_has_an_hour_between_all_ticks_through_both_changes()
 
 def test_runs_are_named_after_their_type_and_logical_date():
     assert run_name(RunType.SCHEDULED, at("2026-03-10 12:00")) == "scheduled__2026-03-10T12:00:00+00:00"
+
+
+def test_a_start_date_that_was_moved_into_the_future_holds():
+    spec = DagSpec(dag_id="d", schedule=Cron(expression="0 0 * * *"), start_date=at("2026-06-01 00:00"))
+    due = next_run(spec, row(spec, last="2026-03-10 00:00"), at("2026-03-11 12:00"))
+    assert due is not None
+    assert utc(due.run_after) == "2026-06-01 00:00"

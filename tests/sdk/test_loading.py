@@ -21,7 +21,9 @@ GOOD = "from airloom import DAG, EmptyOperator\nwith DAG('d'):\n EmptyOperator(t
         ("class E(BaseException): pass\nraise E('deep')\n", 2, "E: deep"),
         ("x = '\0'\n", None, "source code string cannot contain null bytes"),
         ("from airloom import Variable\nVariable.get('x')\n", 2, "there is no server to ask here"),
-        ("from airloom import Nothing\n", 1, "cannot import name 'Nothing' from 'airloom'"),
+        ("from airloom import Nothing\n", 1, "airloom has no name 'Nothing'; docs/coming-from-airflow.md lists"),
+        ("\nfrom airloom import BashOperater\n", 2, "airloom has no name 'BashOperater'; did you mean 'BashOperator'?"),
+        ("from airflow.sdk import dag\n", 1, "the file imports airflow: import the same names from airloom"),
     ],
 )
 def test_a_failing_file_gives_one_error_with_its_line(

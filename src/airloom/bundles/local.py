@@ -55,7 +55,10 @@ class LocalFolder:
     def _walk(self) -> Iterator[Path]:
         walked: set[tuple[int, int]] = set()
         for folder, folders, files in os.walk(self.root, followlinks=True):
-            stat = Path(folder).stat()
+            try:
+                stat = Path(folder).stat()
+            except OSError:
+                continue
             if (stat.st_dev, stat.st_ino) in walked:  # a link that leads back
                 folders.clear()
                 continue

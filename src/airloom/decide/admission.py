@@ -5,7 +5,7 @@ executor's capacity. The narrow ones come first, so that nobody stands in a pool
 """
 
 from airloom.decide.lanes import Gate, Lane, waiting_key
-from airloom.decide.moves import map_lengths, move
+from airloom.decide.moves import NotMappable, map_lengths, move
 from airloom.decide.state import LiveTry, Run, World
 from airloom.model.reasons import ReasonKind
 from airloom.model.report import TryKey
@@ -188,7 +188,7 @@ def make_work(run: Run, slot: int, executor: str) -> Work:
         bundle_version=version.bundle_version,
         map_index=run.map_index[slot],
         map_size=1 + len(run.extra.get(number, ())) if task.map is not None else None,
-        map_lengths=map_lengths(run, number) if task.map is not None else (),
+        map_lengths=_lengths(run, number) if task.map is not None else (),
         upstream_sizes={graph.tasks[up].task_id: 1 + len(run.extra.get(up, ())) for up in graph.mapped_up[number]},
         max_tries=run.max_tries[slot],
         queue=task.queue,
@@ -199,3 +199,12 @@ def make_work(run: Run, slot: int, executor: str) -> Work:
         isolation=task.isolation,
         executor_config=task.executor_config,
     )
+
+
+def _lengths(run: Run, task: int) -> tuple[int, ...]:
+    """The lengths of a mapped task's inputs; none if what it was mapped over is not mappable any more, because it was
+    cleared and returned something else: the try then fails and says so."""
+    try:
+        return map_lengths(run, task)
+    except NotMappable:
+        return ()

@@ -27,7 +27,8 @@ from airloom.model.events import (
     TriggerRun,
 )
 from airloom.model.report import TryKey
-from airloom.model.run import DEFAULT_POOL, RunType
+from airloom.model.run import DEFAULT_POOL, RunType, VersionRow
+from airloom.model.spec import MAX_NUMBER
 from airloom.model.states import FAILURES, FINISHED, LIVE_TRY, RUN_FINISHED, RunState, TIState
 from airloom.model.work import Cancel
 
@@ -58,8 +59,14 @@ def _run(world: World, dag_id: str, run_id: str) -> Run:
     return world.runs[number]
 
 
+def _graph(world: World, version: VersionRow) -> Graph:
+    if version.id not in world.graphs:
+        world.graphs[version.id] = Graph(version)
+    return world.graphs[version.id]
+
+
 def _dag_loaded(world: World, event: DagLoaded) -> None:
-    graph = world.graphs.setdefault(event.version.id, Graph(event.version))
+    graph = _graph(world, event.version)
     # The same spec may be in another file, or in other code, by now: its runs follow.
     graph.version = event.version
     dag = world.dags.get(event.dag.dag_id)
@@ -91,7 +98,7 @@ def _dag_gone(world: World, event: DagGone) -> None:
 
 def _run_loaded(world: World, event: RunLoaded) -> None:
     dag = _dag(world, event.run.run.dag_id)
-    world.graphs.setdefault(event.version.id, Graph(event.version))
+    _graph(world, event.version)
     put_run(world, dag, event.run)
     world.visitors.append(event.run.run.id)
 
@@ -135,9 +142,8 @@ def _delete_dag(world: World, event: DeleteDag) -> dict[str, Any]:
         admission.withdraw(world, run, waiting)
         for slot, state in enumerate(run.states):
             if state in LIVE_TRY:
-                live = world.live.pop(run.ids[slot])
-                admission.release(world, live)
                 _end_try(world, run, slot, f"dag {event.dag_id} was deleted")
+                admission.release(world, world.live.pop(run.ids[slot]))
         lifecycle.forget_run(world, run)
     world.graphs.pop(dag.graph.version.id, None)
     del world.dags[event.dag_id]
@@ -147,9 +153,8 @@ def _delete_dag(world: World, event: DeleteDag) -> dict[str, Any]:
 
 def _end_try(world: World, run: Run, slot: int, why: str) -> None:
     ti_id = run.ids[slot]
-    live = world.live.get(ti_id)
-    executor = live.executor if live is not None else world.config.executors[0]
-    world.ledger.cancel(Cancel(key=TryKey(ti_id, run.tries[slot]), executor=executor, reason=why))
+    key = TryKey(ti_id, run.tries[slot])
+    world.ledger.cancel(Cancel(key=key, executor=world.live[ti_id].executor, reason=why))
 
 
 def _cancel_run(world: World, event: CancelRun) -> dict[str, Any]:
@@ -168,13 +173,14 @@ def _cancel_run(world: World, event: CancelRun) -> dict[str, Any]:
         elif state not in FINISHED and state is not TIState.NONE:
             run.retry_at.pop(slot, None)
             moves.move(world, run, slot, TIState.SKIPPED, ended_at=world.now, retry_at=None)
-    progress.stir(world, run)
-    world.stirred[event.dag_id] = None
+    lifecycle.begin(world, run)
     return {"run_id": event.run_id, "tries_ended": ended}
 
 
 def _clear(world: World, event: ClearTasks) -> dict[str, Any]:
     run = _run(world, event.dag_id, event.run_id)
+    if run.cancelled and run.state not in RUN_FINISHED:
+        raise Conflict(f"run {event.run_id} of dag {event.dag_id} is being cancelled; clear it when it has ended")
     slots = _to_clear(run, event)
     if not event.dry_run:
         _clear_slots(world, run, slots)
@@ -246,8 +252,8 @@ def _ti_name(run: Run, slot: int) -> str:
 
 def _set_pool(world: World, event: SetPool) -> dict[str, Any]:
     pool = event.pool
-    if pool.slots < -1:
-        raise InvalidRequest(f"pool {pool.name}: {pool.slots} slots; give 0 or more, or -1 for no limit")
+    if not -1 <= pool.slots <= MAX_NUMBER:
+        raise InvalidRequest(f"pool {pool.name}: {pool.slots} slots; give 0 to {MAX_NUMBER}, or -1 for no limit")
     world.pool_rows[pool.name] = pool
     world.ledger.plan.set_pools[pool.name] = pool
     limit = None if pool.slots == -1 else pool.slots

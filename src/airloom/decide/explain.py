@@ -3,8 +3,10 @@
 It asks what admission and progress ask: the same rules over the same counters, the same gates.
 """
 
+from bisect import bisect_left
+
 from airloom.decide import admission, moves
-from airloom.decide.lanes import Gate, Lane
+from airloom.decide.lanes import Gate, Lane, Order
 from airloom.decide.state import LiveTry, Run, World
 from airloom.decide.trigger_rules import NEEDS
 from airloom.model.errors import NotFound
@@ -12,7 +14,10 @@ from airloom.model.reasons import Explanation, Reason, ReasonKind
 from airloom.model.spec import XComInput
 from airloom.model.states import FINISHED, LIVE_TRY, RunState, TIState
 
+#: Holders, or upstream TIs, that one reason names.
 _NAMED = 10
+#: TIs of a mapped task that one answer explains, those that wait first.
+MOST = 50
 
 
 def explain(world: World, dag_id: str, run_id: str, task_id: str, map_index: int | None = None) -> list[Explanation]:
@@ -26,6 +31,7 @@ def explain(world: World, dag_id: str, run_id: str, task_id: str, map_index: int
     slots = [slot for slot in run.slots(run.graph.index[task_id]) if map_index in (None, run.map_index[slot])]
     if not slots:
         raise NotFound(f"task {task_id} has no map index {map_index} in run {run_id}")
+    lines = _Lines(world)
     return [
         Explanation(
             dag_id=dag_id,
@@ -34,13 +40,38 @@ def explain(world: World, dag_id: str, run_id: str, task_id: str, map_index: int
             map_index=run.map_index[slot],
             state=run.states[slot].value,
             try_number=run.tries[slot],
-            reasons=tuple(_reasons(world, run, slot)),
+            reasons=tuple(_reasons(world, run, slot, lines)),
         )
-        for slot in slots
+        for slot in sorted(slots, key=lambda slot: run.states[slot] in FINISHED)[:MOST]
     ]
 
 
-def _reasons(world: World, run: Run, slot: int) -> list[Reason]:
+class _Lines:
+    """Who holds a gate and who waits there, looked up once for all TIs that are explained together."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._holders: dict[int, tuple[str, ...]] = {}
+        self._orders: dict[int, list[Order]] = {}
+
+    def holders(self, gate: Gate) -> tuple[str, ...]:
+        """The first of those who hold it, by the time they got it."""
+        if id(gate) not in self._holders:
+            live = [entry for entry in self._world.live.values() if gate in entry.lane.gates]
+            live.sort(key=lambda entry: entry.queued_at)
+            self._holders[id(gate)] = tuple(_name(entry) for entry in live[:_NAMED])
+        return self._holders[id(gate)]
+
+    def place(self, gate: Gate, lane: Lane, slot: int) -> tuple[int, int]:
+        """A TI's place in the gate's line, and how many wait there."""
+        if id(gate) not in self._orders:
+            lanes = [entry for _, stamp, entry in gate.line if entry.gate is gate and entry.stamp == stamp]
+            self._orders[id(gate)] = sorted(entry.order_of(key) for entry in lanes for key in entry.keys)
+        orders = self._orders[id(gate)]
+        return 1 + bisect_left(orders, lane.order_at(slot)), len(orders)
+
+
+def _reasons(world: World, run: Run, slot: int, lines: _Lines) -> list[Reason]:
     state = run.states[slot]
     if state in FINISHED:
         return [Reason(kind=ReasonKind.FINISHED, text=f"it has ended: {state.value}")]
@@ -54,7 +85,7 @@ def _reasons(world: World, run: Run, slot: int) -> list[Reason]:
                 kind=ReasonKind.PAUSED, text=f"dag {dag.row.dag_id} is paused: `airloom dags unpause {dag.row.dag_id}`"
             )
         )
-    if run.state is RunState.QUEUED:
+    if run.state is RunState.QUEUED and not (dag.row.paused and run.row.run_after <= world.now):
         reasons.append(_run_reason(world, run))
     if state is TIState.UP_FOR_RETRY:
         until = run.retry_at[slot]
@@ -65,7 +96,7 @@ def _reasons(world: World, run: Run, slot: int) -> list[Reason]:
     lane = admission.lane_for(world, run, run.task_of[slot])
     for gate in lane.gates:
         if gate.kind is not ReasonKind.PAUSED and _holds(gate, lane, waiting=state is TIState.SCHEDULED):
-            reasons.append(_gate_reason(world, gate, lane, slot if state is TIState.SCHEDULED else None))
+            reasons.append(_gate_reason(lines, gate, lane, slot if state is TIState.SCHEDULED else None))
     return reasons
 
 
@@ -127,20 +158,12 @@ def _mapping_reasons(run: Run, task: int) -> list[Reason]:
     return [Reason(kind=ReasonKind.MAPPING, text=text, holders=tuple(unknown))]
 
 
-def _gate_reason(world: World, gate: Gate, lane: Lane, slot: int | None) -> Reason:
-    holders = tuple(
-        _name(live) for live in sorted(world.live.values(), key=lambda live: live.queued_at) if gate in live.lane.gates
-    )
+def _gate_reason(lines: _Lines, gate: Gate, lane: Lane, slot: int | None) -> Reason:
     place = of = None
-    if slot is not None and lane.gate is gate:
-        place, of = _place(gate, lane, slot)
-    return Reason(
-        kind=gate.kind,
-        text=_gate_text(gate, lane.need(gate)),
-        holders=holders[:_NAMED],
-        place=place,
-        of=of,
-    )
+    if slot is not None and lane.gate is gate and not gate.fits_never(lane.need(gate)):
+        place, of = lines.place(gate, lane, slot)
+    text = _gate_text(gate, lane.need(gate))
+    return Reason(kind=gate.kind, text=text, holders=lines.holders(gate), place=place, of=of)
 
 
 def _gate_text(gate: Gate, need: int) -> str:
@@ -163,16 +186,6 @@ _GATE_NAMES = {
     ReasonKind.CAPACITY: "executor {}",
     ReasonKind.NO_EXECUTOR: "executor {}",
 }
-
-
-def _place(gate: Gate, lane: Lane, slot: int) -> tuple[int, int]:
-    """Its place in the gate's line, and how many TIs wait there."""
-    lanes = [entry for _, stamp, entry in gate.line if entry.gate is gate and entry.stamp == stamp]
-    mine = next((lane.order_of(key) for key in lane.keys if key & 0xFFFFFFFF == slot), None)
-    total = sum(len(entry.keys) for entry in lanes)
-    if mine is None:
-        return total, total
-    return 1 + sum(entry.order_of(key) < mine for entry in lanes for key in entry.keys), total
 
 
 def _name(live: LiveTry) -> str:

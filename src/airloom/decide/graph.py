@@ -6,7 +6,7 @@ One graph is shared by all runs of a version.
 from airloom.decide.trigger_rules import RULES, Rule
 from airloom.model.report import Skip, SkipMode
 from airloom.model.run import VersionRow
-from airloom.model.spec import TaskSpec, WeightRule
+from airloom.model.spec import TaskSpec, WeightRule, XComInput
 
 #: Priorities are clamped to 32 bits, as Airflow's are.
 MAX_WEIGHT = 2**31 - 1
@@ -15,7 +15,7 @@ MAX_WEIGHT = 2**31 - 1
 class Graph:
     """Tasks are numbered in the spec's order, which is topological: `up` numbers are smaller, `down` numbers larger."""
 
-    __slots__ = ("down", "index", "mapped_up", "rules", "tasks", "up", "version", "weights")
+    __slots__ = ("down", "index", "mapped_over", "mapped_up", "rules", "tasks", "up", "version", "weights")
 
     def __init__(self, version: VersionRow) -> None:
         tasks = version.spec.tasks
@@ -28,6 +28,13 @@ class Graph:
             for upstream in ups:
                 down[upstream].append(number)
         self.down: list[tuple[int, ...]] = [tuple(numbers) for numbers in down]
+        #: those of a task's upstream tasks whose XComs it is expanded over
+        self.mapped_over: list[tuple[int, ...]] = [
+            tuple(self.index[entry.task_id] for entry in task.map.inputs if isinstance(entry, XComInput))
+            if task.map is not None
+            else ()
+            for task in tasks
+        ]
         self.rules: list[Rule] = [RULES[task.trigger_rule] for task in tasks]
         self.weights: list[int] = _weights(self)
         #: those of a task's upstream tasks that are mapped

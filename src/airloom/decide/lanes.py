@@ -115,6 +115,10 @@ class Lane:
         map_index = ((key >> _SLOT_BITS) & ((1 << _MAP_BITS) - 1)) - 1
         return Order(weight, self.date, map_index, self.ids[key & _SLOT_MASK])
 
+    def order_at(self, slot: int) -> Order:
+        """The order of the TI in a slot. It must be in the lane."""
+        return self.order_of(next(key for key in self.keys if slot_of(key) == slot))
+
     def slots(self) -> list[int]:
         """The slots of its TIs, in no order."""
         return [slot_of(key) for key in self.keys]
@@ -183,6 +187,7 @@ class Lines:
         lane.stamp += 1
         lane.gate = gate
         if gate.fits_never(lane.need(gate)):
+            gate.never = [other for other in gate.never if other.gate is gate and other.keys and other is not lane]
             gate.never.append(lane)
         else:
             heapq.heappush(gate.line, (lane.order(), lane.stamp, lane))
@@ -195,7 +200,9 @@ class Lines:
         """Make ready the first lane in line of each loosened gate, where it has room for it."""
         while self.loosened:
             _, gate = self.loosened.popitem()
-            lane = gate.first()
+            while (lane := gate.first()) is not None and gate.fits_never(lane.need(gate)):
+                heapq.heappop(gate.line)
+                self.park(lane, gate)
             if lane is not None and gate.has_room(lane.need(gate)):
                 heapq.heappop(gate.line)
                 lane.woken_by = gate

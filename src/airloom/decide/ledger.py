@@ -56,8 +56,10 @@ class Ledger:
         self.plan.xcoms[ti_id, key] = XComRow(ti_id=ti_id, key=key, value=value)
 
     def drop_xcoms(self, ti_id: int) -> None:
-        """What a TI left before goes."""
+        """What a TI left before goes, also what it left in this very turn."""
         self.plan.drop_xcoms.append(ti_id)
+        for key in [key for key in self.plan.xcoms if key[0] == ti_id]:
+            del self.plan.xcoms[key]
 
     def submit(self, work: Work) -> None:
         """An executor is to run this."""

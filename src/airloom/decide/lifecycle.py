@@ -123,17 +123,23 @@ def _start_waiting_runs(world: World, dag: DagState) -> None:
         run_after, number = dag.line[0]
         run = world.runs.get(number)
         if run is not None and run.state is RunState.QUEUED:
-            if dag.row.paused and not run.cancelled:
+            if dag.row.paused:
                 return
-            if run_after > world.now and not run.cancelled:
+            if run_after > world.now:
                 world.set_timer(run_after, TimerKind.RUN, number)
                 return
-            run.state = RunState.RUNNING
-            run.started_at = world.now
-            dag.running.add(number)
-            world.ledger.change_run(number, state=RunState.RUNNING, started_at=world.now)
-            progress.stir(world, run)
+            begin(world, run)
         heapq.heappop(dag.line)
+
+
+def begin(world: World, run: Run) -> None:
+    """A run is under way from now on. A cancelled one does not wait for its turn: it has nothing to do but end."""
+    if run.state is RunState.QUEUED:
+        run.state = RunState.RUNNING
+        run.started_at = world.now
+        world.dags[run.row.dag_id].running.add(run.row.id)
+        world.ledger.change_run(run.row.id, state=RunState.RUNNING, started_at=world.now)
+    progress.stir(world, run)
 
 
 def end_runs(world: World) -> None:

@@ -42,6 +42,8 @@ def _begin_anew(world: World, run: Run, slot: int, start: TIState) -> None:
     for facts in (run.retry_at, run.map_length, run.skips):
         facts.pop(slot, None)
     task = run.task_of[slot]
+    for downstream in run.graph.down[task]:
+        run.map_lengths.pop(downstream, None)
     run.pending[task] += 1
     run.open += start in FINISHED
     world.dirty[run.row.id, task] = None

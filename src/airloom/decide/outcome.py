@@ -4,9 +4,12 @@ import hashlib
 import math
 from typing import NamedTuple
 
-from airloom.model.report import FINAL, INFRASTRUCTURE, Cause
+from airloom.model.report import FINAL, FREE, INFRASTRUCTURE, Cause
 from airloom.model.spec import TaskSpec
 
+#: Seconds before the next try when a try was lost through no fault of the task's: at once, then with patience, so that
+#: a machine in trouble does not use up the budget within a second.
+INFRASTRUCTURE_DELAYS = (0.0, 10.0, 60.0)
 #: Without a limit of its own, a growing delay stops growing here, as in Airflow.
 MAX_DELAY = 24 * 3600.0
 
@@ -33,13 +36,17 @@ def after_failure(task: TaskSpec, cause: Cause | None, tries: Tries, infrastruct
     """
     if cause in FINAL:
         return Verdict(None, tries)
+    if cause in FREE:
+        return Verdict(0.0, tries._replace(allowed=tries.allowed + 1))
     if cause in INFRASTRUCTURE:
         if tries.infrastructure >= infrastructure_budget:
             return Verdict(None, tries)
-        return Verdict(0.0, Tries(tries.number, tries.allowed + 1, tries.infrastructure + 1))
+        delay = INFRASTRUCTURE_DELAYS[min(tries.infrastructure, len(INFRASTRUCTURE_DELAYS) - 1)]
+        return Verdict(delay, Tries(tries.number, tries.allowed + 1, tries.infrastructure + 1))
     if tries.number > tries.allowed:
         return Verdict(None, tries)
-    own_failures = tries.number - tries.infrastructure
+    # Each try that cost nothing has raised what is allowed by one.
+    own_failures = max(1, tries.number - (tries.allowed - task.retries))
     return Verdict(retry_delay(task, own_failures, f"{seed}#{tries.number}"), tries)
 
 

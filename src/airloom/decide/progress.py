@@ -8,7 +8,7 @@ from airloom.decide.state import Run, World
 from airloom.decide.trigger_rules import Verdict
 from airloom.model.report import Cause, Skip
 from airloom.model.run import TIRow
-from airloom.model.states import RunState, TIState
+from airloom.model.states import FAILURES, FINISHED, RunState, TIState
 
 
 def stir(world: World, run: Run) -> None:
@@ -35,8 +35,22 @@ def settle(world: World) -> None:
             _ask(world, run, task)
 
 
-def _ask(world: World, run: Run, task: int) -> None:
+def judge(run: Run, task: int) -> Verdict:
+    """What becomes of a task's TIs by its trigger rule, and by what it is mapped over."""
     verdict = run.graph.rules[task](counts(run, task)) if run.n_total[task] else Verdict.RUN
+    if verdict is not Verdict.RUN:
+        return verdict
+    for source in run.graph.mapped_over[task]:
+        states = {run.states[slot] for slot in run.slots(source)}
+        if not states <= FINISHED:
+            return Verdict.WAIT
+        if TIState.SUCCESS not in states:
+            return Verdict.FAIL if states & FAILURES else Verdict.SKIP
+    return Verdict.RUN
+
+
+def _ask(world: World, run: Run, task: int) -> None:
+    verdict = judge(run, task)
     if verdict is Verdict.WAIT:
         return
     if verdict is Verdict.SKIP:
@@ -72,7 +86,12 @@ def retry(world: World, run: Run, slot: int) -> None:
 
 
 def apply_skip(world: World, run: Run, slot: int, skip: Skip) -> None:
-    """A branch or short circuit succeeded: what it skips is skipped now, whatever else it waits for."""
+    """A branch or short circuit succeeded: what it skips is skipped now, whatever else it waits for.
+
+    One instance of a mapped branch cannot skip what the others may follow.
+    """
+    if run.map_index[slot] != -1:
+        return
     for task in run.graph.skipped_by(run.task_of[slot], skip):
         _end_pending(world, run, task, TIState.SKIPPED)
 

@@ -28,7 +28,8 @@ def rebuild(snapshot: Snapshot, config: WorldConfig, now: float) -> World:
     for version in snapshot.versions:
         world.graphs[version.id] = Graph(version)
     for dag in snapshot.dags:
-        row = msgspec.structs.replace(dag, paused=dag.paused and dag.dag_id != config.foreground)
+        paused = dag.paused if config.foreground is None else dag.dag_id != config.foreground
+        row = msgspec.structs.replace(dag, paused=paused)
         world.dags[dag.dag_id] = DagState(row, world.graphs[dag.version_id])
         world.stirred[dag.dag_id] = None
     for live_run in snapshot.runs:

@@ -78,7 +78,7 @@ def _ended(world: World, report: Ended) -> None:
     values |= {"started_at": started_at, "ended_at": report.at, "cause": report.cause, "detail": report.detail}
     moves.move(world, run, slot, state, **values)
     if state is TIState.SUCCESS:
-        if report.skip is not None and run.map_index[slot] == -1:
+        if report.skip is not None:
             progress.apply_skip(world, run, slot, report.skip)
     elif state is TIState.UP_FOR_RETRY:
         run.retry_at[slot] = values["retry_at"]

@@ -47,6 +47,9 @@ def _next_tick(spec: DagSpec, row: DagRow, now: float, schedule: Cron | Delta) -
     anchor = row.first_seen if spec.start_date is None else spec.start_date
     if row.last_run_after is not None:
         tick = _after(schedule, row.last_run_after, anchor)
+        if spec.start_date is not None:
+            # It may have been moved into the future since.
+            tick = max(tick, _at_or_after(schedule, spec.start_date, anchor))
     else:
         tick = _at_or_after(schedule, anchor, anchor)
         if schedule.interval:

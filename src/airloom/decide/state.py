@@ -22,7 +22,8 @@ from airloom.model.work import RunInfo
 class WorldConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What the settings say to the scheduler. executors: names, the first is the default. parallelism 0 = unlimited.
 
-    schedules False: runs are made only when someone asks for them. foreground: a dag that runs though it is paused.
+    schedules False: runs are made only when someone asks for them. foreground: the one dag
+    that runs, paused or not; all others rest.
     """
 
     executors: tuple[str, ...] = ("local",)

@@ -33,6 +33,7 @@ class Cause(StrEnum):
     RESULT = "result"  # what it returned cannot be kept: not serializable, or too large
     IMPORT = "dag_import"  # its DAG file could not be imported, or has no such task any more
     KILLED = "killed"  # SIGKILL or SIGTERM from outside
+    STOPPED = "stopped"  # the scheduler or the worker was stopped in good order
     LOST = "runner_lost"  # the runner or its machine went away
     LAUNCH = "launch"  # no process could be started for it
     CANCELLED = "cancelled"  # a user or the scheduler asked for its end
@@ -40,6 +41,8 @@ class Cause(StrEnum):
 
 #: Not the task's fault: these spend the infrastructure budget, not the task's retries.
 INFRASTRUCTURE = frozenset({Cause.KILLED, Cause.LOST, Cause.LAUNCH})
+#: Nobody's fault, and no sign of trouble: another try is always made, and spends no budget.
+FREE = frozenset({Cause.STOPPED})
 #: Another try cannot help.
 FINAL = frozenset({Cause.FAIL, Cause.CANCELLED})
 

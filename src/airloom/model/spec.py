@@ -13,6 +13,10 @@ from typing import Any
 import msgspec
 
 
+#: The largest count that a spec or a pool may name: some room below what 32 bits hold.
+MAX_NUMBER = 1_000_000_000
+
+
 class TriggerRule(StrEnum):
     """When a task may run, given how its upstream tasks ended. Exact meanings: decide/trigger_rules.py."""
 

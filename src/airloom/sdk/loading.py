@@ -1,6 +1,7 @@
 """Imports DAG files, and turns whatever goes wrong in them into errors that point at the author's line."""
 
 import hashlib
+import re
 import sys
 import threading
 import time
@@ -8,14 +9,18 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+import airloom
 from airloom.model.errors import DagDefinitionError
 from airloom.model.loading import LoadError, ParsedFile
 from airloom.model.spec import DagSpec
 from airloom.sdk.dag import DAG, set_announce
+from airloom.sdk.naming import did_you_mean
 from airloom.sdk.source import definition_error
 from airloom.sdk.spec_of import spec_of
 
 _PACKAGE = str(Path(__file__).parent.parent)
+#: what Python says of `from airloom import NAME`
+_NOT_OURS = re.compile(r"cannot import name '(\w+)' from 'airloom' ")
 
 
 def parse_file(path: str, rel_path: str, file_hash: str) -> ParsedFile:
@@ -75,7 +80,7 @@ def load_error(error: BaseException, path: str, rel_path: str, dag_id: str | Non
     elif definition:
         text = str(error)
     else:
-        text = "".join(traceback.format_exception_only(error)).strip()
+        text = (_import_advice(error) if isinstance(error, ImportError) else None) or _words_of(error)
     return LoadError(
         rel_path=rel_path,
         text=text,
@@ -83,6 +88,21 @@ def load_error(error: BaseException, path: str, rel_path: str, dag_id: str | Non
         dag_id=dag_id,
         traceback=None if definition or isinstance(error, SyntaxError) else _traceback(error),
     )
+
+
+def _words_of(error: BaseException) -> str:
+    return "".join(traceback.format_exception_only(error)).strip()
+
+
+def _import_advice(error: ImportError) -> str | None:
+    """What to write instead of an import that only Airflow has, or that has a typing error."""
+    if (error.name or "").partition(".")[0] == "airflow":
+        return "the file imports airflow: import the same names from airloom (docs/coming-from-airflow.md)"
+    missing = _NOT_OURS.match(error.msg)
+    if missing is None:
+        return None
+    hint = did_you_mean(missing[1], airloom.__all__) or "; docs/coming-from-airflow.md lists what is not there yet"
+    return f"airloom has no name {missing[1]!r}{hint}"
 
 
 def _collect(path: str) -> list[DAG]:

@@ -63,17 +63,21 @@ class Loader:
         self._now = now
         self._settings = settings
         self._watch: FolderWatch | None = None
+        #: whether this look had anything to tell the leader
+        self._told = False
         #: files that define no DAG, as they were when that was found
         self._others: dict[str, FileStat] = {}
 
     def tick(self) -> float:
         """Look at all files once. Returns the seconds until the next look, if no file event comes before."""
+        self._told = False
         try:
             self._look()
         except StoreError as error:
             log.error("%s; DAG files are looked at again in %g s", error, _AFTER_FAILURE)
             return _AFTER_FAILURE
-        return self._settings.interval
+        # An id may have come free for which another file has waited: that one is due now.
+        return 0.0 if self._told else self._settings.interval
 
     def watch(self, folder_watch: "FolderWatch") -> None:
         """Have file events tell of changes; it ends with the loader."""
@@ -192,6 +196,7 @@ class Loader:
     def _tell(self, conn: Connection, dag_ids: Sequence[str]) -> None:
         """The leader learns of it in the same commit."""
         if dag_ids:
+            self._told = True
             inbox.put(conn, Reload(dag_ids=tuple(dag_ids)), self.name, self._now())
 
 

@@ -1,5 +1,6 @@
 """Retention: history and logs that are older than the settings keep are deleted, in small steps."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -48,16 +49,23 @@ class Maintenance:
         """Nothing is open."""
 
     def _clean_logs(self, before: float) -> None:
+        # A folder that was touched since may be about to get a log.
+        folders = [path for path in self._logs.rglob("*") if path.is_dir() and _older(path, before)]
         # Those of tries: what lies beside their folders is the runner's own, which it has open.
         for path in self._logs.glob("*/**/*.log"):
             try:
-                if path.stat().st_mtime < before:
+                if _older(path, before):
                     path.unlink()
             except OSError as error:
                 log.warning("retention: the log %s stays: %s", path, error.strerror)
-        # Folders from the innermost; one that is not empty stays.
-        for folder in sorted((path for path in self._logs.rglob("*") if path.is_dir()), reverse=True):
-            try:
+        # From the innermost; one that is not empty stays.
+        for folder in sorted(folders, reverse=True):
+            with contextlib.suppress(OSError):
                 folder.rmdir()
-            except OSError:
-                continue
+
+
+def _older(path: Path, before: float) -> bool:
+    try:
+        return path.stat().st_mtime < before
+    except OSError:
+        return False
