@@ -154,17 +154,23 @@ class Home:
 
     def ended(self, dag_id: str, seconds: float = DEADLINE) -> str:
         """Wait for the end of the newest run of a dag; its state."""
-        give_up = time.monotonic() + seconds
-        while (state := self.run_state(dag_id)) not in ("success", "failed"):
-            assert time.monotonic() < give_up, f"the run did not end\n{self.situation()}"
-            time.sleep(0.01)
+        self.wait_for(lambda: self.run_state(dag_id) in ("success", "failed"), f"the end of a run of {dag_id}", seconds)
+        state = self.run_state(dag_id)
+        assert state is not None
         return state
+
+    def wait_for(self, look: Callable[[], T], what: str, seconds: float = DEADLINE) -> T:
+        """As `wait_for`; shows how things stand when it gives up."""
+        try:
+            return wait_for(look, what, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.situation()}") from None
 
     def situation(self) -> str:
         """What there is to know when something has gone wrong."""
         unfinished = "SELECT task_id, map_index, state, try_number, cause FROM task_instance WHERE state NOT IN "
         open_tis = self.rows(unfinished + "('success', 'failed', 'skipped', 'upstream_failed') LIMIT 20")
-        processes = [(pid, command_of(pid)) for pid in processes_of(self.path)]
+        processes = [(pid, command_of(pid), Path(f"/proc/{pid}/wchan").read_text()) for pid in processes_of(self.path)]
         runner_log = self.path / "logs" / "runner.log"
         texts = [path.read_text()[-4000:] for path in (self.log, runner_log) if path.exists()]
         return "\n".join([f"unfinished: {open_tis}", f"processes: {processes}", *texts])

@@ -99,7 +99,7 @@ class Rig:
         self.clock = Clock()
         self.config = WorldConfig(**config)
         self.executor = ScriptedExecutor()
-        self.executors = {name: self.executor for name in self.config.executors}
+        self.executors = dict.fromkeys(self.config.executors, self.executor)
         self.leadership = Leadership(db, LEASE, self.clock)
         self.scheduler = Scheduler(db, self.config, self.executors, self.leadership, self.clock)
 
@@ -107,7 +107,8 @@ class Rig:
         """The scheduler is gone without a word; another one leads. The executor stays as it is."""
         self.leadership.step_down()
         self.leadership = Leadership(self.db, LEASE, self.clock)
-        self.clock.now += LEASE + 1
+        # Long enough for a lock whose connection the server has not missed yet.
+        self.clock.now += 6 * LEASE + 1
         self.scheduler = Scheduler(self.db, self.config, self.executors, self.leadership, self.clock)
 
     def tick(self, command: Command | None = None) -> float:

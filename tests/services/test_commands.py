@@ -199,25 +199,26 @@ def test_a_poisonous_command_is_answered_with_an_error_and_the_others_are_done(
     assert rig.states() == {"a": "success", "b": "queued"}
 
 
-def test_a_report_that_makes_the_scheduler_fail_is_blamed_on_no_command(
+def test_a_report_that_makes_the_scheduler_fail_ends_its_own_try_and_stops_nothing_else(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rig.load(dag(task("a")))
+    rig.load(dag(task("a"), task("b")))
     rig.trigger()
-    broken = [True]
+    poisonous = rig.executor.work("a").key
 
     def failing(world: Any, events: list[Event], now: float) -> Any:
-        if broken[0] and any(getattr(event, "key", None) is not None for event in events):
+        if any(getattr(event, "key", None) == poisonous and event.outcome is Outcome.SUCCESS for event in events):
             raise ZeroDivisionError("a defect")
         return turn.handle(world, events, now)
 
     monkeypatch.setattr(scheduler, "handle", failing)
     rig.executor.end("a")
+    rig.executor.end("b")
     number = rig.put(SetPool(pool=PoolRow(name="p", slots=1)))
-    assert turns(rig, 5) == 5
-    broken[0] = False
-    turns(rig, 3)
+    # All together, and then the one by itself.
+    assert turns(rig, 9) == 2
     answer = rig.answer(number)
     assert answer is not None
     assert answer.error is None
-    assert rig.run().state == "success"
+    assert rig.states() == {"a": "failed", "b": "success"}
+    assert rig.tis()["a"].detail == "how the try ended could not be stored: ZeroDivisionError: a defect"

@@ -141,7 +141,8 @@ def test_a_change_in_a_module_that_a_file_imports_is_a_change_of_its_dag(folder:
 def test_a_run_goes_on_with_the_version_it_began_with_while_the_file_changes(folder: Folder) -> None:
     rig = Rig(folder.db)
     text = "from airloom import DAG, BashOperator\nwith DAG('d'):\n" + "".join(
-        f"    BashOperator(task_id={name!r}, bash_command='true'){after}\n" for name, after in (("a", " >> \\"), ("b", ""))
+        f"    BashOperator(task_id={name!r}, bash_command='true'){after}\n"
+        for name, after in (("a", " >> \\"), ("b", ""))
     )
     folder.write("d.py", text)
     folder.loader.tick()

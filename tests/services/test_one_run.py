@@ -110,7 +110,7 @@ POOL = "from airloom import DAG, BashOperator\nwith DAG('one'):\n    BashOperato
         (PARAMS, ["--conf", "[1]"], 2, "--conf is no JSON object"),
         (ELSEWHERE, [], 2, "task a asks for the executor 'far', which is not configured"),
         (POOL, ["--keep"], 2, "there is no pool 'p' for a run that is kept"),
-        ("from airloom import DAG\nwith DAG('one'):\n    1 / 0\n", [], 1, "file.py:3: ZeroDivisionError"),
+        ("from airloom import DAG\nwith DAG('one'):\n    1 / 0\n", [], 2, "file.py:3: ZeroDivisionError"),
     ],
 )
 def test_a_run_that_cannot_be_made_is_refused_with_the_reason(

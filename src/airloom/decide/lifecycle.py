@@ -11,6 +11,14 @@ from airloom.model.run import RunRow, RunType, TIRow
 from airloom.model.states import RUN_FINISHED, RunState
 
 
+class DagFault(Exception):
+    """Making or starting runs of one dag failed for a reason nobody foresaw; the others must not suffer from it."""
+
+    def __init__(self, dag_id: str) -> None:
+        super().__init__(dag_id)
+        self.dag_id = dag_id
+
+
 def start_runs(world: World) -> None:
     """For each dag that was stirred: make the runs that its schedule asks for, start those that wait and may."""
     while world.stirred:
@@ -18,8 +26,11 @@ def start_runs(world: World) -> None:
         del world.stirred[dag_id]
         dag = world.dags.get(dag_id)
         if dag is not None:
-            _make_due_runs(world, dag)
-            _start_waiting_runs(world, dag)
+            try:
+                _make_due_runs(world, dag)
+                _start_waiting_runs(world, dag)
+            except Exception as error:
+                raise DagFault(dag_id) from error
 
 
 def _make_due_runs(world: World, dag: DagState) -> None:

@@ -12,16 +12,18 @@ from airloom.executors.settings import LocalSettings
 from airloom.executors.unix_socket import take_lock
 from airloom.model.errors import AirloomError
 
-#: what tasks have no business to know: how to reach the database, and the keys that open what is in it
+#: what tasks have no business to know: how to reach the database, the keys that open what is in it, and the
+#: connections and variables of which each task is to get only what it asks for
 _PRIVATE = re.compile(
     r"AIRLOOM_+(DATABASE|SECURITY|SECRETS?|API|AUTH)_|AIRLOOM_.*(SECRET|PASSWORD|KEY|TOKEN|URL|DSN)|"
-    r"AIRFLOW__(DATABASE|SECRETS|API|WEBSERVER)__|AIRFLOW__.*(FERNET|SECRET|PASSWORD|SQL_ALCHEMY)",
+    r"AIRFLOW__(DATABASE|SECRETS|API|WEBSERVER)__|AIRFLOW__.*(FERNET|SECRET|PASSWORD|SQL_ALCHEMY)|"
+    r"(AIRLOOM|AIRFLOW)_(CONN|VAR)_|PG(PASSWORD|USER|HOST|HOSTADDR|SERVICE|SERVICEFILE|PASSFILE)$",
     re.IGNORECASE,
 )
 
 
 def clean_environment(environment: dict[str, str]) -> dict[str, str]:
-    """The environment without what names the database or holds a key of Airloom's own."""
+    """The environment without what names the database, holds a key of Airloom's own, or is a task's to ask for."""
     return {name: value for name, value in environment.items() if not _PRIVATE.match(name)}
 
 

@@ -23,6 +23,8 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     #: names the executor's socket, lock and folder of unsent reports, so that two executors can share a home
     name: str = "local"
+    #: an id of the database whose tries these are; those of another one in the same home are never taken for ours
+    owner: str = ""
     bundles: dict[str, str]
     #: tries at once; 0 = any number
     parallelism: int = msgspec.field(default_factory=default_parallelism)
@@ -63,9 +65,14 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.home}/{self.name}.lock"
 
     @property
-    def spool(self) -> str:
-        """The folder of the reports that no scheduler has acknowledged."""
+    def spools(self) -> str:
+        """The folder of the owners' spools."""
         return f"{self.home}/spool/{self.name}"
+
+    @property
+    def spool(self) -> str:
+        """The folder of the owner's reports that no scheduler has acknowledged."""
+        return f"{self.spools}/{self.owner or 'any'}"
 
 
 def write_settings(settings: LocalSettings) -> None:

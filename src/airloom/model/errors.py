@@ -29,6 +29,10 @@ class StoreError(AirloomError):
     """The metadata database cannot be used as it is: not migrated, newer, foreign, damaged, unreachable."""
 
 
+class Rejected(StoreError):
+    """The database is well, and refuses what it was given: to give it the same again is of no use."""
+
+
 class NotLeader(AirloomError):
     """Another scheduler leads: what this one wanted to commit was refused."""
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-
 #: The largest count that a spec or a pool may name: some room below what 32 bits hold.
 MAX_NUMBER = 1_000_000_000
 

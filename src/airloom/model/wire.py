@@ -16,6 +16,8 @@ from airloom.model.work import Cancel, Work
 
 PROTOCOL = 1
 MAX_FRAME = 256 * 1024 * 1024
+#: bytes of one request, one answer, one work or all XComs of a try: with what is around them they fit into a frame
+MAX_PAYLOAD = MAX_FRAME // 2
 
 
 # --- what a task asks for while it runs -------------------------------------------------------------------------------
@@ -65,7 +67,7 @@ TaskRequest = GetXCom | GetVariable | SetVariable | GetConnection | GetPreviousR
 # --- runner -> server -------------------------------------------------------------------------------------------------
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", array_like=True):
     """First message of a connection. `live`: the tries that this runner has in hand, `pending` those whose report
-    of the end is still to come over this connection."""
+    of the end is still to come over this connection, `owner`: the database whose tries they are."""
 
     protocol: int
     runner: str
@@ -74,6 +76,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", array_like=T
     version: str
     live: tuple[TryKey, ...] = ()
     pending: tuple[TryKey, ...] = ()
+    owner: str = ""
 
 
 class Reports(msgspec.Struct, frozen=True, kw_only=True, tag="reports", array_like=True):
@@ -84,7 +87,7 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True, tag="reports", array_li
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat", array_like=True):
-    """The leases of everything in hand are renewed."""
+    """The leases of everything in hand are renewed. What is missing twice in a row is lost."""
 
     live: tuple[TryKey, ...]
 
@@ -135,15 +138,17 @@ ToRunner = Submit | CancelTries | Ack | Reply | Stop
 
 
 class FrameError(AirloomError):
-    """The other side sent what is no frame of this protocol."""
+    """What was sent, or is to be sent, is no frame of this protocol."""
 
 
 _encoder = msgspec.msgpack.Encoder()
 
 
-def frame(message: Any) -> bytes:
-    """One message as bytes to send."""
+def frame(message: Any, limit: int = MAX_FRAME) -> bytes:
+    """One message as bytes to send. Raises FrameError if it has more than `limit` bytes."""
     body = _encoder.encode(message)
+    if len(body) > limit:
+        raise FrameError(f"a message of {len(body):,} bytes; the limit is {limit:,}")
     return len(body).to_bytes(4, "big") + body
 
 
@@ -172,7 +177,7 @@ class Unframer(Generic[T]):
         while len(buffer) - start >= 4:
             size = int.from_bytes(buffer[start : start + 4], "big")
             if size > MAX_FRAME:
-                raise FrameError(f"a frame of {size} bytes; the limit is {MAX_FRAME}")
+                raise FrameError(f"a frame of {size:,} bytes; the limit is {MAX_FRAME:,}")
             end = start + 4 + size
             if len(buffer) < end:
                 break

@@ -23,7 +23,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One try to run. It holds no secret but `token`, which dies with the try."""
+    """One try to run. It holds no secret. Its key fences it: a report of any but the live try is refused."""
 
     key: TryKey
     dag_id: str
@@ -51,7 +51,6 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_limit: int | None = None
     isolation: Isolation | None = None
     executor_config: dict[str, Any] = {}
-    token: str = ""
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from airloom.model.wire import Unframer, frame
+from airloom.model.wire import MAX_FRAME, Unframer, frame
 
 CHUNK = 256 * 1024
 MAX_FDS = 3
@@ -44,10 +44,13 @@ class Channel(Generic[T]):
         """Whether something waits to be sent."""
         return bool(self._out)
 
-    def send(self, message: Any, fds: Sequence[int] = ()) -> None:
-        """Send a message, with descriptors, which are closed on this side once they are sent. Raises Closed."""
+    def send(self, message: Any, fds: Sequence[int] = (), limit: int = MAX_FRAME) -> None:
+        """Send a message, with descriptors, which are closed on this side once they are sent.
+
+        Raises Closed, and FrameError if the message has more than `limit` bytes.
+        """
         was_blocked = bool(self._out)
-        self._out.append((memoryview(frame(message)), fds))
+        self._out.append((memoryview(frame(message, limit)), fds))
         if not was_blocked:
             self.flush()
             if self._out:

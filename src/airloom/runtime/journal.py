@@ -5,7 +5,9 @@ written before a report is sent. No fsync: it is to survive the death of process
 """
 
 import contextlib
+import errno
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -31,6 +33,8 @@ class Journal:
         self.path = path
         self._fd = -1
         self._size = 0
+        #: what the file was when it was last written anew
+        self._kept = 0
         self._unwritten = b""
 
     @property
@@ -57,26 +61,43 @@ class Journal:
         with contextlib.suppress(OSError):  # a torn frame would hide everything after it
             os.ftruncate(self._fd, self._size)
 
-    def acknowledged(self, seq: int, live: list[Started]) -> None:
-        """Everything is acknowledged; `live` are the starts of the tries that go on. Keeps the file small."""
-        self._unwritten = b""
-        if self._fd < 0:
+    def acknowledged(self, seq: int, unacked: Sequence[Reports], starts: Callable[[], list[Started]]) -> None:
+        """Everything up to `seq` is acknowledged, `unacked` is not; `starts` gives those of the tries that go on.
+
+        Keeps the file small: it is written anew when it has doubled.
+        """
+        if self._fd < 0 and not self._unwritten:
             return
-        if live and self._size < _COMPACT_AT:
-            self.append(Ack(seq=seq))
-            return
-        with contextlib.suppress(OSError):
-            if live:
-                kept = frame(Reports(seq=seq, reports=tuple(live))) + frame(Ack(seq=seq))
-                fresh = Path(self.path + ".new")
-                fresh.write_bytes(kept)
-                fresh.replace(self.path)
-                os.close(self._fd)
-                self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-                self._size = len(kept)
-            else:
+        live = [] if unacked else starts()
+        if not unacked and not live:
+            with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, 0)
-                self._size = 0
+                self._size = self._kept = 0
+            self._unwritten = b""
+        elif self._size + len(self._unwritten) > max(_COMPACT_AT, 2 * self._kept):
+            alive = Reports(seq=seq, reports=tuple(live or starts()))
+            self._rewrite(b"".join(map(frame, (alive, Ack(seq=seq), *unacked))))
+        else:
+            self.append(Ack(seq=seq))
+
+    def _rewrite(self, data: bytes) -> None:
+        """Put `data` in the place of all that there is; beside it first, so that a kill leaves the one or the other."""
+        fresh = self.path + ".new"
+        try:
+            fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return  # the old file holds all of it; the next acknowledgement tries again
+        try:
+            if os.write(fd, data) != len(data):
+                raise OSError(errno.ENOSPC, "the disk is full")
+            Path(fresh).replace(self.path)
+        except OSError:
+            os.close(fd)
+            Path(fresh).unlink(missing_ok=True)
+            return
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd, self._size, self._kept, self._unwritten = fd, len(data), len(data), b""
 
     def close(self, remove: bool) -> None:
         """Free the file; `remove` it when nothing in it is needed."""
@@ -85,6 +106,17 @@ class Journal:
             self._fd = -1
         if remove:
             Path(self.path).unlink(missing_ok=True)
+
+
+def keep_ends(path: str, remains: Remains) -> None:
+    """The processes of a dead runner have been ended: put what its journal holds besides into a file `*.ends` beside
+    it, in the place of the journal."""
+    ends = tuple(report for report in remains.reports if not isinstance(report, Started))
+    if ends:
+        fresh = Path(path + ".new")
+        fresh.write_bytes(frame(Reports(seq=1, reports=ends)))
+        fresh.replace(Path(path).with_suffix(".ends"))
+    Path(path).unlink(missing_ok=True)
 
 
 def read_remains(path: str) -> Remains:

@@ -12,8 +12,9 @@ from airloom.runtime.loop import Loop, Timer
 from airloom.runtime.transport import Transport
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 1.0
-#: bytes of XComs in one message; what is more comes in the next one
+#: about so many bytes in one message, what is more comes in the next one; and in a report, without what varies most
 _BATCH_BYTES = 16 * 1024 * 1024
+_REPORT_BYTES = 500
 
 
 class Link:
@@ -117,10 +118,7 @@ class Link:
             return
         while self._unacked and self._unacked[0].seq <= seq:
             self._unacked.popleft()
-        if self._unacked:
-            self._journal.append(Ack(seq=seq))
-        else:
-            self._journal.acknowledged(seq, self._live_starts())
+        self._journal.acknowledged(seq, self._unacked, self._live_starts)
 
     def _lost(self) -> None:
         if self._transport is not None:
@@ -139,5 +137,7 @@ def _batches(reports: Iterable[Report]) -> list[tuple[Report, ...]]:
             batches.append([])
             size = 0
         batches[-1].append(report)
-        size += sum(len(value.value) for value in report.xcoms) if isinstance(report, Ended) else 0
+        size += _REPORT_BYTES
+        if isinstance(report, Ended):
+            size += len(report.detail or "") + sum(len(value.value) for value in report.xcoms)
     return [tuple(batch) for batch in batches]

@@ -15,6 +15,7 @@ import msgspec
 
 from airloom.model.work import Work
 from airloom.runtime.masking import Masker
+from airloom.runtime.messages import LONGEST_RECORD
 
 LONGEST_LINE = 1024 * 1024
 _READ = 1024 * 1024
@@ -113,8 +114,8 @@ class TryLog:
             partial[:] = text[at:].encode("utf-8", "replace")
 
     def record(self, at: float, level: str, logger: str, text: str) -> None:
-        """Write a record of the task's logging, cut at LONGEST_LINE."""
-        text = self._masker.mask(text)[:LONGEST_LINE]
+        """Write a record of the task's logging, cut at LONGEST_RECORD."""
+        text = self._masker.mask_head(text, LONGEST_RECORD)
         self._write([LogLine(_iso(at), level, "task", text, logger)])
 
     def note(self, text: str, level: str = "INFO") -> None:

@@ -45,6 +45,13 @@ class Masker:
         """The text without secrets."""
         return text if self._pattern is None else self._pattern.sub(MASK, text)
 
+    def mask_head(self, text: str, limit: int) -> str:
+        """The first `limit` characters of a text, which may have been cut there already, without secrets: half a one
+        at the cut goes as well."""
+        if len(text) >= limit:
+            text = text[: self.safe_cut(text, max(0, limit - self.longest))]
+        return self.mask(text)
+
     def safe_cut(self, text: str, at: int) -> int:
         """The place nearest to `at` where the text can be cut in two without cutting a secret in two."""
         if self._pattern is not None:

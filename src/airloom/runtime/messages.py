@@ -12,6 +12,10 @@ from airloom.model.report import Cause, Outcome, Skip, XComValue
 from airloom.model.wire import TaskRequest
 from airloom.model.work import Work
 
+#: characters of a log record, and of the words on how a try ended; both are cut before they are sent
+LONGEST_RECORD = 1024 * 1024
+LONGEST_DETAIL = 16 * 1024
+
 
 # --- runner -> zygote -------------------------------------------------------------------------------------------------
 class Fork(msgspec.Struct, frozen=True, tag="fork", array_like=True):

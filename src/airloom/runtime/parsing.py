@@ -10,6 +10,7 @@ import msgspec
 from airloom.executors.runner_process import clean_environment
 from airloom.model.loading import LoadError, ParsedFile
 from airloom.model.report import Cause
+from airloom.model.wire import FrameError
 from airloom.runtime.channel import Closed
 from airloom.runtime.endings import describe_exit
 from airloom.runtime.loop import Loop, Timer
@@ -102,7 +103,7 @@ class ParserPool:
             raise OSError(errno.EMFILE, "no file descriptors are left to parse DAG files with")
         parsing = _Parsing(job, process)
         self._parsing[process.id] = parsing
-        process.serve(self._loop, self._heard, self._printed)
+        process.serve(self._loop, self._heard, self._printed, self._broken)
         process.send(Parse(job.path, job.rel_path, job.file_hash, job.root, self._memory_limit))
         parsing.timer = self._loop.later(self._timeout, lambda: self._overdue(parsing))
 
@@ -113,6 +114,10 @@ class ParserPool:
     def _heard(self, process: Process, message: FromTask) -> None:
         if isinstance(message, Parsed) and process.id in self._parsing:
             self._parsing[process.id].parsed = message.file
+
+    def _broken(self, process: Process, error: FrameError) -> None:
+        self._parsing[process.id].error = f"its process sent what cannot be read: {error}"
+        process.signal(signal.SIGKILL, group=True)
 
     def _printed(self, process: Process, _source: str, data: bytes) -> None:
         parsing = self._parsing[process.id]

@@ -19,7 +19,7 @@ from airloom.executors.settings import LocalSettings, read_settings
 from airloom.executors.unix_socket import take_lock
 from airloom.model.report import Report, TryKey
 from airloom.model.wire import PROTOCOL, CancelTries, FromRunner, Heartbeat, Hello, Reply, Stop, Submit, ToRunner
-from airloom.runtime.journal import Journal, read_remains
+from airloom.runtime.journal import Journal, keep_ends, read_remains
 from airloom.runtime.link import Link
 from airloom.runtime.loop import Loop
 from airloom.runtime.process import MARK, kill_leftovers
@@ -35,6 +35,7 @@ class Runner:
 
     def __init__(self, settings: LocalSettings, name: str, host: str) -> None:
         self._settings = settings
+        self._owner = settings.owner
         self._name = name
         self._host = host
         self._loop = Loop()
@@ -58,7 +59,7 @@ class Runner:
     def run(self, inherited: list[Report], journals: list[Path]) -> None:
         """Serve until told to stop, or until there has been no server and no work for too long.
 
-        `inherited`: reports of dead runners, from their `journals`, which go as soon as the own journal has them.
+        `inherited`: reports of dead runners, from `journals`, which go as soon as the own journal has them.
         """
         _raise_file_limit()
         self._watch_signals()
@@ -94,6 +95,7 @@ class Runner:
             version=__version__,
             live=self._supervisor.live(),
             pending=pending,
+            owner=self._owner,
         )
         return [hello, *self._supervisor.asks()]
 
@@ -147,16 +149,25 @@ class Runner:
         self._wakeup = (read, write)
 
 
-def inherit(spool: str) -> tuple[list[Report], list[Path]]:
-    """Take over from runners that died: end what their tries left running. Gives the reports that no server took,
-    and the journals that may go once these are kept elsewhere."""
+def inherit(settings: LocalSettings) -> tuple[list[Report], list[Path]]:
+    """Take over from runners that died: end what their tries left running. Gives the reports that no server took, and
+    the files that may go once these are kept elsewhere. Those of another owner's tries stay where they are."""
     reports: list[Report] = []
-    journals = sorted(Path(spool).glob("*.journal"))
-    for path in journals:
+    kept: list[Path] = []
+    for torn in Path(settings.spools).glob("**/*.new"):
+        torn.unlink(missing_ok=True)
+    for path in sorted(Path(settings.spools).glob("**/*.journal")):
         remains = read_remains(str(path))
         kill_leftovers(path.stem, remains.pids)
-        reports += remains.reports
-    return reports, journals
+        if path.parent != Path(settings.spool):
+            keep_ends(str(path), remains)
+        else:
+            reports += remains.reports
+            kept.append(path)
+    for path in sorted(Path(settings.spool).glob("*.ends")):
+        reports += read_remains(str(path)).reports
+        kept.append(path)
+    return reports, kept
 
 
 def main() -> None:
@@ -169,7 +180,7 @@ def main() -> None:
         os.ftruncate(lock, 0)
         os.write(lock, f"{os.getpid()} {name}\n".encode())
     Path(settings.spool).mkdir(parents=True, exist_ok=True)
-    Runner(settings, name, host).run(*inherit(settings.spool))
+    Runner(settings, name, host).run(*inherit(settings))
 
 
 def _take_lock(settings: LocalSettings) -> int:

@@ -8,16 +8,29 @@ from collections.abc import Callable, Mapping
 from airloom.executors.settings import LocalSettings
 from airloom.model.report import Cause, Ended, HandedBack, Outcome, Report, Started, TryKey, XComValue
 from airloom.model.spec import Isolation
-from airloom.model.wire import Ask, Reply, TaskRequest
+from airloom.model.wire import MAX_PAYLOAD, Ask, FrameError, Reply, TaskRequest
 from airloom.model.work import Cancel, Work
 from airloom.runtime.endings import Ending, Kill, OomCounter, judge
 from airloom.runtime.logs import TryLog, log_path_of
 from airloom.runtime.loop import Loop, Timer
 from airloom.runtime.masking import Masker, secrets_of
 from airloom.runtime.memory import MemoryWatch
-from airloom.runtime.messages import FromTask, Mask, Push, Ready, Record, Request, Result, Start, Told
+from airloom.runtime.messages import (
+    LONGEST_DETAIL,
+    FromTask,
+    Mask,
+    Push,
+    Ready,
+    Record,
+    Request,
+    Result,
+    Start,
+    Told,
+)
 from airloom.runtime.nursery import Nursery
 from airloom.runtime.zygotes import Process
+
+_STOPPED = "the scheduler was stopped"
 
 
 class Try:
@@ -130,7 +143,7 @@ class Supervisor:
 
         def end_all() -> None:
             for attempt in list(self._tries.values()):
-                self._kill(attempt, Kill(Cause.LOST, "its runner was stopped"), None)
+                self._kill(attempt, Kill(Cause.STOPPED, _STOPPED), None)
 
         self._loop.later(grace, end_all)
 
@@ -157,9 +170,10 @@ class Supervisor:
             masker = self._maskers.setdefault(process.id, attempt.masker)
             attempt.masker = masker
             attempt.log.use(masker)
-        process.serve(self._loop, self._heard, self._printed)
+        process.serve(self._loop, self._heard, self._printed, self._broken)
         attempt.started_at = time.time()
-        process.send(Start(work, attempt.path, attempt.root, settings.xcom_limit, attempt.reuse))
+        xcom_limit = min(settings.xcom_limit, MAX_PAYLOAD)
+        process.send(Start(work, attempt.path, attempt.root, xcom_limit, attempt.reuse))
 
         def limit(seconds: float, kill: Kill) -> None:
             attempt.timers.append(self._loop.later(seconds, lambda: self._kill(attempt, kill, None)))
@@ -196,8 +210,11 @@ class Supervisor:
         attempt = self._at_work.get(process.id)
         if attempt is not None:
             process.read_rest()
-            oom = status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-            self._end(attempt, judge(status, attempt.result, attempt.kill, oom and self._oom.risen()))
+            number = os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else 0
+            if self._stopping and attempt.kill is None and number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT):
+                attempt.kill = Kill(Cause.STOPPED, _STOPPED)  # whoever stops the service ends all its processes at once
+            oom = number == signal.SIGKILL and self._oom.risen()
+            self._end(attempt, judge(status, attempt.result, attempt.kill, oom))
 
     def unplaced(self, attempt: Try, cause: Cause, detail: str, output: str) -> None:
         """No process can be had for the try."""
@@ -236,6 +253,13 @@ class Supervisor:
                     process.read_pipes()
                     self._end(attempt, judge(0, message, None, False))
                     self._nursery.release(process)
+
+    def _broken(self, process: Process, error: FrameError) -> None:
+        """What the process sent cannot be read, so its result will not be heard either."""
+        attempt = self._at_work.get(process.id)
+        if attempt is not None and attempt.kill is None:
+            attempt.kill = Kill(Cause.ERROR, f"its process sent what the runner cannot read: {error}")
+        process.signal(signal.SIGKILL, group=True)
 
     def _printed(self, process: Process, source: str, data: bytes) -> None:
         attempt = self._at_work.get(process.id)
@@ -276,7 +300,7 @@ class Supervisor:
         xcoms, result = attempt.pushed, ending.result
         if result is not None:
             xcoms |= {value.key: value for value in result.xcoms}
-        detail = None if ending.detail is None else attempt.masker.mask(ending.detail)
+        detail = None if ending.detail is None else attempt.masker.mask_head(ending.detail, LONGEST_DETAIL)
         attempt.log.finish_lines()
         if result is None and detail is not None:
             attempt.log.note(f"the try failed: {detail}", "ERROR")

@@ -17,10 +17,24 @@ import msgspec
 
 from airloom.model.errors import AirloomError
 from airloom.model.report import Cause, Outcome, XComValue
-from airloom.model.wire import TaskRequest
+from airloom.model.wire import MAX_FRAME, MAX_PAYLOAD, TaskRequest
 from airloom.model.work import Work
 from airloom.runtime.channel import Channel, Closed
-from airloom.runtime.messages import Mask, Parse, Parsed, Push, Ready, Record, Request, Result, Start, Told, ToTask
+from airloom.runtime.messages import (
+    LONGEST_DETAIL,
+    LONGEST_RECORD,
+    Mask,
+    Parse,
+    Parsed,
+    Push,
+    Ready,
+    Record,
+    Request,
+    Result,
+    Start,
+    Told,
+    ToTask,
+)
 from airloom.runtime.process import flush_stdio, thread_count
 from airloom.runtime.source import describe_failure, enter_bundle, import_file, imported_from
 from airloom.sdk.client import set_client
@@ -46,11 +60,14 @@ class Conversation:
         self._sending = threading.RLock()
         self._asking = threading.RLock()
 
-    def send(self, message: Any) -> None:
-        """Tell the runner something; waits while the runner is busy. Ends the process if the runner is gone."""
+    def send(self, message: Any, limit: int = MAX_FRAME) -> None:
+        """Tell the runner something; waits while the runner is busy. Ends the process if the runner is gone.
+
+        Raises FrameError if the message has more than `limit` bytes.
+        """
         with self._sending:
             try:
-                self._channel.send(message)
+                self._channel.send(message, limit=limit)
             except Closed:
                 os._exit(1)
 
@@ -64,7 +81,7 @@ class Conversation:
         return self._inbox.pop(0)
 
     def ask(self, request: TaskRequest) -> Any:
-        """What the server answers. Raises AirloomError with its words when it refuses."""
+        """What the server answers. Raises AirloomError with its words when it refuses, or if the request is too large."""
         return self._call(Request, request)
 
     def mask(self, secret: str) -> None:
@@ -86,7 +103,7 @@ class Conversation:
         with self._asking:
             self._next_id += 1
             number = self._next_id
-            self.send(kind(number, what))
+            self.send(kind(number, what), MAX_PAYLOAD)
             while True:
                 answer = self.next()
                 if isinstance(answer, Told) and answer.id == number:
@@ -109,7 +126,7 @@ class RecordHandler(logging.Handler):
             if os.getpid() != self._conversation.pid:
                 print(text, file=sys.stderr)  # noqa: T201 -- the pipe of stderr leads to the same log
                 return
-            self._conversation.send(Record(record.created, record.levelname, record.name, text))
+            self._conversation.send(Record(record.created, record.levelname, record.name, text[:LONGEST_RECORD]))
         except Exception:
             self.handleError(record)
 
@@ -196,7 +213,8 @@ class TaskProcess:
             if len(value.value) > conversation.xcom_room:
                 return _failed(Cause.RESULT, too_large(value, conversation.xcom_room))
             conversation.xcom_room -= len(value.value)
-        return Result(os.getpid(), done.outcome, done.cause, done.detail, tuple(done.xcoms), done.map_length, done.skip)
+        detail = done.detail and done.detail[:LONGEST_DETAIL]
+        return Result(os.getpid(), done.outcome, done.cause, detail, tuple(done.xcoms), done.map_length, done.skip)
 
     def _on_sigterm(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() != self._conversation.pid:  # a process that the task forked
@@ -254,4 +272,4 @@ def too_large(value: XComValue, room: int) -> str:
 
 
 def _failed(cause: Cause, detail: str) -> Result:
-    return Result(os.getpid(), Outcome.FAILED, cause, detail)
+    return Result(os.getpid(), Outcome.FAILED, cause, detail[:LONGEST_DETAIL])

@@ -35,7 +35,7 @@ class Placed(Protocol):
 class Process:
     """A task process. `pid` is None until it is forked; `busy`: it has a try; `gone`: it is to be given no other."""
 
-    __slots__ = ("_heard", "_loop", "_pipes", "_printed", "busy", "channel", "gone", "id", "pid", "zygote")
+    __slots__ = ("_broken", "_heard", "_loop", "_pipes", "_printed", "busy", "channel", "gone", "id", "pid", "zygote")
 
     def __init__(self, id: int, zygote: "Zygote", channel: Channel[FromTask], out: int, err: int) -> None:
         self.id = id
@@ -48,16 +48,19 @@ class Process:
         self._loop: Loop | None = None
         self._heard: Callable[[Process, FromTask], None]
         self._printed: Callable[[Process, str, bytes], None]
+        self._broken: Callable[[Process, FrameError], None]
 
     def serve(
         self,
         loop: Loop,
         heard: Callable[["Process", FromTask], None],
         printed: Callable[["Process", str, bytes], None],
+        broken: Callable[["Process", FrameError], None],
     ) -> None:
-        """Hear it from now on: its messages, and what comes through the pipes of its stdout and stderr."""
+        """Hear it from now on: its messages, and what comes through the pipes of its stdout and stderr. `broken` is
+        told when it sends what is no message; nothing is heard of it after that."""
         if self._loop is None:
-            self._loop, self._heard, self._printed = loop, heard, printed
+            self._loop, self._heard, self._printed, self._broken = loop, heard, printed, broken
             loop.serve(self.channel, self._read_channel)
             for source, fd in self._pipes:
                 loop.watch(fd, partial(self._read_pipe, source, fd))
@@ -100,9 +103,11 @@ class Process:
         """Read once; False if there is no more."""
         try:
             messages = self.channel.receive()
-        except (Closed, FrameError):  # its exit status tells the rest
+        except (Closed, FrameError) as error:  # its exit status tells the rest
             if self._loop is not None:
                 self._loop.unwatch(self.channel.fileno())
+            if isinstance(error, FrameError):
+                self._broken(self, error)
             return False
         for message in messages:
             self._heard(self, message)

@@ -33,8 +33,8 @@ def jinja_renderer(task: "BaseOperator", context: Mapping[str, Any]) -> Render:
                 template = environment.get_template(text)
             except jinja2.TemplateNotFound as error:
                 raise AirflowException(
-                    f"task {task.task_id!r}: the template file {error.name!r} is not in the folder of the DAG file "
-                    f"{'or in template_searchpath' if task.dag and task.dag.template_searchpath else ''}; "
+                    f"task {task.task_id!r}: the template file {error.name!r} is not in the folder of the DAG file"
+                    f"{' or in template_searchpath' if task.dag and task.dag.template_searchpath else ''}; "
                     "a text that only ends like a file name is kept from being read by literal(...)"
                 ) from None
         else:

@@ -16,6 +16,9 @@ from airloom.store.database import Database
 
 log = logging.getLogger("airloom.leader")
 
+#: How many leases more than its own a leader that still holds its lock may be silent for.
+_PATIENCE = 5.0
+
 
 class Leadership:
     """One scheduler's claim to lead. `epoch` is None while it does not."""
@@ -34,7 +37,8 @@ class Leadership:
         now = self._now()
         if self.epoch is None:
             return self._try(now)
-        if now < self._renew_at:
+        # Also when the clock was set back.
+        if self._renew_at - self._lease / 3 <= now < self._renew_at:
             return True
         with self._db.transaction() as conn:
             kept = leadership.renew(conn, self.holder, self.epoch, now, self._lease)
@@ -50,7 +54,13 @@ class Leadership:
         locked = self._lock.acquire()
         if not locked and (self._db.path is not None):
             return False
+        # Whoever has the lock knows that the former leader's process is gone. Without it, a leader that is only slow,
+        # or whose clock differs, is given more time than its lease.
+        respected_until = now if locked else now - _PATIENCE * self._lease
         with self._db.transaction() as conn:
+            row = leadership.current(conn)
+            if not locked and row is not None and row.expires_at > respected_until:
+                return False
             place = (socket.gethostname(), os.getpid(), "")
             epoch = leadership.acquire(conn, self.holder, now, self._lease, locked, place)
         # Only now: an epoch whose commit failed may be given to another one.

@@ -3,26 +3,29 @@
 import logging
 from collections.abc import Callable, Mapping
 
+from airloom.decide.lifecycle import DagFault
 from airloom.decide.recovery import pending_cancels, rebuild
 from airloom.decide.state import World, WorldConfig
 from airloom.decide.turn import handle, live_tries, work_of
 from airloom.executors.base import Executor
-from airloom.model.errors import NotLeader, StoreError
+from airloom.model.errors import NotLeader, Rejected, StoreError
 from airloom.model.events import Answer, CapacityChanged, Event
 from airloom.model.plan import Plan
-from airloom.model.report import Cause, Ended, Outcome, Report, TryKey
+from airloom.model.report import Cause, Ended, Outcome, Report, Started, TryKey
 from airloom.model.work import Cancel, Work
 from airloom.services.commands import Commands
 from airloom.services.leader import Leadership
 from airloom.store.database import Database
 from airloom.store.plans import apply_plan
 from airloom.store.snapshots import load_snapshot
-from airloom.store.workers import ExecutorState, save_executors
 
 log = logging.getLogger("airloom.scheduler")
 
-#: seconds to wait before a database that failed is tried again
+#: seconds to wait before a database that failed is tried again: at first, and at most
 _AFTER_FAILURE = 1.0
+_LONGEST_PAUSE = 16.0
+#: letters of an error that a row keeps
+_DETAIL = 2000
 #: seconds between two looks into the inbox when no hint came: hints may be lost
 _INBOX_EVERY = 5.0
 
@@ -51,6 +54,12 @@ class Scheduler:
         self.world: World | None = None
         #: reports that were taken from executors and are not committed yet
         self._reports: list[Report] = []
+        #: how many of them are still to be taken one by one, after a turn that failed
+        self._careful = 0
+        self._replaced: set[TryKey] = set()
+        self._faulty: set[str] = set()
+        #: failures of the database in a row
+        self._failures = 0
         self._capacities: dict[str, tuple[int | None, str]] = {}
         self._hinted = True
         self._look_at = 0.0
@@ -69,25 +78,56 @@ class Scheduler:
                 self._take_over()
             plan = self._turn()
         except NotLeader:
-            self._leadership.step_down()
-            self.world = None
+            self._step_down()
             return 0.0
         except StoreError as error:
             # Nothing was committed: the memory may be ahead of the database, which is the truth.
-            log.error("%s; nothing was started, trying again in %g s", error, _AFTER_FAILURE)
             self.world = None
-            return _AFTER_FAILURE
-        except Exception:
+            if isinstance(error, Rejected):
+                self._suspect(str(error))
+            delay: float = min(_AFTER_FAILURE * 2**self._failures, _LONGEST_PAUSE)
+            self._failures += 1
+            log.error("%s; nothing was started, trying again in %g s", error, delay)
+            return delay
+        except DagFault as fault:
             self.world = None
-            self._commands.suspect()
-            raise
-        if self._hinted:
+            self._faulty.add(fault.dag_id)
+            log.exception("dag %s: its runs cannot be made; it rests until its file changes", fault.dag_id)
             return 0.0
+        except Exception as error:
+            self.world = None
+            self._suspect(f"{type(error).__name__}: {error}")
+            raise
+        self._failures = 0
+        return 0.0 if self._hinted or self._reports else self._delay(plan)
+
+    def _delay(self, plan: Plan) -> float:
         now = self._now()
-        due = [self._leadership.next_renewal, self._look_at]
+        due = [self._leadership.next_renewal, self._look_at, now + _INBOX_EVERY]
         if plan.wake_at is not None:
             due.append(plan.wake_at)
         return max(0.0, min(due) - now)
+
+    def _step_down(self) -> None:
+        """Another scheduler leads: whatever still runs for this one is not wanted any more."""
+        self._leadership.step_down()
+        self.world = None
+        for executor in self._executors.values():
+            executor.adopt(())
+
+    def _suspect(self, why: str) -> None:
+        """The turn failed by what it was told. From now on reports are taken one by one; one that fails alone is
+        replaced by the plain word that its try failed, so that it cannot stop everything for ever."""
+        if self._careful:
+            first = self._reports.pop(0)
+            if not isinstance(first, Started) and first.key not in self._replaced:
+                self._replaced.add(first.key)
+                detail = f"how the try ended could not be stored: {why}"[:_DETAIL]
+                end = Ended(key=first.key, at=first.at, outcome=Outcome.FAILED, cause=Cause.RESULT, detail=detail)
+                self._reports.insert(0, end)
+        else:
+            self._commands.suspect()
+        self._careful = len(self._reports)
 
     def interrupt(self) -> None:
         """A turn never waits."""
@@ -107,20 +147,23 @@ class Scheduler:
         if not self._reports:
             for executor in self._executors.values():
                 self._reports += executor.poll()
-        events += self._reports
+        taken = 1 if self._careful else len(self._reports)
+        events += self._reports[:taken]
         answers: dict[int, Answer] = {}
-        if self._hinted or now >= self._look_at:
+        if not self._careful and (self._hinted or not 0.0 < self._look_at - now <= _INBOX_EVERY):
             self._hinted = False
             self._look_at = now + _INBOX_EVERY
             more, answers, full = self._commands.take(self.world, now)
             events += more
-            self._hinted |= full
+            if full:
+                self._hinted = True
         plan = handle(self.world, events, now)
         plan.answers.update(answers)
         if plan.writes:
             with self._db.transaction() as conn:
                 apply_plan(conn, plan, self._leadership.epoch, now)
-        self._reports = []
+        del self._reports[:taken]
+        self._careful = max(0, self._careful - 1)
         self._commands.settled()
         self._dispatch(plan)
         if self._on_commit is not None:
@@ -150,18 +193,7 @@ class Scheduler:
             if self._capacities.get(name) != capacity:
                 self._capacities[name] = capacity
                 news.append(CapacityChanged(executor=name, slots=capacity[0], why=capacity[1]))
-        if news:
-            self._publish()
         return news
-
-    def _publish(self) -> None:
-        """Show the executors' capacities to other processes."""
-        states = [
-            ExecutorState(name=name, slots=slots, in_use=0, seen_at=self._now())
-            for name, (slots, _) in self._capacities.items()
-        ]
-        with self._db.transaction() as conn:
-            save_executors(conn, states)
 
     def _take_over(self) -> None:
         """Rebuild the memory, and settle with the executors what they still have."""
@@ -170,7 +202,11 @@ class Scheduler:
         world = rebuild(snapshot, self._config, self._now())
         self._capacities = {}
         self._hinted = True
-        held = {report.key for report in self._reports}
+        world.faulty = self._faulty
+        # An end that was taken before the memory was lost counts still; a start says nothing of what goes on.
+        held = {report.key for report in self._reports if not isinstance(report, Started)}
+        cancels = pending_cancels(world)
+        ending = {cancel.key for cancel in cancels}
         for name in {live.executor for live in world.live.values()} | set(self._executors):
             keys = live_tries(world, name)
             executor = self._executors.get(name)
@@ -178,13 +214,14 @@ class Scheduler:
             again = []
             for key in sorted(keys - known - held):
                 work = work_of(world, key)
-                if executor is not None and work is not None and world.live[key.ti_id].started_at is None:
-                    again.append(work)
-                else:
+                began = world.live[key.ti_id].started_at is not None
+                if executor is None or work is None or began or key in ending:
                     self._reports.append(self._lost(key, name, configured=executor is not None))
+                else:
+                    again.append(work)
             if executor is not None and again:
                 executor.submit(again)
-        self._cancel(pending_cancels(world))
+        self._cancel(cancels)
         self.world = world
         if snapshot.runs:
             log.info("taken over: unfinished runs: %d, live tries: %d", len(snapshot.runs), len(world.live))

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from airloom.model.errors import StoreError
+from airloom.model.errors import Rejected, StoreError
 from airloom.store.dialects import Dialect, dialect_named
 
 #: Others name the type of what they hand on without importing SQLAlchemy.
@@ -95,6 +95,8 @@ class Database:
     def _worded(self) -> Iterator[None]:
         try:
             yield
+        except (DataError, IntegrityError, ProgrammingError) as error:
+            raise Rejected(self.dialect.plain_message(error.orig or error, self.url)) from error
         except DBAPIError as error:
             raise StoreError(self.dialect.plain_message(error.orig or error, self.url)) from error
         except PoolTimeout as error:

@@ -185,6 +185,10 @@ def _sqlite_update(table: Table, names: tuple[str, ...], match: Match) -> str:
     return f"UPDATE {table.name} SET {changes} WHERE {where}"
 
 
+#: A server that vanished without a word is given up within seconds, not after a quarter of an hour.
+_SILENCE = {"keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+
+
 class PostgreSQL:
     """PostgreSQL through psycopg 3: few connections, dead ones noticed, readers see one moment."""
 
@@ -197,7 +201,7 @@ class PostgreSQL:
     )
 
     def engines(self, url: URL) -> tuple[Engine, Engine]:
-        arguments = {"connect_timeout": 10, "application_name": "airloom", "keepalives_idle": 30}
+        arguments = {"connect_timeout": 10, "application_name": "airloom", "keepalives_idle": 30} | _SILENCE
         writer = create_engine(
             url.set(drivername="postgresql+psycopg"),
             connect_args={name: value for name, value in arguments.items() if name not in url.query},
