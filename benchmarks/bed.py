@@ -223,7 +223,7 @@ def local(bed: Bed) -> dict[str, Executor]:
     """The local executor, as configured."""
     bundles = {wiring.DAGS_BUNDLE: bed.dags}
     return wiring.make_executors(
-        ("local",), wiring.local_settings(bed.settings, bed.home, bundles), bed.ops, bed.bell.ring
+        ("local",), wiring.local_settings(bed.settings, bed.db, bed.home, bundles), bed.ops, bed.bell.ring
     )
 
 

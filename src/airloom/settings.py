@@ -113,7 +113,6 @@ class Loader(msgspec.Struct, frozen=True, kw_only=True):
 class Scheduler(msgspec.Struct, frozen=True, kw_only=True):
     """The scheduler."""
 
-    batch: Annotated[int, _doc("Events settled in one transaction at most.", ge=1)] = 512
     lease: Annotated[float, _doc("How long a silent leader keeps its place.", _SECONDS, gt=0)] = 5.0
     answer_timeout: Annotated[float, _doc("How long a command waits for an answer.", _SECONDS, gt=0)] = 10.0
 

@@ -39,6 +39,7 @@ from airloom.services.service import Bell, Daemon
 from airloom.settings import Loaded, Settings
 from airloom.store.dags import dag_row, forget_file, save_file
 from airloom.store.database import Connection, Database, connect
+from airloom.store.leadership import database_id
 from airloom.store.migrate import check, migrate
 from airloom.store.notify import listener, notifier
 from airloom.store.pools import get_pool, set_pool
@@ -66,11 +67,14 @@ def world_config(settings: Settings, *, schedules: bool = True, foreground: str 
     )
 
 
-def local_settings(settings: Settings, home: Path, bundles: Mapping[str, Path]) -> LocalSettings:
+def local_settings(settings: Settings, db: Database, home: Path, bundles: Mapping[str, Path]) -> LocalSettings:
     """What the local executor and its runner are told."""
+    with db.reading() as conn:
+        owner = database_id(conn)
     local, runner = settings.local, settings.runner
     return LocalSettings(
         home=str(home),
+        owner=owner,
         bundles={name: str(root) for name, root in bundles.items()},
         parallelism=local.parallelism,
         isolation=Isolation(local.isolation),
@@ -96,7 +100,8 @@ def make_executors(
 def make_home(home: Path) -> None:
     """The home folder is there and can be written to, or a StoreError says what is wrong."""
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        # Its own user's: the database and the logs in it tell what tasks do.
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home):
             pass
     except OSError as error:
@@ -139,8 +144,10 @@ def _serve(loaded: Loaded, dags_folder: Path, on_ready: Callable[[], None], prep
         if db.path is not None:
             leadership.require()
         bell = Bell()
-        local = local_settings(settings, settings.core.home, {DAGS_BUNDLE: dags_folder})
+        local = local_settings(settings, db, settings.core.home, {DAGS_BUNDLE: dags_folder})
         executors = make_executors(settings.core.executors, local, ops, bell.ring)
+        for executor in executors.values():
+            stack.callback(executor.close, 0.0)
         brain = Scheduler(db, world_config(settings), executors, leadership, time.time)
         daemons = [
             Daemon(brain, bell),
@@ -253,7 +260,7 @@ def run_file(
         if bundle.name == FILE_BUNDLE:
             stack.callback(_forget, db, rel_path)
         bell = Bell()
-        local = local_settings(settings, home, {bundle.name: bundle.root})
+        local = local_settings(settings, db, home, {bundle.name: bundle.root})
         executors = make_executors(settings.core.executors, local, _ops(settings, db), bell.ring)
         for executor in executors.values():
             stack.callback(executor.close, 0.0)

@@ -26,3 +26,5 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         home.start()
         home.ready()
         yield Server(home)
+        # In good order: a kill leaves the runners, which wait for a scheduler to come back.
+        assert home.stop() == 0

@@ -1,7 +1,6 @@
 """The server of these tests: DAG files are written for it, and the command line is called on its home."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -122,4 +121,4 @@ class Server:
 
 def gone(pid: int) -> None:
     """Wait for the end of a process."""
-    wait_for(lambda: not alive(pid), f"the end of process {pid}: {os.getpid()}")
+    wait_for(lambda: not alive(pid), f"the end of process {pid}")

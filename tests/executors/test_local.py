@@ -242,7 +242,7 @@ def test_closing_gives_running_tries_their_grace_and_then_ends_them(rig: Rig):
     rig.end(soon)
     rig.executor.close(0.2)
     ended = rig.end(never)
-    assert (ended.outcome, ended.cause) == (Outcome.FAILED, Cause.LOST)
+    assert (ended.outcome, ended.cause) == (Outcome.FAILED, Cause.STOPPED)
     rig.start(partial(LocalExecutor, settings(rig)))
 
 
@@ -280,4 +280,4 @@ def test_when_all_tries_have_ended_and_are_acknowledged_nothing_of_them_is_on_di
     rig.write("good", "return 1")
     rig.run(rig.work("good"), rig.work("good"))
     rig.executor.poll()
-    wait_for(lambda: all(path.stat().st_size == 0 for path in rig.home.glob("spool/local/*")), "an empty journal")
+    wait_for(lambda: all(path.stat().st_size == 0 for path in rig.home.glob("spool/local/*/*")), "an empty journal")

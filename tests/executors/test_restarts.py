@@ -144,7 +144,7 @@ def test_after_the_death_of_both_ends_in_the_journal_are_told_and_the_rest_is_no
     ended, running = rig.work("good"), rig.work("long")
     scheduler = lone_scheduler(rig, ended, running)
     wait_for(rig.mark("up").exists, "the task")
-    journal = wait_for(lambda: list(rig.home.glob("spool/local/*.journal")), "the journal")[0]
+    journal = wait_for(lambda: list(rig.home.glob("spool/local/*/*.journal")), "the journal")[0]
     wait_for(lambda: b"kept" in journal.read_bytes(), "the end in the journal")
     runner = runner_pid(rig.home)
     os.kill(runner, signal.SIGKILL)
@@ -166,7 +166,7 @@ def test_a_try_that_the_next_scheduler_does_not_want_is_ended(rig: Rig):
     kill(scheduler)
     start(rig)
     assert rig.executor.adopt([]) == set()
-    assert rig.end(work).cause is Cause.CANCELLED
+    assert rig.end(work).cause is Cause.STOPPED
 
 
 def test_a_runner_without_scheduler_and_work_exits_after_a_while(rig: Rig):
@@ -279,7 +279,7 @@ def test_a_scheduler_that_was_held_up_does_not_take_its_runner_for_hung(rig: Rig
     wait_for(lambda: time.monotonic() > held_up + 1.0, "longer than the runner may be silent")
     scheduler.send_signal(signal.SIGCONT)
     rig.mark("go").touch()
-    wait_for(lambda: b"gone on" in b"".join(p.read_bytes() for p in rig.home.glob("spool/local/*")), "the end")
+    wait_for(lambda: b"gone on" in b"".join(p.read_bytes() for p in rig.home.glob("spool/local/*/*")), "the end")
     assert not gone(runner)
     kill(scheduler)
     start(rig)

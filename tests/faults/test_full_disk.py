@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.home import Home, home_at, wait_for
+from tests.faults.home import Home, home_at
 
 SIZE = 4 * 2**20
 DAG_FILE = """
@@ -60,7 +60,7 @@ def fill(disk: Path) -> Path:
 
 def test_a_run_stands_still_while_the_disk_is_full_and_ends_when_there_is_room(home: Home) -> None:
     home.start()
-    wait_for(lambda: home.rows("SELECT 1 FROM dag"), "the dag")
+    home.wait_for(lambda: home.rows("SELECT 1 FROM dag"), "the dag")
     ballast = fill(home.database.parent)
     # The request is a row too: it is refused with the reason, and not lost by halves.
     asked = home.airloom("dags", "trigger", "wordy", "--run-id", "refused")
@@ -70,7 +70,7 @@ def test_a_run_stands_still_while_the_disk_is_full_and_ends_when_there_is_room(h
     # A little room: the run can be asked for, and the large result of its first task cannot be kept.
     os.truncate(ballast, ballast.stat().st_size - 150_000)
     assert home.airloom("dags", "trigger", "wordy", "--run-id", "kept").returncode == 0
-    wait_for(lambda: "is full: nothing was committed" in home.log.read_text(), "the scheduler to say so")
+    home.wait_for(lambda: "is full: nothing was committed" in home.log.read_text(), "the scheduler to say so")
     assert home.server.poll() is None
     assert home.rows("SELECT run_id, state FROM dag_run") == [("kept", "running")]
     ballast.unlink()
@@ -83,11 +83,11 @@ def test_a_run_stands_still_while_the_disk_is_full_and_ends_when_there_is_room(h
 
 def test_a_server_that_is_killed_while_the_disk_is_full_loses_no_result(home: Home) -> None:
     home.start()
-    wait_for(lambda: home.rows("SELECT 1 FROM dag"), "the dag")
+    home.wait_for(lambda: home.rows("SELECT 1 FROM dag"), "the dag")
     ballast = fill(home.database.parent)
     os.truncate(ballast, ballast.stat().st_size - 150_000)
     assert home.airloom("dags", "trigger", "wordy").returncode == 0
-    wait_for(lambda: "is full: nothing was committed" in home.log.read_text(), "the scheduler to say so")
+    home.wait_for(lambda: "is full: nothing was committed" in home.log.read_text(), "the scheduler to say so")
     home.kill_server()
     ballast.unlink()
     home.start()

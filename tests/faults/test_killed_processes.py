@@ -107,8 +107,8 @@ def test_a_task_outlives_its_scheduler_and_its_result_is_kept(home: Home) -> Non
     process_of_try(home, 0)
     home.kill_server()
     (Path(home.env["MARKS"]) / "go").touch()
-    journals = home.path / "spool" / "local"
-    wait_for(lambda: any(b"ended" in path.read_bytes() for path in journals.glob("*.journal")), "its end on disk")
+    journals = home.path / "spool"
+    home.wait_for(lambda: any(b"ended" in path.read_bytes() for path in journals.rglob("*.journal")), "its end on disk")
     home.start()
     ends_after(home, [None])
 

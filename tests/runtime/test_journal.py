@@ -36,7 +36,7 @@ def test_what_was_not_acknowledged_is_found(journal: Journal):
 
 def test_when_all_is_acknowledged_and_nothing_runs_the_file_is_empty(journal: Journal):
     journal.append(Reports(seq=1, reports=(started(1), ended(1))))
-    journal.acknowledged(1, [])
+    journal.acknowledged(1, [], list)
     assert Path(journal.path).stat().st_size == 0
     journal.append(Reports(seq=2, reports=(started(2), ended(2))))
     assert read_remains(journal.path).reports == [started(2), ended(2)]
@@ -45,7 +45,7 @@ def test_when_all_is_acknowledged_and_nothing_runs_the_file_is_empty(journal: Jo
 def test_the_processes_of_running_tries_stay_known_when_the_file_is_made_small(journal: Journal):
     journal.append(Reports(seq=1, reports=(started(1),)))
     journal.append(Reports(seq=2, reports=(ended(2, size=300_000),)))
-    journal.acknowledged(2, [started(1)])
+    journal.acknowledged(2, [], lambda: [started(1)])
     assert Path(journal.path).stat().st_size < 1000
     assert read_remains(journal.path).pids == [1001]
     assert read_remains(journal.path).reports == []

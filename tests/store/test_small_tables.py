@@ -20,15 +20,6 @@ from airloom.store.pools import delete_pool, get_pool, list_pools, set_pool
 from airloom.store.secrets import Secrets, new_key
 from airloom.store.tables import connection, inbox, variable
 from airloom.store.variables import delete_variable, get_variable, list_variables, set_variable
-from airloom.store.workers import (
-    ExecutorState,
-    RunnerState,
-    forget_runners,
-    list_executors,
-    list_runners,
-    save_executors,
-    save_runners,
-)
 from tests.store.rows import NOW, commit, lead, read, write
 
 
@@ -117,20 +108,3 @@ def test_a_command_that_cannot_be_read_hides_none_of_the_others(db: Database) ->
         write(db, lambda conn: conn.execute(insert(inbox).values(command=b'{"type": "of tomorrow"}', created_at=NOW)))
     number = write(db, put, Reload(dag_ids=()), None, NOW)
     assert [found for found, _ in read(db, take, 2)] == [number]
-
-
-def test_what_executors_and_runners_do_is_kept(db: Database) -> None:
-    local = ExecutorState(name="local", slots=4, in_use=2, seen_at=NOW)
-    any_number = ExecutorState(name="kube", slots=None, in_use=0, seen_at=NOW)
-    write(db, save_executors, [local])
-    write(db, save_executors, [local, any_number])
-    assert read(db, list_executors) == [any_number, local]
-    write(db, save_executors, [])
-    assert read(db, list_executors) == []
-    runner = RunnerState(id="r1", executor="local", host="h", pid=5, seen_at=NOW)
-    later = RunnerState(id="r1", executor="local", host="h", pid=5, seen_at=NOW + 9)
-    write(db, save_runners, [runner])
-    write(db, save_runners, [later])
-    assert read(db, list_runners) == [later]
-    write(db, forget_runners, ["r1", "r2"])
-    assert read(db, list_runners) == []

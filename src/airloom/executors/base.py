@@ -31,7 +31,9 @@ class Executor(Protocol):
         """End these tries; their ends come as reports. An unknown key is ignored."""
 
     def adopt(self, keys: Iterable[TryKey]) -> set[TryKey]:
-        """After a restart: which of these tries it still has, running or with a report to come."""
+        """After a restart: which of these tries it still has, running or with a report to come. It ends all others; no
+        keys, as of a scheduler that leads no more: everything."""
 
     def close(self, grace: float) -> None:
-        """Let running tries go on for `grace` seconds, then end them; free everything."""
+        """Take no more; let running tries go on for `grace` seconds, then end them, as stopped; free everything. The
+        reports can be polled until this process ends."""

@@ -2,71 +2,100 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
+import msgspec
+
+from airloom.executors.answers import Answers
 from airloom.executors.base import AnswerTask
-from airloom.executors.runner_line import RunnerLine
+from airloom.executors.runner_line import CONNECT_TIMEOUT, RunnerLine
 from airloom.executors.settings import LocalSettings
-from airloom.model.errors import AirloomError
 from airloom.model.report import Cause, Ended, HandedBack, Outcome, Report, TryKey
-from airloom.model.wire import Ack, Ask, CancelTries, FromRunner, Hello, Reply, Reports, Submit
+from airloom.model.wire import (
+    MAX_PAYLOAD,
+    Ack,
+    Ask,
+    CancelTries,
+    FrameError,
+    FromRunner,
+    Heartbeat,
+    Hello,
+    Reports,
+    Submit,
+    frame,
+)
 from airloom.model.work import Cancel, Work
 
 __all__ = ["LocalExecutor", "LocalSettings"]
 
-#: how long a start waits for the runner to say which tries it has
-_ADOPT_TIMEOUT = 15.0
+#: how long a start waits for the runner to say which tries it has: longer than until a runner that does not connect
+#: has been killed, so that what is given up is not running any more
+_ADOPT_TIMEOUT = CONNECT_TIMEOUT + 10.0
 #: more ends than a runner can have told without having heard that they are acknowledged
 _REMEMBERED = 10_000
+#: bytes of work in one message
+_BATCH_BYTES = 4 * 1024 * 1024
+_UNWANTED = "the scheduler has no use for this try any more"
 
 
 class LocalExecutor:
     """Runs tries through the runner of `settings.home`; adopts the runner of a scheduler that has died.
 
-    Raises Conflict if another scheduler uses the same home folder. `answer` is called from a thread of the executor's.
+    Raises Conflict if another scheduler uses the same home folder. `answer` is called from threads of the executor's.
     """
 
     def __init__(self, settings: LocalSettings, answer: AnswerTask, wake: Callable[[], None]) -> None:
         self._settings = settings
-        self._answer = answer
         self._wake = wake
         self._lock = threading.RLock()
         #: tries whose end has not been heard; the work is None for those that a former scheduler submitted
         self._held: dict[TryKey, Work | None] = {}
         #: those of them that the runner `_runner` was given
         self._given: set[TryKey] = set()
+        #: those that its last heartbeat did not have
+        self._missing: set[TryKey] = set()
         self._cancels: dict[TryKey, Cancel] = {}
+        #: tries that are ended because nobody wants them: not by a user's will
+        self._unwanted: set[TryKey] = set()
         self._runner = ""
         #: what the runner said that it has when it connected
         self._found: set[TryKey] = set()
         self._known = threading.Event()
+        #: `adopt` was called: what the runner has and this does not hold is unwanted
+        self._adopted = False
+        self._closing = False
         self._reports: list[Report] = []
         self._heard_seq = self._handed_seq = self._acked_seq = 0
         #: the last ends that were heard: a new runner may tell them again, from the journal of one that died
         self._ended: dict[TryKey, None] = {}
         self._trouble = ""
         self._line = RunnerLine(settings, self)
+        self._answers = Answers(answer, self._is_live, self._send_reply)
         self._line.start()
 
     # --- the executor protocol -------------------------------------------------------------------------------------
     def capacity(self) -> tuple[int | None, str]:
-        """As many tries as `parallelism` says; none, and why, while no runner can be started."""
+        """As many tries as `parallelism` says; none, and why, while no runner can be started or this is closing."""
+        if self._closing:
+            return 0, "the scheduler is stopping"
         if self._trouble:
             return 0, self._trouble
         return self._settings.parallelism or None, ""
 
     def submit(self, works: Iterable[Work]) -> None:
-        """Run these."""
+        """Run these. What comes when this is closing is kept, for the next scheduler."""
         with self._lock:
             new = tuple(work for work in works if work.key not in self._held)
             self._held.update((work.key, work) for work in new)
-            if new and self._line.send(Submit(works=new)):
-                self._given.update(work.key for work in new)
+            if not self._closing:
+                for data, keys in self._submits(new):
+                    if self._line.send(data):
+                        self._given |= keys
 
     def poll(self) -> list[Report]:
         """What happened since the last call, whose reports the runner may now forget."""
         with self._lock:
-            if self._handed_seq > self._acked_seq and self._line.send(Ack(seq=self._handed_seq)):
+            if self._handed_seq > self._acked_seq and self._line.send(frame(Ack(seq=self._handed_seq))):
                 self._acked_seq = self._handed_seq
             self._handed_seq = self._heard_seq
             reports, self._reports = self._reports, []
@@ -77,37 +106,44 @@ class LocalExecutor:
         with self._lock:
             wanted = {cancel.key: cancel for cancel in cancels if cancel.key in self._held}
             self._cancels |= wanted
-            for key, cancel in wanted.items():
-                if key not in self._given:
-                    self._end(key, Cause.CANCELLED, cancel.reason)
-            given = tuple(cancel for key, cancel in wanted.items() if key in self._given)
-            if given:
-                self._line.send(CancelTries(cancels=given))
+            for key in wanted.keys() - self._given:
+                self._end(key, "")
+            self._send_cancels(wanted.keys() & self._given)
 
     def adopt(self, keys: Iterable[TryKey]) -> set[TryKey]:
         """Which of these tries go on or have a report to come. `keys` is all that the caller still wants: any other try
-        that the runner has is ended."""
-        self._known.wait(_ADOPT_TIMEOUT)
+        is ended. With no keys this does not wait for the runner."""
+        wanted = set(keys)
         with self._lock:
-            wanted = set(keys)
+            unknown = wanted - self._held.keys()
+        if unknown:
+            self._known.wait(_ADOPT_TIMEOUT)
+        with self._lock:
+            self._adopted = True
             for key in wanted & self._found - self._held.keys():
                 self._held[key] = None
                 self._given.add(key)
-            unwanted = self._found - wanted - self._held.keys()
-            if unwanted:
-                why, name = "the scheduler has no use for this try any more", self._settings.name
-                cancels = tuple(Cancel(key=key, executor=name, reason=why) for key in unwanted)
-                self._line.send(CancelTries(cancels=cancels))
+            for key in self._held.keys() - wanted - self._given:
+                self._forget(key)
+            self._drop((self._found | self._held.keys()) - wanted)
             # An end that was heard before this call is still to be polled.
             return wanted & (self._held.keys() | {report.key for report in self._reports if isinstance(report, Ended)})
 
     def close(self, grace: float) -> None:
         """End the runner; waits for it. What it reports meanwhile can still be polled."""
-        self._line.close(grace)
         with self._lock:
-            for key in self._held.keys() - self._given:
-                del self._held[key]
-                self._reports.append(HandedBack(key=key, at=time.time(), detail="the scheduler stopped"))
+            self._closing = True
+        self._wake()  # nothing is to be admitted from now on
+        self._line.close(grace)
+        self._answers.close()
+        with self._lock:
+            for key in list(self._held):
+                if key in self._given:
+                    self._end(key, "the scheduler was stopped", Cause.STOPPED)
+                else:
+                    self._forget(key)
+                    self._reports.append(HandedBack(key=key, at=time.time(), detail="the scheduler was stopped"))
+        self._wake()
 
     # --- what the line tells (this is its Owner) -------------------------------------------------------------------
     def greeted(self, hello: Hello) -> None:
@@ -118,23 +154,35 @@ class LocalExecutor:
                 died, self._runner = self._runner, hello.runner
                 self._heard_seq = self._handed_seq = self._acked_seq = 0
                 for key in self._given - has:
-                    self._end(key, Cause.LOST, f"the runner {died} that had it died")
+                    self._end(key, f"the runner {died} that had it died")
                 self._given &= has
-            self._found = has
+            self._missing.clear()
+            self._found = has - self._ended.keys()
             self._given |= has & self._held.keys()
+            for key in self._cancels.keys() - has:
+                self._end(key, "")
             works = tuple(work for key, work in self._held.items() if work is not None and key not in has)
-            self._given.update(work.key for work in works)
-            cancels = tuple(cancel for key, cancel in self._cancels.items() if key in self._given)
+            first = [frame(Ack(seq=self._acked_seq))] if self._acked_seq else []  # the last one may have been lost
+            if not self._closing:
+                for data, keys in self._submits(works):
+                    first.append(data)
+                    self._given |= keys
             # under the lock, so that what is submitted meanwhile comes either with this or after it
-            self._line.begin((Submit(works=works), CancelTries(cancels=cancels)))
+            self._line.begin(first)
+            self._send_cancels(self._cancels.keys())
+            if self._adopted:
+                self._drop(self._found - self._held.keys())
         self._known.set()
 
     def heard(self, message: FromRunner) -> None:
-        """The runner reports, or asks for a task."""
-        if isinstance(message, Reports):
-            self._take(message)
-        elif isinstance(message, Ask):
-            self._line.send(self._reply(message))
+        """The runner reports, says that it is alive, or asks for a task."""
+        match message:
+            case Reports():
+                self._take(message)
+            case Heartbeat(live=live):
+                self._renew(set(live))
+            case Ask():
+                self._answers.ask(self._runner, message)
 
     def trouble(self, text: str) -> None:
         """No runner can be started, or one is there again."""
@@ -154,27 +202,77 @@ class LocalExecutor:
                     self._ended[report.key] = None
                     if len(self._ended) > _REMEMBERED:
                         del self._ended[next(iter(self._ended))]
+                    if report.cause is Cause.CANCELLED and report.key in self._unwanted:
+                        report = msgspec.structs.replace(report, cause=Cause.STOPPED)
                 if isinstance(report, Ended | HandedBack):
                     self._forget(report.key)
                 self._reports.append(report)
         self._wake()
 
-    def _reply(self, ask: Ask) -> Reply:
-        try:
-            return Reply(id=ask.id, value=self._answer(ask.key, ask.request))
-        except AirloomError as error:
-            return Reply(id=ask.id, error=str(error))
-        except Exception as error:
-            return Reply(id=ask.id, error=f"the scheduler could not answer: {type(error).__name__}: {error}")
+    def _renew(self, live: set[TryKey]) -> None:
+        """The runner has these. One heartbeat may have crossed the submission on the line; two have not."""
+        with self._lock:
+            missing = self._given - live
+            for key in missing & self._missing:
+                self._end(key, f"the runner {self._runner} does not know of it any more")
+            self._missing = missing & self._given
+            if self._adopted:
+                self._drop(live - self._held.keys())
 
-    def _end(self, key: TryKey, cause: Cause, detail: str) -> None:
-        """Report a try's end for a runner that cannot."""
+    # --- under the lock --------------------------------------------------------------------------------------------
+    def _submits(self, works: tuple[Work, ...]) -> Iterator[tuple[bytes, set[TryKey]]]:
+        """Messages that submit these, none of them too large, and the keys in each."""
+        if not works:
+            return
+        try:
+            data = frame(Submit(works=works), _BATCH_BYTES if len(works) > 1 else MAX_PAYLOAD)
+        except FrameError as error:
+            half = len(works) // 2
+            if half == 0:
+                what = "the run's conf and what else the try is to be told"
+                self._end(works[0].key, f"{what} is more than can be sent: {error}", Cause.LAUNCH)
+                return
+            yield from self._submits(works[:half])
+            yield from self._submits(works[half:])
+        else:
+            yield data, {work.key for work in works}
+
+    def _send_cancels(self, keys: Iterable[TryKey]) -> None:
+        cancels = tuple(self._cancels[key] for key in keys)
+        if cancels:
+            self._line.send(frame(CancelTries(cancels=cancels)))
+
+    def _drop(self, keys: set[TryKey]) -> None:
+        """Have the runner end tries that nobody wants."""
+        for key in keys - self._cancels.keys():
+            self._unwanted.add(key)
+            self._cancels[key] = Cancel(key=key, executor=self._settings.name, reason=_UNWANTED)
+        self._send_cancels(keys)
+
+    def _end(self, key: TryKey, detail: str, cause: Cause = Cause.LOST) -> None:
+        """Report a try's end for a runner that cannot. What was to be ended anyway has ended as it was to."""
+        cancel = self._cancels.get(key)
+        if cancel is not None:
+            cause, detail = Cause.STOPPED if key in self._unwanted else Cause.CANCELLED, cancel.reason
+        held = key in self._held
         self._forget(key)
-        self._reports.append(Ended(key=key, at=time.time(), outcome=Outcome.FAILED, cause=cause, detail=detail))
-        self._wake()
+        if held:
+            self._reports.append(Ended(key=key, at=time.time(), outcome=Outcome.FAILED, cause=cause, detail=detail))
+            self._wake()
 
     def _forget(self, key: TryKey) -> None:
         self._held.pop(key, None)
         self._given.discard(key)
         self._cancels.pop(key, None)
+        self._unwanted.discard(key)
         self._found.discard(key)
+
+    # --- for the answers -------------------------------------------------------------------------------------------
+    def _is_live(self, key: TryKey) -> bool:
+        with self._lock:
+            return key in self._held or key in self._found
+
+    def _send_reply(self, runner: str, data: bytes) -> None:
+        with self._lock:
+            if runner == self._runner:
+                self._line.send(data)

@@ -12,13 +12,13 @@ from airloom.executors.runner_process import RunnerProcess
 from airloom.executors.settings import LocalSettings, write_settings
 from airloom.executors.unix_socket import Listener
 from airloom.model.errors import AirloomError
-from airloom.model.wire import PROTOCOL, FrameError, FromRunner, Hello, Stop, ToRunner, Unframer, frame
+from airloom.model.wire import PROTOCOL, FrameError, FromRunner, Hello, Stop, Unframer, frame
 
 _CHUNK = 256 * 1024
-#: how often to look whether a runner that is not connected still lives
-_LOOK = 0.01
-#: a living runner connects again within a second; one that has just been started within this
-_CONNECT_TIMEOUT = 20.0
+#: how often to look whether a runner that is not connected still lives: at first, and at last
+_LOOK, _SELDOM = 0.01, 0.25
+#: a living runner connects again within a second; one that has just been started within this, or it is killed
+CONNECT_TIMEOUT = 20.0
 _LONGEST_PAUSE = 5.0
 
 
@@ -62,6 +62,8 @@ class RunnerLine:
         self._connect_by: float | None = None
         self._pause = 0.0
         self._start_at = 0.0
+        self._look = _LOOK
+        self._look_at = 0.0
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="airloom-runner-line", daemon=True)
 
@@ -69,20 +71,20 @@ class RunnerLine:
         """Start the thread, which sees to a runner."""
         self._thread.start()
 
-    def begin(self, first: Iterable[ToRunner]) -> None:
-        """Send the first messages to a runner that has just said Hello; from now on, `send` takes more."""
+    def begin(self, first: Iterable[bytes]) -> None:
+        """Send the first frames to a runner that has just said Hello; from now on, `send` takes more."""
         with self._sending:
             self._greeted = self._sock is not None
-            for message in first:
-                self._out += frame(message)
+            for data in first:
+                self._out += data
             self._flush()
 
-    def send(self, message: ToRunner) -> bool:
-        """Send a message; False if there is no runner that has been greeted. Never waits. Any thread may call it."""
+    def send(self, data: bytes) -> bool:
+        """Send a frame; False if there is no runner that has been greeted. Never waits. Any thread may call it."""
         with self._sending:
             if self._sock is None or not self._greeted:
                 return False
-            self._out += frame(message)
+            self._out += data
             self._flush()
             if self._out:
                 self._nudge()
@@ -91,8 +93,8 @@ class RunnerLine:
     def close(self, grace: float) -> None:
         """Have the runner stop within `grace` seconds (and what it needs to end tries), then free everything."""
         self._closing = True
-        if self.send(Stop(grace=grace)):
-            self._thread.join(grace + self._settings.grace + _CONNECT_TIMEOUT / 2)  # it ends when the runner has gone
+        if self.send(frame(Stop(grace=grace))):
+            self._thread.join(grace + self._settings.grace + CONNECT_TIMEOUT / 2)  # it ends when the runner has gone
         self._process.kill()
         self._nudge()
         self._thread.join()
@@ -124,7 +126,7 @@ class RunnerLine:
 
     def _timeout(self) -> float:
         if self._sock is None:
-            return _LOOK
+            return max(0.0, self._look_at - time.monotonic())
         return max(0.0, self._heard_at + self._settings.heartbeat_timeout - time.monotonic())
 
     def _keep_runner(self) -> None:
@@ -139,18 +141,23 @@ class RunnerLine:
             return
         if self._closing:
             return
+        self._look_at = now + self._look
         if self._process.alive():
+            self._look = min(2 * self._look, _SELDOM)
             if self._connect_by is None:
-                self._connect_by = now + _CONNECT_TIMEOUT
+                self._connect_by = now + CONNECT_TIMEOUT
             elif now > self._connect_by:
                 self._process.kill()
                 self._connect_by = None
-        elif now >= self._start_at:
+        elif now < self._start_at:
+            self._look_at = self._start_at
+        else:
+            self._look = _LOOK
             if self._pause > 0:
                 self._owner.trouble(f"the runner does not start; {self._process.log} says why")
             self._pause = min(self._pause * 2 or 0.1, _LONGEST_PAUSE)
             self._start_at = now + self._pause
-            self._connect_by = now + _CONNECT_TIMEOUT
+            self._connect_by = now + CONNECT_TIMEOUT
             try:
                 self._process.start()
             except AirloomError as error:
@@ -191,7 +198,8 @@ class RunnerLine:
         self._heard_at = time.monotonic()  # an answer may have taken its time, in which nobody listened
 
     def _greet(self, hello: Hello) -> None:
-        if hello.protocol != PROTOCOL:  # of another release of Airloom: its tries cannot be kept
+        # of another release of Airloom, or with tries of another database: they cannot be kept
+        if hello.protocol != PROTOCOL or hello.owner != self._settings.owner:
             self._process.kill()
             self._disconnect()
             return
@@ -206,6 +214,7 @@ class RunnerLine:
                 self._sock.close()
             self._sock, self._greeted = None, False
             self._out.clear()
+        self._look, self._look_at = _LOOK, 0.0
 
     def _flush(self) -> None:
         """Send what the socket takes. Under `_sending`. A broken connection is noticed by the reader."""

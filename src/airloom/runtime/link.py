@@ -68,7 +68,8 @@ class Link:
             return
         self._transport, self.away_since, self._wait = transport, None, _FIRST_WAIT
         self._loop.serve(transport, self._readable)
-        pending = {report.key for message in self._unacked for report in message.reports if isinstance(report, Ended)}
+        told = (report for message in self._unacked for report in message.reports)
+        pending = {report.key for report in told if not isinstance(report, Started)}
         greeting = self._greeting(tuple(pending))
         for message in (greeting[0], *self._unacked, *greeting[1:]):
             self.send(message)

@@ -24,7 +24,7 @@ from airloom.runtime.link import Link
 from airloom.runtime.loop import Loop
 from airloom.runtime.process import MARK, kill_leftovers
 from airloom.runtime.supervisor import Supervisor
-from airloom.runtime.transport import UnixTransport
+from airloom.runtime.transport import Transport, UnixTransport
 
 #: a stopping runner waits so long for its last reports to leave
 _LAST_WORDS = 2.0
@@ -47,7 +47,7 @@ class Runner:
         self._link = Link(
             self._loop,
             self._journal,
-            lambda: UnixTransport(settings.socket),
+            self._connect,
             self._greeting,
             self._heard,
             lambda: self._supervisor.starts(),
@@ -73,15 +73,22 @@ class Runner:
         try:
             while not self._done:
                 self._loop.turn()
-                if self._reports:
-                    reports = self._reports.copy()
-                    self._reports.clear()
-                    self._link.report(reports)
+                self._pass_on()
                 if self._stopping and not self._supervisor.live() and self._link.sent:
                     self._done = True
         finally:
             self._supervisor.close()
             self._link.close()
+
+    def _connect(self) -> Transport:
+        self._pass_on()  # what has just ended is to be told as pending
+        return UnixTransport(self._settings.socket)
+
+    def _pass_on(self) -> None:
+        if self._reports:
+            reports = self._reports.copy()
+            self._reports.clear()
+            self._link.report(reports)
 
     def _greeting(self, pending: tuple[TryKey, ...]) -> list[FromRunner]:
         with contextlib.suppress(OSError, msgspec.MsgspecError):  # then those of before are good enough

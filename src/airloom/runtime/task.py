@@ -81,7 +81,8 @@ class Conversation:
         return self._inbox.pop(0)
 
     def ask(self, request: TaskRequest) -> Any:
-        """What the server answers. Raises AirloomError with its words when it refuses, or if the request is too large."""
+        """What the server answers. Raises AirloomError with its words when it refuses, or when the request is too
+        large."""
         return self._call(Request, request)
 
     def mask(self, secret: str) -> None:

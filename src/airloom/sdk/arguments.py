@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar
 
+from airloom.model.spec import MAX_NUMBER
 from airloom.sdk.naming import did_you_mean
 from airloom.sdk.source import definition_error
 
@@ -106,11 +107,13 @@ def constructor_arguments(cls: type) -> frozenset[str]:
 
 
 def whole_number(owner: str, name: str, value: Any, minimum: int | None = None) -> int:
-    """`value` if it is an int that is not too small."""
+    """`value` if it is an int that is neither too small nor too large to be kept."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise definition_error(f"{owner}: {name} must be a whole number, not {value!r}")
     if minimum is not None and value < minimum:
         raise definition_error(f"{owner}: {name} must be {minimum} or more, not {value}")
+    if value > MAX_NUMBER:
+        raise definition_error(f"{owner}: {name} must be at most {MAX_NUMBER:,}, not {value}")
     return value
 
 

@@ -37,7 +37,12 @@ class ExpandInput:
         entries: list[MapInput] = []
         for name, value in self.inputs.items():
             if isinstance(value, XComArg):
-                entries.append(XComInput(arg=name, task_id=value.operator.task_id, key=value.key))
+                if value.key != "return_value":
+                    raise definition_error(
+                        f"{name!r} is mapped over the key {value.key!r} of {value.operator.task_id}, which is not "
+                        "supported yet: have a task return the list by itself, and map over that"
+                    )
+                entries.append(XComInput(arg=name, task_id=value.operator.task_id))
             else:
                 entries.append(LiteralInput(arg=name, length=len(value)))
         return MapSpec(inputs=tuple(entries), kwargs=self.kwargs)
@@ -48,6 +53,10 @@ class ExpandInput:
 
     def values(self, map_index: int, lengths: Sequence[int], context: Mapping[str, Any]) -> dict[str, Any]:
         """The mapped arguments at a map index; the last input varies fastest. Raises AirflowException."""
+        if len(lengths) != len(self.inputs):
+            raise AirflowException(
+                "what the task was mapped over has changed since, and cannot be mapped over any more"
+            )
         picked: dict[str, Any] = {}
         rest = map_index
         for (name, value), length in reversed(list(zip(self.inputs.items(), lengths, strict=True))):

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from airloom.model.errors import StoreError
-from airloom.store.cleanup import clean
+from airloom.store.cleanup import clean, sweep
 from airloom.store.database import Database
 
 log = logging.getLogger("airloom.maintenance")
 
 _DAY = 86400.0
+#: Seconds after which an answer that nobody fetched goes.
+_UNFETCHED = 3600.0
 
 
 class Maintenance:
@@ -31,11 +33,9 @@ class Maintenance:
 
     def tick(self) -> float:
         """One clean-up. Returns the seconds until the next."""
-        if self._keep_runs and self._leads():
+        if self._leads():
             try:
-                counts = clean(self._db, time.time() - self._keep_runs * _DAY, keep_last=True)
-                if counts.runs:
-                    log.info("retention: %d runs with %d task instances deleted", counts.runs, counts.tis)
+                self._clean_database(time.time())
             except StoreError as error:
                 log.error("retention: %s; it goes on at the next time", error)
         if self._keep_logs:
@@ -47,6 +47,13 @@ class Maintenance:
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _clean_database(self, now: float) -> None:
+        sweep(self._db, now - _UNFETCHED)
+        if self._keep_runs:
+            counts = clean(self._db, now - self._keep_runs * _DAY, keep_last=True)
+            if counts.runs:
+                log.info("retention: %d runs with %d task instances deleted", counts.runs, counts.tis)
 
     def _clean_logs(self, before: float) -> None:
         # A folder that was touched since may be about to get a log.

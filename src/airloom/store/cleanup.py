@@ -83,6 +83,23 @@ def clean(
     return counts
 
 
+def sweep(db: Database, before: float) -> None:
+    """Delete what nobody can want, whatever is to be kept: what is left of runs that were deleted, and answers given
+    before `before` that nobody fetched."""
+    with db.reading() as conn:
+        doomed = conn.execute(select(doomed_run.c.id).limit(1)).first() is not None
+        stale = conn.execute(select(inbox_answer.c.id).where(inbox_answer.c.answered_at < before).limit(1)).first()
+    while doomed:
+        began = time.monotonic()
+        with db.transaction() as conn:
+            _exclude_plans(conn)
+            doomed = purge(conn).tis > 0
+        time.sleep(time.monotonic() - began)
+    if stale is not None:
+        with db.transaction() as conn:
+            conn.execute(delete(inbox_answer).where(inbox_answer.c.answered_at < before))
+
+
 def purge(conn: Connection, limit: int = BATCH_TIS) -> CleanCounts:
     """Delete up to about `limit` task instances of runs that are deleted already, with their tries and XComs."""
     counts = CleanCounts()

@@ -73,6 +73,11 @@ def current(conn: Connection) -> LeaderRow | None:
     return None if row.holder is None else LeaderRow(**row._asdict())
 
 
+def database_id(conn: Connection) -> str:
+    """What tells this database from any other: random, made with it."""
+    return str(conn.execute(select(leader.c.database_id)).scalar_one())
+
+
 class LeaderLock:
     """A lock that ends with its process or its connection. PostgreSQL: a session's advisory lock on a connection of its
     own. A SQLite file: a lock on `<file>.leader`. In memory there is nobody else.

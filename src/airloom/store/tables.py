@@ -250,23 +250,6 @@ leader = Table(
     _required("address", Text),
     _required("last_run", Id),
     _required("last_ti", Id),
-)
-
-executor_state = Table(
-    "executor_state",
-    metadata,
-    Column("name", Name, primary_key=True),
-    Column("slots", Integer),
-    _required("in_use", Integer),
-    _required("seen_at", Double),
-)
-
-runner = Table(
-    "runner",
-    metadata,
-    Column("id", Name, primary_key=True),
-    _required("executor", Name),
-    _required("host", Text),
-    _required("pid", Integer),
-    _required("seen_at", Double),
+    # Made with the database: a runner that has tries of another one must not take this one's for them.
+    _required("database_id", Text),
 )

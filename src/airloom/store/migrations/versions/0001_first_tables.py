@@ -1,5 +1,7 @@
 """The first tables."""
 
+import uuid
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -27,8 +29,6 @@ TABLES = (
     "inbox",
     "inbox_answer",
     "leader",
-    "executor_state",
-    "runner",
 )
 
 
@@ -42,8 +42,8 @@ def upgrade() -> None:
         "VALUES ('default_pool', 128, 'The pool of tasks that name no other', false)"
     )
     op.execute(
-        "INSERT INTO leader (id, holder, epoch, expires_at, host, pid, address, last_run, last_ti) "
-        "VALUES (1, NULL, 0, 0, '', 0, '', 0, 0)"
+        "INSERT INTO leader (id, holder, epoch, expires_at, host, pid, address, last_run, last_ti, database_id) "
+        f"VALUES (1, NULL, 0, 0, '', 0, '', 0, 0, '{uuid.uuid4().hex}')"
     )
 
 
@@ -251,19 +251,5 @@ def _rest() -> None:
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("last_run", ID, nullable=False),
         sa.Column("last_ti", ID, nullable=False),
-    )
-    op.create_table(
-        "executor_state",
-        sa.Column("name", NAME, primary_key=True),
-        sa.Column("slots", sa.Integer()),
-        sa.Column("in_use", sa.Integer(), nullable=False),
-        sa.Column("seen_at", sa.Double(), nullable=False),
-    )
-    op.create_table(
-        "runner",
-        sa.Column("id", NAME, primary_key=True),
-        sa.Column("executor", NAME, nullable=False),
-        sa.Column("host", sa.Text(), nullable=False),
-        sa.Column("pid", sa.Integer(), nullable=False),
-        sa.Column("seen_at", sa.Double(), nullable=False),
+        sa.Column("database_id", sa.Text(), nullable=False),
     )
