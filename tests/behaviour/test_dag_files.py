@@ -95,6 +95,11 @@ def errors(server: Server) -> Iterator[dict[str, dict[str, Any]]]:
     server.remove(*(f"{name}.py" for name in [*BAD, *ODD]))
 
 
+def errors_of(server: Server, file: str) -> list[dict[str, Any]]:
+    """What `dags errors` says of one file."""
+    return [error for error in server.ask("dags", "errors") if error["file"] == file]
+
+
 @pytest.mark.parametrize("name", sorted(BAD))
 def test_a_bad_file_is_an_import_error_that_says_where_and_what(errors: dict[str, dict[str, Any]], name: str) -> None:
     _, line, text = BAD[name]
@@ -130,35 +135,42 @@ def test_a_process_that_a_file_has_forked_does_not_outlive_its_import(server: Se
 
 def test_a_file_that_is_repaired_is_used_at_once(server: Server) -> None:
     server.define("repaired.py", "from airloom import dag,\n")
-    assert [error["file"] for error in server.ask("dags", "errors")] == ["repaired.py"]
+    assert len(errors_of(server, "repaired.py")) == 1
     assert server.airloom("dags", "trigger", "repaired").status == 3
     server.define("repaired.py", PRELUDE + ONE_TASK.format(name="repaired"))
     assert server.ended("repaired", server.trigger("repaired")) == "success"
-    assert server.ask("dags", "errors") == []
+    assert errors_of(server, "repaired.py") == []
     server.remove("repaired.py")
 
 
-def test_while_a_file_is_broken_its_last_good_version_goes_on(server: Server) -> None:
-    server.define("spoiled.py", PRELUDE + ONE_TASK.format(name="spoiled"))
+def test_while_a_file_is_broken_its_dags_stay_and_their_tries_say_why_they_fail(server: Server) -> None:
+    good = PRELUDE + ONE_TASK.format(name="spoiled")
+    server.define("spoiled.py", good)
     server.define("spoiled.py", "from airloom import dag\n1 / 0\n")
-    (error,) = server.ask("dags", "errors")
+    (error,) = errors_of(server, "spoiled.py")
     assert "division by zero" in error["error"]
     run = server.trigger("spoiled")
+    assert server.ended("spoiled", run) == "failed"
+    (failed,) = server.ask("tasks", "list", "spoiled", run)
+    assert failed["cause"] == "dag_import"
+    assert "ZeroDivisionError: division by zero" in failed["detail"]
+    assert "spoiled.py:2" in failed["detail"]
+    server.define("spoiled.py", good)
+    assert server.airloom("runs", "clear", "spoiled", run).status == 0
     assert server.ended("spoiled", run) == "success"
-    assert "it works" in server.airloom("tasks", "logs", "spoiled", run, "work").stdout
     server.remove("spoiled.py")
 
 
 def test_a_dag_id_belongs_to_the_file_that_had_it_first(server: Server) -> None:
     server.define("first.py", PRELUDE + ONE_TASK.format(name="owned"))
     server.define("second.py", PRELUDE + ONE_TASK.format(name="owned"))
-    (error,) = server.ask("dags", "errors")
-    assert (error["file"], error["dag_id"]) == ("second.py", "owned")
+    (error,) = errors_of(server, "second.py")
+    assert error["dag_id"] == "owned"
     assert "the dag id 'owned' is defined by first.py already" in error["error"]
     assert server.ask("dags", "show", "owned")["file"] == "first.py"
     server.remove("first.py")
     wait_for(lambda: server.ask("dags", "show", "owned")["file"] == "second.py", "the second file's turn")
-    assert server.ask("dags", "errors") == []
+    assert errors_of(server, "second.py") == []
     server.remove("second.py")
 
 

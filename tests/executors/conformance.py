@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from airloom.model.errors import AirloomError
+from airloom.model.errors import AirloomError, StoreError
 from airloom.model.report import Cause, Ended, Outcome, SkipMode, Started
 from airloom.model.wire import GetVariable
 from airloom.model.work import Cancel
@@ -205,6 +205,18 @@ class ServesTasks:
         (ended,) = rig.run(work)
         assert values(ended) == {"return_value": "EWR"}
         assert (work.key, GetVariable(key="region")) in rig.asked
+
+    def test_a_request_waits_while_the_database_is_away(self, rig: Rig):
+        rig.write("asks", "from airloom import Variable\nreturn Variable.get('region')")
+        failures = [StoreError("away"), StoreError("away")]
+
+        def answer() -> str:
+            if failures:
+                raise failures.pop()
+            return "EWR"
+
+        rig.answers["GetVariable"] = answer
+        assert values(rig.run(rig.work("asks"))[0]) == {"return_value": "EWR"}
 
     def test_a_refusal_of_the_server_is_an_error_in_the_task(self, rig: Rig):
         rig.write("asks", "from airloom import Variable\nreturn Variable.get('region')")

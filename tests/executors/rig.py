@@ -75,7 +75,7 @@ class Rig:
         answer = self.answers.get(type(request).__name__)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return answer() if callable(answer) else answer
 
     def submit(self, *works: Work) -> None:
         self.executor.submit(works)

@@ -1,5 +1,8 @@
 """The local executor keeps the promises of executors, in both ways of isolation; so does the sequential one."""
 
+import os
+import signal
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -7,13 +10,14 @@ import msgspec
 import pytest
 
 from airloom.executors.local import LocalExecutor, LocalSettings
-from airloom.executors.runner_process import clean_environment
+from airloom.executors.runner_process import RunnerProcess, clean_environment
 from airloom.executors.sequential import sequential_executor
-from airloom.model.errors import Conflict
-from airloom.model.report import Cause, Outcome
+from airloom.model.errors import AirloomError, Conflict
+from airloom.model.report import Cause, HandedBack, Outcome
 from airloom.model.spec import Isolation
+from airloom.runtime.messages import LONGEST_DETAIL
 from tests.executors.conformance import ExecutorConformance
-from tests.executors.rig import MakeExecutor, Rig, values, wait_for
+from tests.executors.rig import DEADLINE, MakeExecutor, Rig, runner_pid, values, wait_for
 
 
 def settings(rig: Rig, **fields: object) -> LocalSettings:
@@ -128,7 +132,9 @@ def test_a_task_finds_its_try_in_its_environment_but_no_way_to_the_database(rig:
 
 def test_what_names_the_database_or_a_key_is_cleaned_away():
     private = ["AIRLOOM__DATABASE__URL", "AIRLOOM__SECURITY__SECRET_KEY", "AIRLOOM_DATABASE_URL", "AIRLOOM_SECRET_KEY"]
-    public = ["PATH", "HOME", "AIRLOOM_HOME", "DATABASE_URL_OF_MY_SHOP"]
+    private += ["AIRLOOM_CONN_SHOP", "AIRLOOM_VAR_REGION", "AIRFLOW_CONN_SHOP", "AIRFLOW_VAR_REGION"]
+    private += ["PGPASSWORD", "PGUSER", "PGHOST", "PGSERVICE", "PGPASSFILE"]
+    public = ["PATH", "HOME", "AIRLOOM_HOME", "DATABASE_URL_OF_MY_SHOP", "PGUSERS_OF_MY_SHOP", "MY_AIRFLOW_VAR_X"]
     assert list(clean_environment(dict.fromkeys(private + public, "x"))) == public
 
 
@@ -244,6 +250,86 @@ def test_closing_gives_running_tries_their_grace_and_then_ends_them(rig: Rig):
     ended = rig.end(never)
     assert (ended.outcome, ended.cause) == (Outcome.FAILED, Cause.STOPPED)
     rig.start(partial(LocalExecutor, settings(rig)))
+
+
+def test_while_it_closes_nothing_is_admitted_and_what_comes_is_kept(rig: Rig):
+    rig.write("runs", "(MARKS / 'up').touch()\nwhile not (MARKS / 'go').exists(): time.sleep(0.01)\nreturn 1")
+    rig.write("hangs", "return 1", before="(MARKS / 'importing').touch()\ntime.sleep(60)\n")
+    running, importing, late = rig.work("runs"), rig.work("hangs"), rig.work("runs")
+    rig.submit(running, importing)
+    wait_for(lambda: rig.mark("up").exists() and rig.mark("importing").exists(), "the tasks")
+    closing = threading.Thread(target=rig.executor.close, args=(20.0,))
+    closing.start()
+    rig.until(lambda: rig.executor.capacity() == (0, "the scheduler is stopping"), "the executor to close")
+    rig.submit(late)
+    rig.handed_back(importing)  # its process had not begun
+    assert rig.told(HandedBack, late) == []
+    rig.mark("go").touch()
+    closing.join()
+    assert rig.end(running).outcome is Outcome.SUCCESS
+    rig.handed_back(late)
+    assert [len(rig.told(HandedBack, work)) for work in (running, importing, late)] == [0, 1, 1]
+    rig.start(partial(LocalExecutor, settings(rig)))
+
+
+def test_when_the_runner_and_its_tasks_get_sigterm_together_the_tries_were_stopped(rig: Rig):
+    rig.write("long", "(MARKS / 'up').touch()\ntime.sleep(60)")
+    work = rig.work("long")
+    rig.submit(work)
+    wait_for(rig.mark("up").exists, "the task")
+    task = rig.started(work).pid
+    os.kill(runner_pid(rig.home), signal.SIGTERM)
+    os.kill(task, signal.SIGTERM)
+    ended = rig.end(work)
+    assert (ended.outcome, ended.cause) == (Outcome.FAILED, Cause.STOPPED)
+
+
+def test_what_is_no_message_costs_the_try_its_process_and_nothing_else(rig: Rig):
+    rig.write(
+        "garbles",
+        "for fd in os.listdir('/proc/self/fd'):\n"
+        "    if os.path.exists(f'/proc/self/fd/{fd}') or 'socket' not in os.readlink(f'/proc/self/fd/{fd}'):\n"
+        "        continue\n"
+        "    os.write(int(fd), b'\\xff' * 64)\n"
+        "time.sleep(60)",
+    )
+    rig.write("good", "return 1")
+    (ended,) = rig.run(rig.work("garbles"))
+    assert (ended.outcome, ended.cause) == (Outcome.FAILED, Cause.ERROR)
+    assert "cannot read: a frame of 4,294,967,295 bytes" in (ended.detail or "")
+    assert rig.run(rig.work("good"))[0].outcome is Outcome.SUCCESS
+
+
+def test_a_long_error_is_cut_in_the_report(rig: Rig):
+    rig.write("wordy", "raise ValueError('x' * 5_000_000)")
+    (ended,) = rig.run(rig.work("wordy"))
+    assert ended.cause is Cause.ERROR
+    assert 16_000 < len(ended.detail or "") <= LONGEST_DETAIL
+
+
+def test_a_runner_that_cannot_start_is_not_looked_for_all_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rig = Rig(tmp_path)
+    looks: list[bool] = []
+    starts: list[bool] = []
+    tried = threading.Event()
+
+    def alive(_self: RunnerProcess) -> bool:
+        looks.append(True)
+        return False
+
+    def start(_self: RunnerProcess) -> None:
+        starts.append(True)
+        if len(starts) == 4:
+            tried.set()
+        raise AirloomError("no runner today")
+
+    monkeypatch.setattr(RunnerProcess, "alive", alive)
+    monkeypatch.setattr(RunnerProcess, "start", start)
+    rig.start(partial(LocalExecutor, settings(rig)))
+    assert tried.wait(DEADLINE)
+    assert len(looks) <= 12
+    assert rig.executor.capacity() == (0, "no runner today")
+    rig.executor.close(0)
 
 
 def zygotes(rig: Rig) -> int:

@@ -169,6 +169,45 @@ def test_a_try_that_the_next_scheduler_does_not_want_is_ended(rig: Rig):
     assert rig.end(work).cause is Cause.STOPPED
 
 
+def test_tries_of_another_database_in_the_same_home_are_ended_and_never_taken_for_new_ones(rig: Rig):
+    rig.write("long", "(MARKS / 'pid').write_text(str(os.getpid()))\n" + WAITS)
+    rig.write("good", "return 'new'")
+    old = rig.work("long")
+    new = msgspec.structs.replace(rig.work("good"), key=old.key)
+    scheduler = lone_scheduler(rig, old, owner="old")
+    wait_for(rig.mark("up").exists, "the task")
+    kill(scheduler)
+    start(rig, owner="new")
+    assert rig.executor.adopt([new.key]) == set()
+    rig.submit(new)
+    assert values(rig.end(new)) == {"return_value": "new"}
+    assert gone(int(rig.mark("pid").read_text()))
+    assert len(rig.told(Ended, new)) == 1
+
+
+def test_ends_of_another_databases_tries_wait_for_their_own_scheduler(rig: Rig):
+    rig.write("family", "child = subprocess.Popen(['sleep', '600'], env={}, start_new_session=True)\n"
+              "(MARKS / 'child').write_text(str(child.pid))\n" + WAITS)  # fmt: skip
+    rig.write("good", "return 'kept'")
+    ended, running = rig.work("good"), rig.work("family")
+    scheduler = lone_scheduler(rig, ended, running, owner="old")
+    wait_for(rig.mark("up").exists, "the task")
+    journal = wait_for(lambda: list(rig.home.glob("spool/local/old/*.journal")), "the journal")[0]
+    wait_for(lambda: b"kept" in journal.read_bytes(), "the end in the journal")
+    runner = runner_pid(rig.home)
+    os.kill(runner, signal.SIGKILL)
+    kill(scheduler)
+    wait_for(lambda: gone(runner), "the runner's end")
+    start(rig, owner="new")
+    assert rig.executor.adopt(keys([ended])) == set()
+    assert rig.run(rig.work("good"))[0].outcome is Outcome.SUCCESS
+    assert rig.told(Ended, ended) == []
+    rig.executor.close(0)
+    start(rig, owner="old")
+    assert rig.executor.adopt(keys([ended, running])) == {ended.key}
+    assert values(rig.end(ended)) == {"return_value": "kept"}
+
+
 def test_a_runner_without_scheduler_and_work_exits_after_a_while(rig: Rig):
     rig.write("good", "return 1")
     scheduler = lone_scheduler(rig, rig.work("good"), orphan_timeout=0.2)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from airloom.model.report import Ended, Outcome, Started, TryKey, XComValue
+from airloom.model.report import Ended, HandedBack, Outcome, Started, TryKey, XComValue
 from airloom.model.wire import Ack, Reports
-from airloom.runtime.journal import Journal, read_remains
+from airloom.runtime.journal import Journal, keep_ends, read_remains
 
 
 def started(number: int) -> Started:
@@ -96,3 +96,45 @@ def test_closing_leaves_the_file_only_if_it_is_needed(journal: Journal):
     assert Path(journal.path).exists()
     journal.close(remove=True)
     assert not Path(journal.path).exists()
+
+
+def test_the_file_stays_small_under_a_load_of_which_something_is_always_unacknowledged(journal: Journal):
+    live = [started(0)]
+    journal.append(Reports(seq=1, reports=(started(0),)))
+    message = Reports(seq=2, reports=(started(2), ended(2, size=20_000)))
+    journal.append(message)
+    largest = 0
+    for seq in range(3, 203):
+        following = Reports(seq=seq, reports=(started(seq), ended(seq, size=20_000)))
+        journal.append(following)
+        journal.acknowledged(message.seq, [following], lambda: live)
+        message = following
+        largest = max(largest, Path(journal.path).stat().st_size)
+    assert largest < 400_000
+    remains = read_remains(journal.path)
+    assert remains.reports == list(message.reports)
+    assert remains.pids == [1000]
+
+
+def test_a_file_that_cannot_be_written_anew_still_holds_everything(journal: Journal, monkeypatch: pytest.MonkeyPatch):
+    journal.append(Reports(seq=1, reports=(ended(1, size=300_000),)))
+    journal.append(Reports(seq=2, reports=(ended(2),)))
+
+    def full(_self: Path, _target: object) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    journal.acknowledged(1, [Reports(seq=2, reports=(ended(2),))], list)
+    monkeypatch.undo()
+    journal.append(Reports(seq=3, reports=(ended(3),)))
+    assert read_remains(journal.path).reports[-2:] == [ended(2), ended(3)]
+    assert not Path(journal.path + ".new").exists()
+
+
+def test_of_another_owners_tries_the_ends_are_kept_and_the_processes_forgotten(journal: Journal):
+    back = HandedBack(key=TryKey(3, 1), at=1.0, detail="stopping")
+    journal.append(Reports(seq=1, reports=(started(1), ended(2), back)))
+    keep_ends(journal.path, read_remains(journal.path))
+    assert not Path(journal.path).exists()
+    remains = read_remains(journal.path.replace(".journal", ".ends"))
+    assert (remains.reports, remains.pids) == ([ended(2), back], [])

@@ -63,3 +63,11 @@ def test_no_text_lets_a_secret_through(secret: str, before: str, after: str):
 )
 def test_the_secrets_of_an_answer_are_known_by_their_names(request_: object, answer: object, secrets: list[str]):
     assert list(secrets_of(request_, answer)) == secrets
+
+
+def test_half_a_secret_at_a_cut_is_not_shown():
+    masker = Masker()
+    masker.add(["hunter2-and-more"])
+    assert masker.mask_head("12345678hunter2-and", 19) == "123"
+    assert masker.mask_head("hunter2-and-more 12345678901234567890", 37) == "*** 1234"
+    assert masker.mask_head("short hunter2-and-more", 40) == "short ***"

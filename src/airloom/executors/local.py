@@ -60,6 +60,8 @@ class LocalExecutor:
         self._runner = ""
         #: what the runner said that it has when it connected
         self._found: set[TryKey] = set()
+        #: those of them whose end was still to be told then
+        self._pending: set[TryKey] = set()
         self._known = threading.Event()
         #: `adopt` was called: what the runner has and this does not hold is unwanted
         self._adopted = False
@@ -158,6 +160,7 @@ class LocalExecutor:
                 self._given &= has
             self._missing.clear()
             self._found = has - self._ended.keys()
+            self._pending = set(hello.pending)
             self._given |= has & self._held.keys()
             for key in self._cancels.keys() - has:
                 self._end(key, "")
@@ -212,7 +215,7 @@ class LocalExecutor:
     def _renew(self, live: set[TryKey]) -> None:
         """The runner has these. One heartbeat may have crossed the submission on the line; two have not."""
         with self._lock:
-            missing = self._given - live
+            missing = self._given - live - self._pending
             for key in missing & self._missing:
                 self._end(key, f"the runner {self._runner} does not know of it any more")
             self._missing = missing & self._given
@@ -266,6 +269,7 @@ class LocalExecutor:
         self._cancels.pop(key, None)
         self._unwanted.discard(key)
         self._found.discard(key)
+        self._pending.discard(key)
 
     # --- for the answers -------------------------------------------------------------------------------------------
     def _is_live(self, key: TryKey) -> bool:
