@@ -174,11 +174,15 @@ def _forks_here(size: int, count: int, width: int) -> float:
 
 
 def _round_trips_here(count: int, width: int) -> float:
-    ours, children = [], []
+    ours: list[socket.socket] = []
+    children: list[int] = []
     for _ in range(width):
         mine, theirs = socket.socketpair()
         child = os.fork()
         if child == 0:
+            # Only the parent has the other ends: its end, however it comes, ends this process.
+            for end in (*ours, mine):
+                end.close()
             while data := theirs.recv(256):
                 theirs.send(data)
             os._exit(0)

@@ -15,17 +15,30 @@ from airloom.settings import load
 from tests.behaviour.server import PRELUDE, Server
 from tests.faults.home import home_at, wait_for
 
+FIRST = """
+@dag({arguments})
+def {name}():
+    @task
+    def first():
+        hold("{name}")
+        return [1, 2]
+
+"""
+
 
 @contextmanager
 def waiting(server: Server, name: str, body: str, arguments: str = "") -> Iterator[str]:
     """A run of a DAG whose task `first` holds; it is released at the end, and the run must end."""
     lines = "".join(f"    {line}\n" for line in body.strip("\n").splitlines())
-    text = f"\n@dag({arguments})\ndef {name}():\n    @task\n    def first():\n        hold('{name}')\n        return [1, 2]\n\n"
-    server.define(f"{name}.py", PRELUDE + text + lines + f"\n{name}()\n")
+    text = FIRST.format(name=name, arguments=arguments) + lines + f"\n{name}()\n"
+    server.define(f"{name}.py", PRELUDE + text)
     run = server.trigger(name)
     server.held(name)
     try:
         yield run
+    except BaseException:
+        server.airloom("runs", "cancel", name, run)
+        raise
     finally:
         server.release(name)
         server.ended(name, run)
@@ -67,7 +80,8 @@ def test_a_run_waits_for_a_place_among_the_active_runs(server: Server) -> None:
         reason = only(server.explain("crowded", second, "first"), "run_queued")
         assert (reason["holders"], reason["place"], reason["of"]) == ([run], 1, 2)
         assert "1 of 1 runs of dag crowded are active" in reason["text"]
-    assert server.ended("crowded", "third") == "success"
+        server.release("crowded")
+        assert server.ended("crowded", "third") == "success"
 
 
 def test_a_task_of_a_paused_dag_waits_until_it_is_unpaused(server: Server) -> None:
@@ -134,8 +148,20 @@ big()
     ("name", "arguments", "task_arguments", "kind", "text"),
     [
         ("of_run", "max_active_tasks=1", "", "dag_limit", "max_active_tasks of of_run / {run} is full (1 of 1 in use)"),
-        ("of_task", "", "max_active_tis_per_dag=1", "task_limit", "the limit of active instances of task more is full"),
-        ("in_run", "", "max_active_tis_per_dagrun=1", "task_limit", "the limit of active instances of task more"),
+        (
+            "of_task",
+            "",
+            "max_active_tis_per_dag=1",
+            "task_limit",
+            "the limit of active instances of task of_task.more is full",
+        ),
+        (
+            "in_run",
+            "",
+            "max_active_tis_per_dagrun=1",
+            "task_limit",
+            "active instances of task in_run.more in {run} is full",
+        ),
         ("in_order", "", "executor='sequential'", "capacity", "executor sequential is full (1 of 1 in use)"),
         (
             "elsewhere",

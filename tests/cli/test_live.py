@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from airloom.cli.live import LiveView, can_animate
+from airloom.cli.times import clock
 from airloom.model.run import TIRow
 from airloom.model.spec import DagSpec, GroupSpec, MapSpec, TaskSpec, XComInput
 from airloom.model.states import TIState
@@ -171,20 +172,39 @@ def test_at_the_end_one_line_sums_up_and_long_errors_are_shown_whole(terminal: S
     assert text.rstrip().endswith("flights failed in 1m 15s: 2 tasks, 1 success, 1 failed")
 
 
+def test_an_error_that_the_tree_has_no_room_for_is_shown_whole_at_the_end(terminal: Screen) -> None:
+    rows = [
+        ti("report", TIState.FAILED, detail="ValueError: " + "much " * 30),
+        ti("airports", TIState.FAILED, detail="E: x"),
+    ]
+    with terminal.view() as view:
+        view.finish(Summary("failed", rows))
+    text = terminal.text()
+    assert ("much " * 30).strip() in text.replace("\n", "")
+    assert text.count("E: x") == last_tree(terminal).count("E: x") == 1
+
+
+def test_a_task_that_waits_for_its_next_try_says_how_long(terminal: Screen) -> None:
+    with terminal.view() as view:
+        terminal.now += 10
+        view.update([ti("load.flights", TIState.UP_FOR_RETRY, retry_at=terminal.now + 20)])
+    assert "flights 2.5s, next try in 20.0s" in last_tree(terminal)
+
+
 def test_without_a_terminal_each_change_is_a_line(pipe: Screen) -> None:
     pending = {"started_at": None, "took": None, "try_number": 0}
     with pipe.view() as view:
         view.update([ti("report", state, **pending) for state in (TIState.SCHEDULED, TIState.QUEUED)])  # type: ignore[arg-type]
         view.update([ti("report", TIState.RUNNING)])
         view.update([ti("report", TIState.RUNNING)])
-        view.update([ti("report", TIState.UP_FOR_RETRY, detail="ValueError: x")])
+        view.update([ti("report", TIState.UP_FOR_RETRY, detail="ValueError: x", retry_at=START + 60)])
         view.update([ti("report", TIState.RUNNING, try_number=2)])
         view.update([ti("delays", TIState.SUCCESS, 3)])
         view.finish(Summary("success", [ti("report", TIState.SUCCESS, try_number=2)]))
     hour = re.compile(r"^\d\d:\d\d:\d\d ")
     assert [hour.sub("", line) for line in pipe.text().splitlines()] == [
         "report running",
-        "report up_for_retry 2.5s",
+        f"report up_for_retry 2.5s next try at {clock(START + 60, None)}",
         "         ValueError: x",
         "report running try 2 of 2",
         "delays[3] success 2.5s",

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from airloom.cli.output import Format, show_record, show_rows, to_yaml
-from airloom.cli.times import duration, parse_time
+from airloom.cli.times import duration, parse_time, period
 from airloom.model.errors import InvalidRequest
 
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, 250000, tzinfo=UTC)
@@ -92,9 +92,20 @@ def test_lengths_of_time_are_short(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1, "second"), (90, "90 seconds"), (1.5, "1.5 seconds"), (60, "minute"), (7200, "2 hours"), (86400, "day")],
+)
+def test_the_time_between_two_ticks_is_in_the_largest_unit_that_fits(seconds: float, text: str) -> None:
+    assert period(seconds) == text
+
+
 def test_a_time_without_a_zone_is_in_the_configured_one() -> None:
     assert parse_time("2026-01-31", UTC) == MOMENT.timestamp() - 43200.25
     assert parse_time("2026-01-31T09:00", ZoneInfo("Asia/Tokyo")) == MOMENT.timestamp() - 43200.25
     assert parse_time("2026-01-31T12:00:00.250Z", ZoneInfo("Asia/Tokyo")) == MOMENT.timestamp()
     with pytest.raises(InvalidRequest, match="'tomorrow' is not a time"):
         parse_time("tomorrow", UTC)
+    for text in ("0001-01-01", "9999-12-31T23:59"):
+        with pytest.raises(InvalidRequest, match="give a year from 2 to 9998"):
+            parse_time(text, ZoneInfo("Asia/Tokyo"))

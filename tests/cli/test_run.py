@@ -12,6 +12,7 @@ import pytest
 
 import airloom as package
 from airloom.model.errors import DagDefinitionError
+from airloom.model.report import Cause
 from airloom.model.run import TIRow
 from airloom.model.states import TIState
 from tests.cli.conftest import Airloom
@@ -74,7 +75,7 @@ def runs_to(state: str, calls: list[Any]) -> Callable[..., Summary]:
         calls.append((path, dag_id, conf, keep))
         observer.on_start(FLIGHTS, "manual-1")
         observer.on_change([row("load", TIState.RUNNING)])
-        last = row("load", end, ended_at=2.0, detail=detail)
+        last = row("load", end, ended_at=2.0, detail=detail, cause=detail and Cause.ERROR)
         observer.on_change([last])
         return Summary(state, [last, TIRow(id=2, run_id=1, task_id="join", map_index=3)])
 
@@ -106,6 +107,7 @@ def test_as_json_stdout_is_one_object_and_nothing_else(
     wire(run_file=runs_to(state, []))
     done = airloom("run", str(dag_file), "-o", "json")
     assert done.status == status
+    cause, detail = (None, None) if state == "success" else ("error", "ValueError: no airport")
     assert json.loads(done.stdout) == {
         "dag_id": "flights",
         "run_id": "manual-1",
@@ -118,6 +120,8 @@ def test_as_json_stdout_is_one_object_and_nothing_else(
                 "try_number": 1,
                 "started_at": "1970-01-01T00:00:00.500000Z",
                 "ended_at": "1970-01-01T00:00:02Z",
+                "cause": cause,
+                "detail": detail,
             },
             {
                 "task_id": "join",
@@ -126,6 +130,8 @@ def test_as_json_stdout_is_one_object_and_nothing_else(
                 "try_number": 0,
                 "started_at": None,
                 "ended_at": None,
+                "cause": None,
+                "detail": None,
             },
         ],
     }

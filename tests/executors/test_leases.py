@@ -1,4 +1,4 @@
-"""What the executor and its runner owe each other: leases, acknowledgements, cancels; with a runner that the test plays."""
+"""What executor and runner owe each other: leases, acknowledgements, cancels; with a runner that the test plays."""
 
 from collections.abc import Iterator
 from functools import partial

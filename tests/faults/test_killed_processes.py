@@ -1,4 +1,4 @@
-"""kill -9 of a task's process and of the zygotes it comes from: not the task's fault, so it costs none of its retries."""
+"""kill -9 of a task's process and of what it comes from: not the task's fault, so it costs none of its retries."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -11,7 +11,7 @@ from tests.faults.traced import DAG_ID, Traces
 
 KILLS = 4
 #: seconds from a start to the next kill, at most: sometimes it comes before the server is ready, sometimes in mid-run
-LONGEST = 2.0
+LONGEST = 1.5
 SETTINGS = {"local__parallelism": 8, "core__infrastructure_retries": 50}
 
 
@@ -33,7 +33,7 @@ def test_whoever_is_killed_every_task_comes_to_its_end_once(tmp_path: Path, seed
                 home.kill_server()
             if victim != "scheduler":
                 home.kill_runner()
-            traces.remember_what_was_reported(time.time())
+            traces.remember_what_was_reported()
             if victim != "runner":
                 home.start()
         assert home.ended(DAG_ID) == "success"

@@ -4,6 +4,7 @@ Each task appends "start" and "end" (or "fail") with its try and time to one fil
 lives: whoever finds its lock taken by another process of the same task writes "overlap".
 """
 
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,7 +125,7 @@ class Traces:
             found.append(Line(what, task, int(map_index), int(try_number), float(at)))
         return found
 
-    def remember_what_was_reported(self, now: float) -> None:
+    def remember_what_was_reported(self) -> None:
         """Note which tries have succeeded for good: whatever is killed, these are not to run again."""
         rows = self._home.rows("SELECT ti_id, try_number FROM task_try WHERE state = 'success'")
         keys = [TryKey(*row) for row in rows]
@@ -134,6 +135,8 @@ class Traces:
             except FileNotFoundError:
                 continue
             keys += [r.key for r in reports if isinstance(r, Ended) and r.outcome is Outcome.SUCCESS]
+        # After all was read: the tasks of a runner that lives may have begun and ended meanwhile.
+        now = time.time()
         for key in keys:
             self._reported.setdefault(key, now)
 
@@ -151,9 +154,7 @@ class Traces:
         assert {state for _, _, state, _ in tis.values()} == {"success"}
         tries = {
             TryKey(ti_id, number): (state, cause)
-            for ti_id, number, state, cause in self._home.rows(
-                "SELECT ti_id, try_number, state, cause FROM task_try"
-            )
+            for ti_id, number, state, cause in self._home.rows("SELECT ti_id, try_number, state, cause FROM task_try")
         }
         self._every_success_is_a_task_that_came_to_its_end(lines, tis, tries)
         self._what_was_reported_was_final(lines, tis, tries)

@@ -166,6 +166,8 @@ def test_pools_are_made_changed_and_deleted(ops: Ops, settings: Settings) -> Non
         pools.set_pool(ops, "warehouse", 4)
         pools.set_pool(ops, "warehouse", 2, description="small")
         assert pools.get_pool(ops, "warehouse") == PoolRow(name="warehouse", slots=2, description="small")
+        pools.set_pool(ops, "warehouse", 3)
+        assert pools.get_pool(ops, "warehouse") == PoolRow(name="warehouse", slots=3, description="small")
         pools.delete_pool(ops, "warehouse")
         with pytest.raises(NotFound, match="no pool 'warehouse'"):
             pools.get_pool(ops, "warehouse")

@@ -19,7 +19,9 @@ from airloom.runtime.task import Conversation, RecordHandler
 def ends() -> Iterator[tuple[Conversation, Channel[FromTask]]]:
     ours, theirs = socket.socketpair()
     channel: Channel[FromTask] = Channel(theirs, FromTask)
-    yield Conversation(ours), channel
+    conversation = Conversation()
+    conversation.open(ours)
+    yield conversation, channel
     ours.close()
     channel.close()
 

@@ -114,3 +114,15 @@ def test_a_pool_that_was_closed_starts_again(pool: ParserPool, folder: Folder):
     for _ in range(2):
         assert parse(pool, job)["good.py"].dags
         pool.close()
+
+
+def test_a_file_whose_process_sends_what_is_no_message_holds_nobody_up(pool: ParserPool, folder: Folder):
+    text = (
+        "import os, time\n"
+        "fd = next(fd for fd in range(3, 20) if os.path.exists(f'/proc/self/fd/{fd}')\n"
+        "          and 'socket' in os.readlink(f'/proc/self/fd/{fd}'))\n"
+        "os.write(fd, b'\\xff' * 64)\ntime.sleep(60)\n"
+    )
+    found = parse(pool, folder.job("garbles.py", text), folder.job("good.py", GOOD.format("good")))
+    assert "sent what cannot be read" in found["garbles.py"].errors[0].text
+    assert found["good.py"].dags

@@ -59,7 +59,7 @@ class Stored(Mirror):
         with self._db.reading() as conn:
             found = snapshots.load_run(conn, dag_id, run_id)
         assert found is not None
-        run, version = found
+        run = found[0]
         assert _by("id", run.tis) == _by("id", self.live_run(run.run.id).tis)
         assert run.run == self.runs[run.run.id]
         return found

@@ -1,14 +1,14 @@
-"""Commands of the inbox: about runs that have ended, about names that are taken, and one that makes the scheduler fail."""
+"""Commands of the inbox: about runs that have ended, names that are taken, and one that makes the scheduler fail."""
 
 from typing import Any
 
 import pytest
 
-from airloom.decide import turn
+from airloom.decide import lifecycle, turn
 from airloom.model.events import CancelRun, ClearTasks, Event, Explain, SetPool, TriggerRun
 from airloom.model.report import Cause, Outcome
 from airloom.model.run import PoolRow
-from airloom.model.spec import Delta
+from airloom.model.spec import DagSpec, Delta
 from airloom.services import scheduler
 from airloom.store import runs
 from tests.services.rig import Rig, dag, task
@@ -222,3 +222,46 @@ def test_a_report_that_makes_the_scheduler_fail_ends_its_own_try_and_stops_nothi
     assert answer.error is None
     assert rig.states() == {"a": "failed", "b": "success"}
     assert rig.tis()["a"].detail == "how the try ended could not be stored: ZeroDivisionError: a defect"
+
+
+def test_a_value_that_the_database_refuses_ends_its_own_try_and_stops_nothing_else(rig: Rig) -> None:
+    """A character that PostgreSQL's texts cannot have, as a task may well put into its error."""
+    rig.load(dag(task("a"), task("b"), task("c", "b")))
+    rig.trigger()
+    rig.executor.end("a", Outcome.FAILED, cause=Cause.ERROR, detail="ValueError: \0")
+    rig.executor.end("b")
+    number = rig.put(TriggerRun(dag_id="d", run_id="another", conf={"text": "\0"}))
+    for _ in range(9):
+        rig.tick()
+    assert rig.states() == {"a": "failed", "b": "success", "c": "queued"}
+    assert rig.answer(number) is not None
+
+
+def test_a_dag_whose_runs_cannot_be_made_stops_no_other_and_rests_until_it_changes(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = lifecycle.make_run
+
+    def failing(world: Any, state: Any, *args: Any) -> Any:
+        if state.row.dag_id == "bad" and len(state.graph.tasks) == 1:
+            raise ZeroDivisionError("a defect")
+        return real(world, state, *args)
+
+    monkeypatch.setattr(lifecycle, "make_run", failing)
+    every = Delta(seconds=60.0)
+    bad = DagSpec(dag_id="bad", tasks=(task("a"),), schedule=every, start_date=0.0)
+    rig.load(bad, rel_path="bad.py")
+    rig.load(dag(task("a", empty=True), schedule=every, start_date=0.0))
+    for _ in range(5):
+        rig.tick()
+    for _ in range(3):
+        rig.clock.now += 60.0
+        rig.tick()
+    with rig.db.reading() as conn:
+        assert len(runs.list_runs(conn, "d")) == 4
+        assert runs.list_runs(conn, "bad") == []
+    rig.load(DagSpec(dag_id="bad", tasks=(task("a"), task("b")), schedule=every, start_date=0.0), rel_path="bad.py")
+    for _ in range(3):
+        rig.tick()
+    with rig.db.reading() as conn:
+        assert len(runs.list_runs(conn, "bad")) == 1

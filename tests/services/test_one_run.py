@@ -70,7 +70,8 @@ def test_a_signal_cancels_the_run_in_good_order(home: Home, tmp_path: Path, numb
     assert not alive(task)
 
 
-def test_a_second_signal_ends_it_without_waiting(home: Home, tmp_path: Path) -> None:
+def test_a_second_signal_ends_it_however_long_the_task_would_take(home: Home, tmp_path: Path) -> None:
+    home.env["AIRLOOM__LOCAL__GRACE"] = "1"
     process, task = start(home, tmp_path, on_kill="time.sleep(3600)")
     process.send_signal(signal.SIGINT)
     wait_for((tmp_path / "told").exists, "the task to be told")
@@ -91,13 +92,12 @@ def test_a_cancelled_run_that_is_kept_is_in_the_database_as_it_ended(home: Home,
     assert home.rows("SELECT holder FROM leader") == [(None,)]
 
 
-TWO = "from airloom import DAG, EmptyOperator\nfor name in ('one', 'two'):\n    with DAG(name):\n        EmptyOperator(task_id='a')\n"
-PARAMS = (
-    "from airloom import DAG, EmptyOperator, Param\n"
-    "with DAG('one', params={'n': Param(1, type='integer')}):\n    EmptyOperator(task_id='a')\n"
-)
-ELSEWHERE = "from airloom import DAG, EmptyOperator\nwith DAG('one'):\n    EmptyOperator(task_id='a', executor='far')\n"
-POOL = "from airloom import DAG, BashOperator\nwith DAG('one'):\n    BashOperator(task_id='a', bash_command='true', pool='p')\n"
+HEAD = "from airloom import DAG, BashOperator, EmptyOperator, Param\n"
+TWO = HEAD + "for name in ('one', 'two'):\n    with DAG(name):\n        EmptyOperator(task_id='a')\n"
+PARAMS = HEAD + "with DAG('one', params={'n': Param(1, type='integer')}):\n    EmptyOperator(task_id='a')\n"
+ELSEWHERE = HEAD + "with DAG('one'):\n    EmptyOperator(task_id='a', executor='far')\n"
+POOL = HEAD + "with DAG('one'):\n    BashOperator(task_id='a', bash_command='true', pool='p')\n"
+BROKEN = HEAD + "with DAG('one'):\n    1 / 0\n"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ POOL = "from airloom import DAG, BashOperator\nwith DAG('one'):\n    BashOperato
         (PARAMS, ["--conf", "[1]"], 2, "--conf is no JSON object"),
         (ELSEWHERE, [], 2, "task a asks for the executor 'far', which is not configured"),
         (POOL, ["--keep"], 2, "there is no pool 'p' for a run that is kept"),
-        ("from airloom import DAG\nwith DAG('one'):\n    1 / 0\n", [], 2, "file.py:3: ZeroDivisionError"),
+        (BROKEN, [], 2, "file.py:3: ZeroDivisionError"),
     ],
 )
 def test_a_run_that_cannot_be_made_is_refused_with_the_reason(

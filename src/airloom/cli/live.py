@@ -16,6 +16,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from airloom.cli.times import clock, duration
+from airloom.model.report import Cause
 from airloom.model.spec import DagSpec, TaskSpec
 from airloom.model.states import FAILURES, FINISHED, TIState
 
@@ -37,6 +38,8 @@ class TIView(Protocol):
     def ended_at(self) -> float | None: ...
     @property
     def retry_at(self) -> float | None: ...
+    @property
+    def cause(self) -> Cause | None: ...
     @property
     def detail(self) -> str | None: ...
 

@@ -25,11 +25,12 @@ app = typer.Typer()
 
 
 class ViewObserver:
-    """Hands what `wiring.run_file` tells to a live view, which `stack` closes."""
+    """Hands what `wiring.run_file` tells to a live view, which `stack` closes. grace: as in [local] grace."""
 
-    def __init__(self, screen: Console, zone: tzinfo | None, stack: ExitStack) -> None:
+    def __init__(self, screen: Console, zone: tzinfo | None, grace: float, stack: ExitStack) -> None:
         self._screen = screen
         self._zone = zone
+        self._grace = grace
         self._stack = stack
         self._view: LiveView | None = None
         self.cancelled = False
@@ -47,7 +48,7 @@ class ViewObserver:
     def on_cancel(self) -> None:
         """Ctrl-C was pressed: the run is being ended."""
         self.cancelled = True
-        self._screen.print("Cancelling: what runs is asked to end. Ctrl-C again does not wait for it.", soft_wrap=True)
+        self._screen.print(f"Cancelling: what runs is asked to end, and killed after {self._grace:g} s", soft_wrap=True)
 
     def finish(self, summary: SummaryView) -> None:
         """The run is over."""
@@ -77,7 +78,8 @@ def run(
     loaded = settings.load(os.environ, Path.cwd())
     screen = console(stderr=output is Format.JSON)
     with ExitStack() as stack:
-        observer = ViewObserver(screen, zone_of(loaded.settings.cli.timezone), stack)
+        zone, grace = zone_of(loaded.settings.cli.timezone), loaded.settings.local.grace
+        observer = ViewObserver(screen, zone, grace, stack)
         summary = wiring.run_file(loaded, file.resolve(), dag, json_object(conf, "--conf"), observer, keep=keep)
         observer.finish(summary)
     screen.print(f"logs: {summary.logs}", markup=False, soft_wrap=True)
@@ -102,6 +104,8 @@ def summary_data(summary: SummaryView) -> dict[str, Any]:
                 "try_number": ti.try_number,
                 "started_at": iso(ti.started_at),
                 "ended_at": iso(ti.ended_at),
+                "cause": None if ti.cause is None else str(ti.cause),
+                "detail": ti.detail,
             }
             for ti in summary.tasks
         ],

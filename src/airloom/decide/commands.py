@@ -88,7 +88,6 @@ def _dag_loaded(world: World, event: DagLoaded) -> None:
                 world.lines.change_limit(gate, task.max_active_tis_per_dag)
         if previous != graph.version.id and all(world.runs[n].row.version_id != previous for n in dag.runs):
             del world.graphs[previous]
-    world.faulty.discard(event.dag.dag_id)
     world.stirred[event.dag.dag_id] = None
 
 

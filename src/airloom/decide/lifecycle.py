@@ -14,9 +14,10 @@ from airloom.model.states import RUN_FINISHED, RunState
 class DagFault(Exception):
     """Making or starting runs of one dag failed for a reason nobody foresaw; the others must not suffer from it."""
 
-    def __init__(self, dag_id: str) -> None:
+    def __init__(self, dag_id: str, file_hash: str) -> None:
         super().__init__(dag_id)
         self.dag_id = dag_id
+        self.file_hash = file_hash
 
 
 def start_runs(world: World) -> None:
@@ -25,12 +26,13 @@ def start_runs(world: World) -> None:
         dag_id = next(iter(world.stirred))
         del world.stirred[dag_id]
         dag = world.dags.get(dag_id)
-        if dag is not None:
-            try:
-                _make_due_runs(world, dag)
-                _start_waiting_runs(world, dag)
-            except Exception as error:
-                raise DagFault(dag_id) from error
+        if dag is None or world.faulty.get(dag_id) == dag.row.file_hash:
+            continue
+        try:
+            _make_due_runs(world, dag)
+            _start_waiting_runs(world, dag)
+        except Exception as error:
+            raise DagFault(dag_id, dag.row.file_hash) from error
 
 
 def _make_due_runs(world: World, dag: DagState) -> None:

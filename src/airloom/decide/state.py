@@ -222,8 +222,8 @@ class World:
         self.next_run = 1
         self.next_ti = 1
         self.ledger = Ledger()
-        #: dags whose schedule could not be worked out; they rest until their file changes
-        self.faulty: set[str] = set()
+        #: dags whose runs could not be made, with the hash of their file: they rest until it is another one
+        self.faulty: dict[str, str] = {}
         #: finished runs that were read back for a command of this turn; they leave unless it made them run again
         self.visitors: list[int] = []
         #: (run, task number) whose rule is to be asked; runs that may be over; dags whose runs may start or fall due

@@ -51,14 +51,19 @@ class Terminated(KeyboardInterrupt):
 class Conversation:
     """The task's end of the channel to the runner; this is the sdk's TaskClient. Any thread may use it."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.pid = os.getpid()
+    def __init__(self) -> None:
+        self.pid = 0
         self.xcom_room = 0
-        self._channel: Channel[ToTask] = Channel(sock, ToTask)
+        self._channel: Channel[ToTask]
         self._inbox: list[ToTask] = []
         self._next_id = 0
         self._sending = threading.RLock()
         self._asking = threading.RLock()
+
+    def open(self, sock: socket.socket) -> None:
+        """Begin, in this process."""
+        self.pid = os.getpid()
+        self._channel = Channel(sock, ToTask)
 
     def send(self, message: Any, limit: int = MAX_FRAME) -> None:
         """Tell the runner something; waits while the runner is busy. Ends the process if the runner is gone.
@@ -133,30 +138,45 @@ class RecordHandler(logging.Handler):
 
 
 class TaskProcess:
-    """One process that runs tries. `dags`: the imported file's, or None if it is to import the file itself."""
+    """One process that runs tries. `dags`: the imported file's, or None if it is to import the file itself.
 
-    def __init__(self, sock: socket.socket, dags: dict[str, Any] | None) -> None:
-        self._conversation = Conversation(sock)
+    It is made before the process is forked: each page of memory that a child touches is copied for it, and costs.
+    """
+
+    def __init__(self, dags: dict[str, Any] | None) -> None:
+        self._conversation = Conversation()
         self._handler = RecordHandler(self._conversation)
         self._dags = dags
         self._operator: Any = None
         self._terminated = False
+        if dags is not None:
+            self._take_log()
 
-    def serve(self) -> NoReturn:
-        """Take orders until there are no more."""
+    def serve(self, sock: socket.socket) -> NoReturn:
+        """In the new process: take orders from the other end of `sock` until there are no more."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        while True:
-            order = self._conversation.next()
-            if isinstance(order, Parse):
-                self._parse(order)
-                self._exit()
-            if isinstance(order, Start):
-                self._run(order)
-                if not order.reuse:
-                    self._exit()
+        self.open(sock)
+        while self.obey():
+            continue
+        self._exit()
+
+    def open(self, sock: socket.socket) -> None:
+        """Listen to the other end of `sock`."""
+        self._conversation.open(sock)
+
+    def obey(self) -> bool:
+        """Wait for an order and carry it out; False if that was the last one."""
+        order = self._conversation.next()
+        if isinstance(order, Parse):
+            self._parse(order)
+            return False
+        if isinstance(order, Start):
+            self._run(order)
+            return order.reuse
+        return True
 
     def _run(self, start: Start) -> None:
-        environment, folder = dict(os.environ), Path.cwd()
+        before = (dict(os.environ), Path.cwd()) if start.reuse else None
         self._terminated = False
         try:
             signal.signal(signal.SIGTERM, self._on_sigterm)
@@ -169,10 +189,10 @@ class TaskProcess:
             os._exit(1)
         if os.getpid() != self._conversation.pid:  # the task forked, and its child came out of it as well
             self._exit()
-        set_client(None)
         flush_stdio()
         self._conversation.send(result)
-        if start.reuse:
+        if before is not None:
+            environment, folder = before
             os.chdir(folder)
             if dict(os.environ) != environment:
                 os.environ.clear()
@@ -181,13 +201,13 @@ class TaskProcess:
     def _result(self, start: Start) -> Result:
         """Run the try; whatever happens in it becomes a Result, but for the order to end it."""
         work, conversation = start.work, self._conversation
-        logging.root.handlers = [self._handler]
-        logging.root.setLevel(logging.INFO)
         conversation.xcom_room = start.xcom_limit
-        set_client(conversation)
+        self._take_log()
         try:
             if self._dags is None:
+                before = set_client(conversation)
                 self._dags, _files = import_file(start.path, start.root)
+                set_client(before)
                 conversation.send(Ready())
             os.chdir(start.root)
         except Terminated:
@@ -195,7 +215,8 @@ class TaskProcess:
         except BaseException as error:
             log.exception("%s could not be imported", start.path)
             return _failed(Cause.IMPORT, describe_failure(error, start.path, start.root))
-        os.environ.update(context_environment(work))
+        for name, text in context_environment(work).items():
+            os.environ[name] = text
         try:
             dag = self._dags.get(work.dag_id)
             self._operator = None if dag is None else dag.task_dict.get(work.task_id)
@@ -216,6 +237,13 @@ class TaskProcess:
             conversation.xcom_room -= len(value.value)
         detail = done.detail and done.detail[:LONGEST_DETAIL]
         return Result(os.getpid(), done.outcome, done.cause, detail, tuple(done.xcoms), done.map_length, done.skip)
+
+    def _take_log(self) -> None:
+        """Have all logging come here, whatever the DAG file or a former try has set."""
+        if logging.root.handlers != [self._handler]:
+            logging.root.handlers = [self._handler]
+        if logging.root.level != logging.INFO:
+            logging.root.setLevel(logging.INFO)
 
     def _on_sigterm(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() != self._conversation.pid:  # a process that the task forked

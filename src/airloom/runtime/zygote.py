@@ -15,7 +15,6 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from airloom.model.wire import decoder_of
 from airloom.runtime.channel import Channel, Closed
 from airloom.runtime.messages import (
     Exited,
@@ -25,10 +24,10 @@ from airloom.runtime.messages import (
     Imported,
     ImportFailed,
     Signal,
-    ToTask,
     ToZygote,
 )
 from airloom.runtime.process import die_with_parent, flush_stdio, kill_group, kill_session, thread_count
+from airloom.runtime.rehearsal import rehearse
 from airloom.runtime.source import describe_failure, import_file
 from airloom.runtime.task import TaskProcess
 
@@ -38,7 +37,8 @@ class Zygote:
 
     def __init__(self, channel: Channel[ToZygote], dags: dict[str, Any] | None) -> None:
         self._channel = channel
-        self._dags = dags
+        self._imported = dags is not None
+        self._task = TaskProcess(dags)  # what every child will be
         self._ids: dict[int, int] = {}  # process number -> id
         self._pids: dict[int, int] = {}  # id -> process number
         self._wake = os.pipe()
@@ -110,13 +110,13 @@ class Zygote:
             os.dup2(fds[-1], 2)
             for fd in fds[1:]:
                 os.close(fd)
-            if self._dags is None:
+            if not self._imported:
                 _open_stdio()
-            sock = socket.socket(fileno=fds[0])
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fds[0])
             if isinstance(message, Grow):
                 serve_file(sock, message.path, message.root)
             gc.enable()
-            TaskProcess(sock, self._dags).serve()
+            self._task.serve(sock)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -179,7 +179,7 @@ def main() -> NoReturn:
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.set_inheritable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    decoder_of(ToTask)  # made before forking, and not in every child
+    rehearse()
     faulthandler.enable()  # a crash shows in the log where it was; all that is forked from here has it
     gc.collect()
     gc.freeze()

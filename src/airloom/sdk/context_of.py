@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -69,17 +68,26 @@ def _params(task: "BaseOperator", run: DagRun) -> dict[str, Any]:
         raise ParamValidationError(str(error)) from None
 
 
+class _PreviousSuccess:
+    """The last successful run before this one; the server is asked for it once, when a date of it is wanted."""
+
+    def __init__(self, client: TaskClient) -> None:
+        self._client = client
+        self._found: RunInfo | None = None
+        self._asked = False
+
+    def date(self, field: str) -> datetime | None:
+        if not self._asked:
+            found = self._client.ask(GetPreviousRun(state="success"))
+            self._found = None if found is None else msgspec.convert(found, RunInfo, from_attributes=True)
+            self._asked = True
+        return moment(getattr(self._found, field, None))
+
+
 def _previous_success(client: TaskClient) -> dict[str, Callable[[], Any]]:
-    @cache
-    def previous() -> RunInfo | None:
-        found = client.ask(GetPreviousRun(state="success"))
-        return None if found is None else msgspec.convert(found, RunInfo, from_attributes=True)
-
-    def date(field: str) -> Callable[[], datetime | None]:
-        return lambda: moment(getattr(previous(), field, None))
-
+    run = _PreviousSuccess(client)
     return {
-        "prev_data_interval_start_success": date("data_interval_start"),
-        "prev_data_interval_end_success": date("data_interval_end"),
-        "prev_start_date_success": date("started_at"),
+        "prev_data_interval_start_success": lambda: run.date("data_interval_start"),
+        "prev_data_interval_end_success": lambda: run.date("data_interval_end"),
+        "prev_start_date_success": lambda: run.date("started_at"),
     }

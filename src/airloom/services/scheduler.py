@@ -57,7 +57,7 @@ class Scheduler:
         #: how many of them are still to be taken one by one, after a turn that failed
         self._careful = 0
         self._replaced: set[TryKey] = set()
-        self._faulty: set[str] = set()
+        self._faulty: dict[str, str] = {}
         #: failures of the database in a row
         self._failures = 0
         self._capacities: dict[str, tuple[int | None, str]] = {}
@@ -91,7 +91,7 @@ class Scheduler:
             return delay
         except DagFault as fault:
             self.world = None
-            self._faulty.add(fault.dag_id)
+            self._faulty[fault.dag_id] = fault.file_hash
             log.exception("dag %s: its runs cannot be made; it rests until its file changes", fault.dag_id)
             return 0.0
         except Exception as error:

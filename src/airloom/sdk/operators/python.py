@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from airloom.model.report import Skip, SkipMode
@@ -93,16 +94,25 @@ def call_keywords(
     function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], context: "Context"
 ) -> dict[str, Any]:
     """`kwargs` and what `function` takes of the context besides."""
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some functions written in C do not tell
-        return dict(kwargs)
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+    if type(function) is FunctionType and not vars(function):  # as most are; inspect.signature takes far longer
+        code = function.__code__
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        given = min(len(args), code.co_argcount)
+        free = names[max(given, code.co_posonlyargcount) :]
+        takes_all, taken = bool(code.co_flags & inspect.CO_VARKEYWORDS), names[:given]
+    else:
+        try:
+            parameters = inspect.signature(function).parameters
+        except (TypeError, ValueError):  # some functions written in C do not tell
+            return dict(kwargs)
+        by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        free = tuple(name for name, each in list(parameters.items())[len(args) :] if each.kind in by_name)
+        takes_all = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+        taken = tuple(parameters)[: len(args)]
+    if takes_all:
         offered: Mapping[str, Any] = context.everything()
-        names = set(offered) - set(list(parameters)[: len(args)])
+        wanted = set(offered) - set(taken)
     else:
         offered = context
-        by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        free = [name for name, parameter in list(parameters.items())[len(args) :] if parameter.kind in by_name]
-        names = {name for name in free if name in CONTEXT_KEYS and name in offered}
-    return {**{name: offered[name] for name in names if name not in kwargs}, **kwargs}
+        wanted = {name for name in free if name in CONTEXT_KEYS and name in offered}
+    return {**{name: offered[name] for name in wanted if name not in kwargs}, **kwargs}
