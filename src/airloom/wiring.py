@@ -19,7 +19,7 @@ from airloom.executors.base import Executor
 from airloom.executors.local import LocalExecutor
 from airloom.executors.sequential import sequential_executor
 from airloom.executors.settings import LocalSettings
-from airloom.model.errors import Conflict, InvalidRequest, NotFound, StoreError
+from airloom.model.errors import Conflict, InvalidRequest, NotFound, SettingsError, StoreError
 from airloom.model.events import TriggerRun
 from airloom.model.loading import ParsedFile
 from airloom.model.run import PoolRow
@@ -111,6 +111,14 @@ def make_home(home: Path) -> None:
         ) from None
 
 
+def _find_dags(folder: Path, home: Path) -> None:
+    """The folder of DAG files is there, or a SettingsError says so. The one in the home folder is made."""
+    if folder == home / "dags" and not folder.exists():
+        folder.mkdir()
+    if not folder.is_dir():
+        raise SettingsError(f"the folder of DAG files {folder} {'is a file' if folder.exists() else 'does not exist'}")
+
+
 def _ops(settings: Settings, db: Database) -> Ops:
     return Ops(
         db=db,
@@ -134,7 +142,7 @@ def _serve(loaded: Loaded, dags_folder: Path, on_ready: Callable[[], None], prep
     settings = loaded.settings
     make_home(settings.core.home)
     log_to_stderr()
-    dags_folder.mkdir(parents=True, exist_ok=True)
+    _find_dags(dags_folder, settings.core.home)
     with contextlib.ExitStack() as stack:
         db = stack.enter_context(contextlib.closing(connect(settings.database.url)))
         prepare(db)

@@ -2,7 +2,6 @@
 
 import json
 from itertools import pairwise
-from pathlib import Path
 
 from tests.behaviour.server import PRELUDE, Server, gone
 from tests.faults.home import wait_for
@@ -243,10 +242,3 @@ def test_the_database_cannot_be_taken_away_from_a_scheduler(server: Server) -> N
     refused = server.airloom("db", "downgrade", "base", "--yes")
     assert (refused.status, "a scheduler uses" in refused.stderr) == (4, True)
     assert server.airloom("db", "check").status == 0
-
-
-def test_a_second_server_on_the_same_home_is_told_who_is_there(server: Server, tmp_path: Path) -> None:
-    for command in ("standalone", "scheduler"):
-        second = server.home.airloom(command)
-        assert second.returncode == 4
-        assert f"process {server.home.server.pid if server.home.server else 0} on" in second.stderr

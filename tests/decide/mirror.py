@@ -7,7 +7,8 @@ import msgspec
 from airloom.model.plan import Plan
 from airloom.model.report import TryKey
 from airloom.model.run import DagRow, LiveRun, PoolRow, RunRow, Snapshot, TIRow, TryRow, VersionRow, XComRow
-from airloom.model.spec import DagSpec, spec_hash
+from airloom.model.spec import DagSpec
+from airloom.model.spec_hash import spec_hash
 from airloom.model.states import RUN_FINISHED
 
 replace = msgspec.structs.replace

@@ -6,7 +6,7 @@ import pytest
 
 from airloom import DAG, EmptyOperator, Label, TaskGroup, chain, chain_linear, cross_downstream, task, task_group
 from airloom.model.errors import DagDefinitionError
-from airloom.model.spec import spec_hash
+from airloom.model.spec_hash import spec_hash
 from airloom.sdk.spec_of import spec_of
 
 

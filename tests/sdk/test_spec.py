@@ -17,8 +17,8 @@ from airloom.model.spec import (
     XComInput,
     decode,
     encode,
-    spec_hash,
 )
+from airloom.model.spec_hash import spec_hash
 from airloom.sdk.spec_of import spec_of
 from tests.sdk.trying import parse
 
@@ -192,7 +192,7 @@ def test_equal_dags_in_other_words_folders_and_processes_have_the_same_hash(tmp_
         (spec,) = parse(folder, text.replace("{CONFIG}", config)).dags
         hashes.add(spec_hash(spec))
         code = (
-            "import sys; from airloom.sdk.loading import parse_file; from airloom.model.spec import spec_hash;"
+            "import sys; from airloom.sdk.loading import parse_file; from airloom.model.spec_hash import spec_hash;"
             f"sys.stdout.write(spec_hash(parse_file({str(folder / 'dags.py')!r}, 'dags.py', '').dags[0]))"
         )
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder)

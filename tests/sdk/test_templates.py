@@ -89,6 +89,11 @@ def test_macros_filters_and_native_objects_are_the_dags() -> None:
     assert said(["{{ double(4) }}", "{{ 'a' | shout }}", "{{ [1, 2] }}"], dag=dag) == [8, "A", [1, 2]]
 
 
+def test_any_moment_can_be_written_as_the_logical_date_is() -> None:
+    names = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
+    assert said([f"{{{{ logical_date | {name} }}}}" for name in names]) == said([f"{{{{ {name} }}}}" for name in names])
+
+
 def test_other_delimiters_are_seen() -> None:
     dag = DAG("d", jinja_environment_kwargs={"variable_start_string": "<<", "variable_end_string": ">>"})
     assert said("<< ds >> {{ ds }}", dag=dag) == "2026-01-01 {{ ds }}"

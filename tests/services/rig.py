@@ -8,7 +8,8 @@ from airloom.model.events import Answer, Command, Reload, TriggerRun
 from airloom.model.loading import ParsedFile
 from airloom.model.report import Ended, Outcome, Report, Started, TryKey
 from airloom.model.run import RunRow, TIRow
-from airloom.model.spec import DagSpec, TaskSpec, spec_hash
+from airloom.model.spec import DagSpec, TaskSpec
+from airloom.model.spec_hash import spec_hash
 from airloom.model.work import Cancel, Work
 from airloom.services.leader import Leadership
 from airloom.services.scheduler import Scheduler

@@ -6,7 +6,8 @@ from typing import Any
 from airloom.model.loading import ParsedFile
 from airloom.model.plan import Plan
 from airloom.model.run import DagRow, LiveRun, Snapshot, VersionRow
-from airloom.model.spec import DagSpec, spec_hash
+from airloom.model.spec import DagSpec
+from airloom.model.spec_hash import spec_hash
 from airloom.store import dags, leadership, snapshots
 from airloom.store.database import Database
 from airloom.store.plans import apply_plan

@@ -186,7 +186,7 @@ def test_a_database_that_may_not_grow_keeps_what_it_has(sqlite_url: str) -> None
     db = connect(sqlite_url)
     epoch = lead(db)
     commit(db, new_run(1, [1]), epoch)
-    with db.session() as conn:
+    with db.transaction() as conn:
         conn.execute(text("PRAGMA max_page_count = 200"))
     with pytest.raises(StoreError, match=r"disk of the database .* is full: nothing was committed"):
         commit(db, _value(5_000_000), epoch)

@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import importlib.metadata
 import os
 import sys
 import traceback
@@ -77,8 +78,16 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(importlib.metadata.version("airloom"))
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: bool = typer.Option(False, "--version", help="Show the version.", callback=_show_version, is_eager=True),
+) -> None:
     """Run and watch DAGs of tasks."""
 
 

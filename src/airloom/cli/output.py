@@ -24,6 +24,9 @@ from airloom.model.states import TIState
 Row = Mapping[str, Any]
 
 
+_LONGEST_DETAIL = 120
+
+
 class Format(StrEnum):
     """The forms of output."""
 
@@ -69,7 +72,7 @@ def show_rows(rows: Iterable[Row], columns: Sequence[str], form: Format, zone: t
         for key in columns:
             table.add_column(key.replace("_", " "), overflow="fold")
         for row in rows:
-            table.add_row(*(_cell(key, row.get(key), zone) for key in columns))
+            table.add_row(*(_cell(key, _brief(key, row.get(key)), zone) for key in columns))
         console().print(table if rows else Text("nothing to show", style="dim"))
 
 
@@ -142,6 +145,14 @@ def _text(value: Any, zone: tzinfo | None) -> str:
     if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
         return ", ".join(value)
     return msgspec.json.encode(_data(value)).decode() if isinstance(value, (Mapping, list, tuple)) else str(value)
+
+
+def _brief(key: str, value: Any) -> Any:
+    """What a row of a table has room for: of an error the first line, and not more than a sentence of it."""
+    if key != "detail" or not isinstance(value, str):
+        return value
+    first = value.strip().partition("\n")[0]
+    return first if len(first) <= _LONGEST_DETAIL else f"{first[: _LONGEST_DETAIL - 1]}…"
 
 
 def _cell(key: str, value: Any, zone: tzinfo | None) -> Text:

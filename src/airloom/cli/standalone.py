@@ -14,7 +14,11 @@ app = typer.Typer()
 @app.command()
 def standalone(
     dags: Path | None = typer.Option(
-        None, "--dags", help="The folder of DAG files; default: the setting [core] dags_folder.", file_okay=False
+        None,
+        "--dags",
+        help="The folder of DAG files; default: the setting [core] dags_folder.",
+        exists=True,
+        file_okay=False,
     ),
 ) -> None:
     """Run scheduler, loader and local executor until Ctrl-C.

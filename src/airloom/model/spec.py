@@ -5,7 +5,6 @@ Adding an optional field with a default keeps every older spec readable and ever
 encoded).
 """
 
-import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -196,11 +195,6 @@ def encode(spec: DagSpec) -> bytes:
 def decode(data: bytes) -> DagSpec:
     """The spec in `data`; raises msgspec.ValidationError if it is none."""
     return _decoder.decode(data)
-
-
-def spec_hash(spec: DagSpec) -> str:
-    """The hex SHA-256 of the canonical bytes: a new dag version is made when it changes."""
-    return hashlib.sha256(encode(spec)).hexdigest()
 
 
 def edge_key(upstream: str, downstream: str) -> str:

@@ -58,8 +58,9 @@ class Connection:
                 f"there is no connection {conn_id!r}: add it with `airloom connections add {conn_id} ...` or, for "
                 f"`airloom run`, give its URI as the environment variable AIRLOOM_CONN_{conn_id.upper()}"
             )
-        fields = ("conn_type", "description", "host", "login", "password", "schema", "port", "extra")
-        made = cls(conn_id=conn_id, **{name: found.get(name) for name in fields})
+        fields = ("conn_type", "description", "host", "login", "password", "schema", "port")
+        extra = found.get("extra") or None
+        made = cls(conn_id=conn_id, extra=extra, **{name: found.get(name) for name in fields})
         mask(made.password)
         for name, value in made.extra_dejson.items():
             if is_secret(name):

@@ -5,6 +5,9 @@ from types import ModuleType
 
 
 def load(module: str) -> ModuleType:
-    """The module of that name. Used for jinja2 (only when a field holds a template), for decorated operators other than
-    `@task` itself, and for asyncio (only for `async def` tasks), so that a DAG file's import stays fast and small."""
+    """The module of that name, so that a DAG file's import stays fast and small.
+
+    Used for jinja2 (only when a field holds a template), for decorated operators other than `@task` itself, for asyncio
+    (only for `async def` tasks) and for difflib (only to word an error).
+    """
     return importlib.import_module(module)

@@ -1,9 +1,9 @@
 """Ids of dags, tasks and groups, and the nearest right name for a wrong one."""
 
-import difflib
 import re
 from collections.abc import Iterable
 
+from airloom.sdk.lazy import load
 from airloom.sdk.source import definition_error
 
 _KEY = re.compile(r"[\w.-]+", re.ASCII)
@@ -25,7 +25,7 @@ def check_id(kind: str, value: object) -> str:
 
 def nearest(name: str, candidates: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The candidate most like `name`, or None if none is much like it."""
-    matches = difflib.get_close_matches(name, sorted(candidates), n=1, cutoff=cutoff)
+    matches = load("difflib").get_close_matches(name, sorted(candidates), n=1, cutoff=cutoff)
     return matches[0] if matches else None
 
 

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from airloom.model.loading import LoadError, ParsedFile
 from airloom.model.run import DagRow, VersionRow
-from airloom.model.spec import DagSpec, encode, spec_hash
+from airloom.model.spec import DagSpec, encode
+from airloom.model.spec_hash import spec_hash
 from airloom.store.dialects import dialect_of
 from airloom.store.rows import Specs, storable, to_rows, to_structs
 from airloom.store.snapshots import DAG_COLUMNS, VERSION_COLUMNS

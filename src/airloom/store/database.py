@@ -26,6 +26,7 @@ class Database:
         #: SQLite has one writer at a time: threads wait here, without polling
         self._lock = threading.Lock() if dialect.name == "sqlite" else None
         self._owner: int | None = None
+        self._kept: Connection | None = None
 
     @property
     def address(self) -> str:
@@ -69,6 +70,9 @@ class Database:
 
     def close(self) -> None:
         """Close what is open; the database can be used again."""
+        if self._lock is not None:
+            with self._lock:
+                self._drop_kept()
         self._reader.dispose()
         self._writer.dispose()
 
@@ -88,8 +92,31 @@ class Database:
 
     @contextmanager
     def _begun(self, engine: Engine) -> Iterator[Connection]:
-        with self._worded(), engine.begin() as conn:
-            yield conn
+        with self._worded():
+            if engine is self._writer and self.path is not None:
+                with self._begun_again() as conn:
+                    yield conn
+            else:
+                with engine.begin() as conn:
+                    yield conn
+
+    @contextmanager
+    def _begun_again(self) -> Iterator[Connection]:
+        """A transaction on the one connection that writes to a file. It stays open: taking it from the pool and giving
+        it back would cost more than the commit of a few rows. After a failure it is made anew."""
+        if self._kept is None:
+            self._kept = self._writer.connect()
+        try:
+            with self._kept.begin():
+                yield self._kept
+        except BaseException:
+            self._drop_kept()
+            raise
+
+    def _drop_kept(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     @contextmanager
     def _worded(self) -> Iterator[None]:
@@ -99,6 +126,9 @@ class Database:
             raise Rejected(self.dialect.plain_message(error.orig or error, self.url)) from error
         except DBAPIError as error:
             raise StoreError(self.dialect.plain_message(error.orig or error, self.url)) from error
+        except self.dialect.failures as error:
+            kind = Rejected if isinstance(error, self.dialect.refusals) else StoreError
+            raise kind(self.dialect.plain_message(error, self.url)) from error
         except PoolTimeout as error:
             raise StoreError(f"no connection to {self.address} came free in time") from error
 

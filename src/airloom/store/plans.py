@@ -34,7 +34,9 @@ def apply_plan(conn: Connection, plan: Plan, epoch: int, now: float) -> None:
     """
     dialect = dialect_of(conn)
     # Locked until the commit: no other process can become the leader between this check and the commit.
-    current = conn.exec_driver_sql(dialect.begin_batches).scalar()
+    cursor = conn.connection.cursor()
+    cursor.execute(dialect.begin_batches)
+    current = (cursor.fetchone() or (None,))[0]
     if current != epoch:
         raise NotLeader(f"another scheduler leads now (epoch {current}): what epoch {epoch} decided was not committed")
     dialect.insert(conn, dag_run, to_rows(list(plan.new_runs.values())))
