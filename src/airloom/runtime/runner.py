@@ -17,7 +17,7 @@ import msgspec
 from airloom import __version__
 from airloom.executors.settings import LocalSettings, read_settings
 from airloom.executors.unix_socket import take_lock
-from airloom.model.report import Report, TryKey
+from airloom.model.report import Report, Started, TryKey
 from airloom.model.wire import PROTOCOL, CancelTries, FromRunner, Heartbeat, Hello, Reply, Stop, Submit, ToRunner
 from airloom.runtime.journal import Journal, keep_ends, read_remains
 from airloom.runtime.link import Link
@@ -28,6 +28,8 @@ from airloom.runtime.transport import Transport, UnixTransport
 
 #: a stopping runner waits so long for its last reports to leave
 _LAST_WORDS = 2.0
+#: how long the start of a try may wait to be told together with its end
+_STARTS_WAIT = 0.02
 
 
 class Runner:
@@ -40,6 +42,7 @@ class Runner:
         self._host = host
         self._loop = Loop()
         self._reports: list[Report] = []
+        self._starts_wait = False
         self._stopping = False
         self._done = False
         environment = {**os.environ, MARK: name}
@@ -81,14 +84,26 @@ class Runner:
             self._link.close()
 
     def _connect(self) -> Transport:
-        self._pass_on()  # what has just ended is to be told as pending
+        self._pass_on(at_once=True)  # what has just ended is to be told as pending
         return UnixTransport(self._settings.socket)
 
-    def _pass_on(self) -> None:
-        if self._reports:
-            reports = self._reports.copy()
-            self._reports.clear()
-            self._link.report(reports)
+    def _pass_on(self, *, at_once: bool = False) -> None:
+        """Report what happened. Starts by themselves wait for a moment: a short try has ended by then, and its start
+        and its end are one message, one line of the journal and one commit of the scheduler."""
+        if not self._reports:
+            return
+        if not at_once and all(isinstance(report, Started) for report in self._reports):
+            if not self._starts_wait:
+                self._starts_wait = True
+                self._loop.later(_STARTS_WAIT, self._starts_are_due)
+            return
+        reports = self._reports.copy()
+        self._reports.clear()
+        self._link.report(reports)
+
+    def _starts_are_due(self) -> None:
+        self._starts_wait = False
+        self._pass_on(at_once=True)
 
     def _greeting(self, pending: tuple[TryKey, ...]) -> list[FromRunner]:
         with contextlib.suppress(OSError, msgspec.MsgspecError):  # then those of before are good enough
@@ -146,7 +161,8 @@ class Runner:
         write.setblocking(False)
         signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: None)
+            # at once: whoever stops all processes of a service together has ended the tries as well
+            signal.signal(number, lambda _number, _frame: self._supervisor.refuse())
 
         def on_signal() -> None:
             if read.recv(4096):

@@ -133,9 +133,14 @@ class Supervisor:
         if attempt is not None:
             self._kill(attempt, Kill(Cause.CANCELLED, cancel.reason), cancel.grace)
 
+    def refuse(self) -> None:
+        """Take no more tries, and take the ones that are killed from outside for stopped. For a signal handler: this may
+        interrupt anything."""
+        self._stopping = True
+
     def stop(self, grace: float) -> None:
         """Take no more tries, give back those that have not started, end the others after `grace` seconds."""
-        self._stopping = True
+        self.refuse()
         for attempt in list(self._tries.values()):
             if attempt.process is None and self._nursery.withdraw(attempt):
                 self._forget(attempt)

@@ -27,12 +27,14 @@ log = logging.getLogger("airloom.loader")
 
 #: seconds to wait before a database that failed is tried again
 _AFTER_FAILURE = 1.0
+#: how many times as long as it took a file to fail it is let alone: one that never returns holds up all others' changes
+_FORBEARANCE = 20
 #: milliseconds that file events are gathered, so that a file is read when it has been written
 _DEBOUNCE = 100
 
 
 class LoaderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """interval: seconds between two looks at the folder, and between two tries at a file that fails. refresh: seconds
+    """interval: seconds between two looks at the folder, at least, between two tries at a file that fails. refresh: seconds
     after which a file is parsed again though nothing changed, for DAGs made from what lies outside; 0 = never.
     paused: whether a new dag is, if it does not say so itself.
     """
@@ -67,6 +69,8 @@ class Loader:
         self._told = False
         #: files that define no DAG, as they were when that was found
         self._others: dict[str, FileStat] = {}
+        #: when files that failed are tried again
+        self._again: dict[str, float] = {}
 
     def tick(self) -> float:
         """Look at all files once. Returns the seconds until the next look, if no file event comes before."""
@@ -104,11 +108,13 @@ class Loader:
         for rel_path in sorted(known.keys() - found.keys()):
             self._forget(rel_path)
         due = [rel_path for rel_path in found if self._is_due(rel_path, found, known, failing, began)]
-        due += self._overdue(known.keys() & found.keys() - set(due), known, began)
+        due += self._overdue(known.keys() & found.keys() - set(due) - failing.keys(), known, began)
         sources: dict[str, bytes] = {}
         for parsed in self._parser.parse(self._jobs(due, known, found, sources)):
             source = sources.pop(parsed.rel_path)
             self._save(parsed, source, began, found[parsed.rel_path].mtime)
+            took = self._now() - began
+            self._again[parsed.rel_path] = began + took + max(self._settings.interval, _FORBEARANCE * took)
             for error in parsed.errors:
                 if error.text not in failing.get(parsed.rel_path, ()):
                     place = parsed.rel_path if error.line is None else f"{parsed.rel_path}:{error.line}"
@@ -130,7 +136,7 @@ class Loader:
             return True
         if any(self._has_changed(module, found, row.parsed_at) for module in row.modules):
             return True
-        return rel_path in failing and now - row.parsed_at >= self._settings.interval
+        return rel_path in failing and now >= self._again.get(rel_path, row.parsed_at + self._settings.interval)
 
     def _has_changed(self, module: str, found: Mapping[str, FileStat], since: float) -> bool:
         if module in found:
