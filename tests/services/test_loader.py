@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 from airloom.bundles.local import LocalFolder
 from airloom.model.errors import StoreError
 from airloom.model.events import Reload, TriggerRun
+from airloom.model.loading import ParsedFile
 from airloom.model.run import DagRow
-from airloom.runtime.parsing import ParserPool
+from airloom.runtime.parsing import ParseJob, ParserPool
 from airloom.services.loader import FolderWatch, Loader, LoaderSettings
 from airloom.store import dags, inbox
 from airloom.store.dags import ImportErrorRow
@@ -301,12 +302,44 @@ def test_pipes_and_links_that_lead_back_hold_nobody_up(folder: Folder) -> None:
     assert folder.errors() == []
 
 
-def test_a_folder_that_is_not_there_is_an_empty_one(folder: Folder) -> None:
-    folder.path.rmdir()
+def test_a_folder_that_is_away_is_not_taken_for_an_empty_one(folder: Folder) -> None:
+    folder.write("one.py", dag_text("one"))
+    folder.look()
+    away = folder.path.rename(folder.path.with_name("away"))
     assert folder.look() == []
+    assert folder.dag("one").active
+    away.rename(folder.path)
+    (folder.path / "one.py").unlink()
+    folder.look()
+    assert not folder.dag("one").active
 
 
 # --- when something fails ------------------------------------------------------------------------------------------
+def test_a_file_that_takes_long_to_fail_is_let_alone_for_longer_unless_it_changes(
+    folder: Folder, parser: ParserPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, done = parser.parse, []
+
+    def slowly(jobs: Iterable[ParseJob]) -> Iterator[ParsedFile]:
+        for parsed in real(jobs):
+            folder.clock.now += 10.0
+            done.append(parsed.rel_path)
+            yield parsed
+
+    monkeypatch.setattr(parser, "parse", slowly)
+    folder.write("bad.py", "import airloom\nraise ValueError('no dag')\n")
+    folder.look()
+    folder.clock.now += 2 * INTERVAL
+    folder.look()
+    assert done == ["bad.py"]
+    folder.clock.now += 200.0
+    folder.look()
+    assert done == ["bad.py"] * 2
+    folder.write("bad.py", "import airloom\nraise ValueError('still no dag')\n")
+    folder.look()
+    assert done == ["bad.py"] * 3
+
+
 def test_a_database_that_fails_delays_the_look_and_loses_nothing(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,8 +31,10 @@ class LocalFolder:
     def scan(self) -> dict[str, FileStat]:
         """Every Python file below the folder, by path, but hidden ones and those that .airloomignore names.
 
-        A folder that does not exist is an empty one.
+        Raises OSError when the folder itself cannot be read: it may be a mount that is away, and is not taken for empty.
         """
+        with os.scandir(self.root):
+            pass
         ignored = self._ignored()
         found: dict[str, FileStat] = {}
         for path in self._walk():

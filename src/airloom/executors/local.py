@@ -129,7 +129,8 @@ class LocalExecutor:
                 self._forget(key)
             self._drop((self._found | self._held.keys()) - wanted)
             # An end that was heard before this call is still to be polled.
-            return wanted & (self._held.keys() | {report.key for report in self._reports if isinstance(report, Ended)})
+            over = {report.key for report in self._reports if isinstance(report, Ended | HandedBack)}
+            return wanted & (self._held.keys() | over)
 
     def close(self, grace: float) -> None:
         """End the runner; waits for it. What it reports meanwhile can still be polled."""

@@ -134,8 +134,7 @@ class Supervisor:
             self._kill(attempt, Kill(Cause.CANCELLED, cancel.reason), cancel.grace)
 
     def refuse(self) -> None:
-        """Take no more tries, and take the ones that are killed from outside for stopped. For a signal handler: this may
-        interrupt anything."""
+        """Take no more tries, and take those that are killed from outside for stopped. Safe in a signal handler."""
         self._stopping = True
 
     def stop(self, grace: float) -> None:

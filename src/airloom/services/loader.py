@@ -34,7 +34,7 @@ _DEBOUNCE = 100
 
 
 class LoaderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """interval: seconds between two looks at the folder, at least, between two tries at a file that fails. refresh: seconds
+    """interval: seconds between two looks at the folder; a file that fails is tried again no sooner. refresh: seconds
     after which a file is parsed again though nothing changed, for DAGs made from what lies outside; 0 = never.
     paused: whether a new dag is, if it does not say so itself.
     """
@@ -104,7 +104,11 @@ class Loader:
             failing: dict[str, set[str]] = {}
             for row in dags.import_errors(conn):
                 failing.setdefault(row.rel_path, set()).add(row.text)
-        found = self._bundle.scan()
+        try:
+            found = self._bundle.scan()
+        except OSError as away:
+            log.error("the folder %s cannot be read: %s; its dags stay as they are", self._bundle.root, away.strerror)
+            return
         for rel_path in sorted(known.keys() - found.keys()):
             self._forget(rel_path)
         due = [rel_path for rel_path in found if self._is_due(rel_path, found, known, failing, began)]
@@ -113,8 +117,9 @@ class Loader:
         for parsed in self._parser.parse(self._jobs(due, known, found, sources)):
             source = sources.pop(parsed.rel_path)
             self._save(parsed, source, began, found[parsed.rel_path].mtime)
-            took = self._now() - began
-            self._again[parsed.rel_path] = began + took + max(self._settings.interval, _FORBEARANCE * took)
+            if parsed.errors:
+                took = self._now() - began
+                self._again[parsed.rel_path] = began + took + max(self._settings.interval, _FORBEARANCE * took)
             for error in parsed.errors:
                 if error.text not in failing.get(parsed.rel_path, ()):
                     place = parsed.rel_path if error.line is None else f"{parsed.rel_path}:{error.line}"
