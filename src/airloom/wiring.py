@@ -13,6 +13,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from airloom.bundles.local import LocalFolder, content_hash
 from airloom.decide.state import WorldConfig
 from airloom.executors.base import Executor
@@ -52,6 +54,8 @@ DAGS_BUNDLE = "dags"
 FILE_BUNDLE = "file"
 #: seconds that a stopping process waits for each of its threads
 _JOIN = 10.0
+#: seconds after which the runner of a run in memory ends: nobody can come back to it
+_ORPHAN_OF_MEMORY = 5.0
 
 
 def world_config(settings: Settings, *, schedules: bool = True, foreground: str | None = None) -> WorldConfig:
@@ -269,6 +273,8 @@ def run_file(
             stack.callback(_forget, db, rel_path)
         bell = Bell()
         local = local_settings(settings, db, home, {bundle.name: bundle.root})
+        if not keep:
+            local = msgspec.structs.replace(local, orphan_timeout=min(local.orphan_timeout, _ORPHAN_OF_MEMORY))
         executors = make_executors(settings.core.executors, local, _ops(settings, db), bell.ring)
         for executor in executors.values():
             stack.callback(executor.close, 0.0)

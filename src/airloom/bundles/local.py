@@ -31,7 +31,7 @@ class LocalFolder:
     def scan(self) -> dict[str, FileStat]:
         """Every Python file below the folder, by path, but hidden ones and those that .airloomignore names.
 
-        Raises OSError when the folder itself cannot be read: it may be a mount that is away, and is not taken for empty.
+        Raises OSError when the folder itself cannot be read: it may be a mount that is away, not an empty folder.
         """
         with os.scandir(self.root):
             pass

@@ -119,7 +119,7 @@ class Runner:
             pending=pending,
             owner=self._owner,
         )
-        return [hello, *self._supervisor.asks()]
+        return [hello, *self._supervisor.questions.unanswered()]
 
     def _heard(self, message: ToRunner) -> None:
         match message:
@@ -130,7 +130,7 @@ class Runner:
                 for cancel in cancels:
                     self._supervisor.cancel(cancel)
             case Reply():
-                self._supervisor.tell(message)
+                self._supervisor.questions.tell(message)
             case Stop(grace=grace):
                 self._stop(grace)
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from airloom.executors.settings import LocalSettings
 from airloom.model.report import Cause, Ended, HandedBack, Outcome, Report, Started, TryKey, XComValue
 from airloom.model.spec import Isolation
-from airloom.model.wire import MAX_PAYLOAD, Ask, FrameError, Reply, TaskRequest
+from airloom.model.wire import MAX_PAYLOAD, Ask, FrameError
 from airloom.model.work import Cancel, Work
 from airloom.runtime.endings import Ending, Kill, OomCounter, judge
 from airloom.runtime.logs import TryLog, log_path_of
 from airloom.runtime.loop import Loop, Timer
-from airloom.runtime.masking import Masker, secrets_of
+from airloom.runtime.masking import Masker
 from airloom.runtime.memory import MemoryWatch
 from airloom.runtime.messages import (
     LONGEST_DETAIL,
@@ -28,6 +28,7 @@ from airloom.runtime.messages import (
     Told,
 )
 from airloom.runtime.nursery import Nursery
+from airloom.runtime.questions import Questions
 from airloom.runtime.zygotes import Process
 
 _STOPPED = "the scheduler was stopped"
@@ -37,7 +38,7 @@ class Try:
     """A try in hand."""
 
     __slots__ = (
-        "asks", "file_hash", "kill", "log", "masker", "path", "process", "pushed", "result", "reuse", "root",
+        "file_hash", "kill", "log", "masker", "path", "process", "pushed", "result", "reuse", "root",
         "started", "started_at", "timers", "work",
     )  # fmt: skip
 
@@ -56,7 +57,11 @@ class Try:
         self.result: Result | None = None
         self.kill: Kill | None = None
         self.timers: list[Timer] = []
-        self.asks: dict[int, tuple[int, TaskRequest]] = {}
+
+    @property
+    def key(self) -> TryKey:
+        """The try's key."""
+        return self.work.key
 
 
 class Supervisor:
@@ -78,11 +83,9 @@ class Supervisor:
         self._settings = settings
         self._runner, self._host = identity
         self._report = report
-        self._ask = ask
+        self.questions = Questions(ask)
         self._tries: dict[TryKey, Try] = {}
         self._at_work: dict[int, Try] = {}  # by the id of the process
-        self._asked: dict[int, Try] = {}
-        self._next_ask = 0
         self._maskers: dict[int, Masker] = {}  # of reused processes: what one try learned, the next may tell
         self._stopping = False
         self._oom = OomCounter()
@@ -103,10 +106,6 @@ class Supervisor:
     def starts(self) -> list[Started]:
         """The starts of the tries in hand that have started."""
         return [attempt.started for attempt in self._tries.values() if attempt.started is not None]
-
-    def asks(self) -> list[Ask]:
-        """The questions of tries that have no answer yet."""
-        return [Ask(id=ask, key=attempt.work.key, request=attempt.asks[ask][1]) for ask, attempt in self._asked.items()]
 
     def submit(self, work: Work) -> None:
         """Run a try, unless it is in hand already."""
@@ -150,15 +149,6 @@ class Supervisor:
                 self._kill(attempt, Kill(Cause.STOPPED, _STOPPED), None)
 
         self._loop.later(grace, end_all)
-
-    def tell(self, reply: Reply) -> None:
-        """Hand a task the answer that it waits for."""
-        attempt = self._asked.pop(reply.id, None)
-        if attempt is None or attempt.process is None:
-            return
-        number, request = attempt.asks.pop(reply.id)
-        attempt.masker.add(secrets_of(request, reply.value))
-        attempt.process.send(Told(number, reply.value, reply.error))
 
     def close(self) -> None:
         """End everything at once."""
@@ -238,12 +228,8 @@ class Supervisor:
                 attempt.log.record(at, level, logger, text)
             case Push(value=value):
                 attempt.pushed[value.key] = value
-            case Request(id=id, request=request):
-                self._next_ask += 1
-                attempt.masker.add(secrets_of(request, None))
-                attempt.asks[self._next_ask] = (id, request)
-                self._asked[self._next_ask] = attempt
-                self._ask(Ask(id=self._next_ask, key=attempt.work.key, request=request))
+            case Request():
+                self.questions.put(attempt, message)
             case Mask(id=id, secret=secret):
                 attempt.masker.add([secret])
                 process.send(Told(id))
@@ -337,6 +323,5 @@ class Supervisor:
                 self._memory.remove(attempt.process.pid)
         for timer in attempt.timers:
             timer.cancel()
-        for ask in attempt.asks:
-            self._asked.pop(ask, None)
+        self.questions.forget(attempt)
         attempt.log.close()

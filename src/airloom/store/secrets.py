@@ -4,22 +4,22 @@ from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from airloom.model.errors import StoreError
+from airloom.model.errors import Rejected
 
 
 class Secrets:
     """Encrypts with the first of `keys` and decrypts with any of them, so that a key can be replaced by a new one.
 
-    Raises StoreError when a key is no key: 32 random bytes in URL-safe base64, as `new_key` makes them.
+    Raises Rejected when a key is no key: 32 random bytes in URL-safe base64, as `new_key` makes them.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
         if not keys:
-            raise StoreError("there is no key to encrypt secrets with")
+            raise Rejected("there is no key to encrypt secrets with")
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
         except ValueError:
-            raise StoreError(
+            raise Rejected(
                 "the key for secrets is not valid: it must be 32 random bytes in URL-safe base64 (44 characters)"
             ) from None
 
@@ -28,11 +28,11 @@ class Secrets:
         return self._fernet.encrypt(data)
 
     def decrypt(self, token: bytes, what: str) -> bytes:
-        """The data of a token. `what` names it in the StoreError that is raised when no key fits."""
+        """The data of a token. `what` names it in the Rejected that is raised when no key fits."""
         try:
             return self._fernet.decrypt(token)
         except InvalidToken:
-            raise StoreError(
+            raise Rejected(
                 f"{what} cannot be decrypted: it was saved with another key than this installation has; "
                 "give the old key as well, or set it anew"
             ) from None
