@@ -49,6 +49,17 @@ WRONG = {
         "pool_slots must be 1 or more, not 0",
     ),
     "retries": ("with DAG('d'):\n EmptyOperator(task_id='a', retries=-1)", 4, "task 'a': retries must be 0 or more"),
+    "too many retries": (
+        "with DAG('d'):\n EmptyOperator(task_id='a', retries=2**31)",
+        4,
+        "task 'a': retries must be at most 1,000,000,000, not 2147483648",
+    ),
+    "mapped over a key": (
+        "with DAG('d'):\n a = BashOperator(task_id='a', bash_command='true')\n"
+        " BashOperator.partial(task_id='b').expand(bash_command=a.output['files'])",
+        5,
+        "'bash_command' is mapped over the key 'files' of a, which is not supported yet",
+    ),
     "delay": ("with DAG('d'):\n EmptyOperator(task_id='a', retry_delay='5m')", 4, "retry_delay must be a timedelta or"),
     "memory": ("with DAG('d'):\n EmptyOperator(task_id='a', memory_limit='lots')", 4, "is not a size such as 512Mi"),
     "misspelt argument": (

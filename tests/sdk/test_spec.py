@@ -149,12 +149,10 @@ def test_mapped_tasks_say_what_they_are_mapped_over() -> None:
         def use(x: int, y: int, z: int) -> None: ...
 
         made = make()
-        use.partial(z=1).expand(x=[1, 2, 3], y=made["k"])
+        use.partial(z=1).expand(x=[1, 2, 3], y=made)
         BashOperator.partial(task_id="bash", queue="q").expand_kwargs(made)
     specs = {spec.task_id: spec for spec in spec_of(dag).tasks}
-    assert specs["use"].map == MapSpec(
-        inputs=(LiteralInput(arg="x", length=3), XComInput(arg="y", task_id="make", key="k"))
-    )
+    assert specs["use"].map == MapSpec(inputs=(LiteralInput(arg="x", length=3), XComInput(arg="y", task_id="make")))
     assert specs["bash"].map == MapSpec(inputs=(XComInput(arg="kwargs", task_id="make"),), kwargs=True)
     assert (specs["use"].retries, specs["use"].upstream, specs["use"].operator) == (4, ("make",), "@task")
     assert (specs["bash"].queue, specs["bash"].operator, specs["bash"].template_fields) == (

@@ -37,11 +37,6 @@ class ExpandInput:
         entries: list[MapInput] = []
         for name, value in self.inputs.items():
             if isinstance(value, XComArg):
-                if value.key != "return_value":
-                    raise definition_error(
-                        f"{name!r} is mapped over the key {value.key!r} of {value.operator.task_id}, which is not "
-                        "supported yet: have a task return the list by itself, and map over that"
-                    )
                 entries.append(XComInput(arg=name, task_id=value.operator.task_id))
             else:
                 entries.append(LiteralInput(arg=name, length=len(value)))
@@ -202,6 +197,12 @@ class OperatorPartial:
             return self._make(ExpandInput(self._who, {"kwargs": kwargs}, kwargs=True), {})
 
     def _make(self, expand_input: ExpandInput, mapped: Mapping[str, Any]) -> MappedOperator:
+        for name, value in expand_input.inputs.items():
+            if isinstance(value, XComArg) and value.key != "return_value":
+                raise definition_error(
+                    f"{self._who}: {name!r} is mapped over the key {value.key!r} of {value.operator.task_id}, which is "
+                    "not supported yet: have a task return the list by itself, and map over that"
+                )
         already = self._given.get(self._nest, {}) if self._nest else self._given
         for name in mapped:
             if self._nest is None and name in _COMMON:
