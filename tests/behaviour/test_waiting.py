@@ -80,6 +80,12 @@ def test_a_run_waits_for_a_place_among_the_active_runs(server: Server) -> None:
         reason = only(server.explain("crowded", second, "first"), "run_queued")
         assert (reason["holders"], reason["place"], reason["of"]) == ([run], 1, 2)
         assert "1 of 1 runs of dag crowded are active" in reason["text"]
+        # A run that is cancelled leaves the line, and has one place in it when it is taken up again.
+        server.airloom("runs", "cancel", "crowded", "third")
+        assert server.ended("crowded", "third") == "failed"
+        assert server.airloom("runs", "clear", "crowded", "third").stdout == "first\n"
+        reason = only(server.explain("crowded", "third", "first"), "run_queued")
+        assert (reason["place"], reason["of"]) == (2, 2)
         server.release("crowded")
         assert server.ended("crowded", "third") == "success"
 

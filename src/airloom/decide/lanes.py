@@ -7,6 +7,7 @@ that gate's line, by priority, and is woken when the gate has room.
 """
 
 import heapq
+import itertools
 from typing import NamedTuple
 
 from airloom.model.reasons import ReasonKind
@@ -98,7 +99,7 @@ class Lane:
         #: where the lane is parked; None: it is empty, or among the ready
         self.gate: Gate | None = None
         self.woken_by: Gate | None = None
-        #: raised at each move, so that heap entries of older places are known as stale
+        #: a new one at each move, so that heap entries of older places are known as stale
         self.stamp = 0
 
     def need(self, gate: Gate) -> int:
@@ -127,9 +128,11 @@ class Lane:
 class Lines:
     """All lanes that have TIs: ready ones in a heap, refused ones parked at gates."""
 
-    __slots__ = ("loosened", "ready", "waiting")
+    __slots__ = ("_stamps", "loosened", "ready", "waiting")
 
     def __init__(self) -> None:
+        # No two entries of a heap are alike: a run that left the memory and came back has the same TIs in new lanes.
+        self._stamps = itertools.count(1)
         self.ready: list[tuple[Order, int, Lane]] = []
         #: gates that may have got room since their line was last looked at
         self.loosened: dict[int, Gate] = {}
@@ -158,12 +161,12 @@ class Lines:
             self._replace(lane)
         else:
             lane.gate = None
-            lane.stamp += 1
+            lane.stamp = next(self._stamps)
 
     def make_ready(self, lane: Lane) -> None:
         """Put a lane among those to be looked at, by the order of its first TI."""
         lane.gate = None
-        lane.stamp += 1
+        lane.stamp = next(self._stamps)
         heapq.heappush(self.ready, (lane.order(), lane.stamp, lane))
 
     def pop_ready(self) -> Lane | None:
@@ -184,7 +187,7 @@ class Lines:
 
     def park(self, lane: Lane, gate: Gate) -> None:
         """A gate refused the lane: it waits there."""
-        lane.stamp += 1
+        lane.stamp = next(self._stamps)
         lane.gate = gate
         if gate.fits_never(lane.need(gate)):
             gate.never = [other for other in gate.never if other.gate is gate and other.keys and other is not lane]

@@ -142,17 +142,29 @@ def _start_waiting_runs(world: World, dag: DagState) -> None:
                 world.set_timer(run_after, TimerKind.RUN, number)
                 return
             begin(world, run)
-        heapq.heappop(dag.line)
+        else:
+            heapq.heappop(dag.line)
 
 
 def begin(world: World, run: Run) -> None:
     """A run is under way from now on. A cancelled one does not wait for its turn: it has nothing to do but end."""
     if run.state is RunState.QUEUED:
+        dag = world.dags[run.row.dag_id]
+        _leave_line(dag, run)
         run.state = RunState.RUNNING
         run.started_at = world.now
-        world.dags[run.row.dag_id].running.add(run.row.id)
+        dag.running.add(run.row.id)
         world.ledger.change_run(run.row.id, state=RunState.RUNNING, started_at=world.now)
     progress.stir(world, run)
+
+
+def _leave_line(dag: DagState, run: Run) -> None:
+    entry = (run.row.run_after, run.row.id)
+    if dag.line[0] == entry:
+        heapq.heappop(dag.line)
+        return
+    dag.line.remove(entry)
+    heapq.heapify(dag.line)
 
 
 def end_runs(world: World) -> None:
