@@ -15,12 +15,12 @@ from typing import Any
 
 import msgspec
 
-from airloom.bundles.local import LocalFolder, content_hash
+from airloom.bundles.local import LocalFolder, content_hash, keep_source
 from airloom.decide.state import WorldConfig
 from airloom.executors.base import Executor
 from airloom.executors.local import LocalExecutor
 from airloom.executors.sequential import sequential_executor
-from airloom.executors.settings import LocalSettings
+from airloom.executors.settings import LocalSettings, kept_source
 from airloom.model.errors import Conflict, InvalidRequest, NotFound, SettingsError, StoreError
 from airloom.model.events import TriggerRun
 from airloom.model.loading import ParsedFile
@@ -203,6 +203,7 @@ def _loader(settings: Settings, dags_folder: Path, ops: Ops, brain: Scheduler, b
             interval=settings.loader.interval,
             refresh=settings.loader.refresh,
             paused=settings.core.dags_are_paused_at_creation,
+            home=settings.core.home,
         ),
     )
     wake = Bell()
@@ -271,6 +272,7 @@ def run_file(
             _check_owner(conn, spec.dag_id, bundle.name, rel_path)
         if bundle.name == FILE_BUNDLE:
             stack.callback(_forget, db, rel_path)
+        keep_source(Path(kept_source(str(home), parsed.file_hash)), source)
         bell = Bell()
         local = local_settings(settings, db, home, {bundle.name: bundle.root})
         if not keep:

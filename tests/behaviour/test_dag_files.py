@@ -143,20 +143,12 @@ def test_a_file_that_is_repaired_is_used_at_once(server: Server) -> None:
     server.remove("repaired.py")
 
 
-def test_while_a_file_is_broken_its_dags_stay_and_their_tries_say_why_they_fail(server: Server) -> None:
-    good = PRELUDE + ONE_TASK.format(name="spoiled")
-    server.define("spoiled.py", good)
+def test_while_a_file_is_broken_its_dags_go_on_with_their_last_good_version(server: Server) -> None:
+    server.define("spoiled.py", PRELUDE + ONE_TASK.format(name="spoiled"))
     server.define("spoiled.py", "from airloom import dag\n1 / 0\n")
     (error,) = errors_of(server, "spoiled.py")
     assert "division by zero" in error["error"]
     run = server.trigger("spoiled")
-    assert server.ended("spoiled", run) == "failed"
-    (failed,) = server.ask("tasks", "list", "spoiled", run)
-    assert failed["cause"] == "dag_import"
-    assert "ZeroDivisionError: division by zero" in failed["detail"]
-    assert "spoiled.py:2" in failed["detail"]
-    server.define("spoiled.py", good)
-    assert server.airloom("runs", "clear", "spoiled", run).status == 0
     assert server.ended("spoiled", run) == "success"
     server.remove("spoiled.py")
 

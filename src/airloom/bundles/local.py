@@ -98,3 +98,16 @@ def may_define_dags(source: bytes) -> bool:
     """Whether a file is worth importing: it mentions Airloom or Airflow, and a dag."""
     lower = source.lower()
     return b"dag" in lower and any(mark in lower for mark in _MARKS)
+
+
+def keep_source(path: Path, source: bytes) -> None:
+    """Keep a file's text at `path`, which names its content, unless it is there. It is there whole or not at all.
+
+    Raises OSError.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_bytes(source)
+    draft.replace(path)

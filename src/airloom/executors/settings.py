@@ -14,6 +14,11 @@ def default_parallelism() -> int:
     return max(1, cores - 1)
 
 
+def kept_source(home: str, file_hash: str) -> str:
+    """Where the text of a DAG file is kept in a home folder: a run goes on with the code of its version."""
+    return f"{home}/code/{file_hash}.py"
+
+
 class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How tries run on this machine. Durations in seconds, sizes in bytes.
 
@@ -48,6 +53,10 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: float = 5.0
     #: a runner that is silent for so long is taken for hung, and killed
     heartbeat_timeout: float = 30.0
+
+    def kept_source(self, file_hash: str) -> str:
+        """Where the text of a DAG file that has this hash is kept, if it is."""
+        return kept_source(self.home, file_hash)
 
     @property
     def socket(self) -> str:

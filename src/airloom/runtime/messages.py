@@ -25,13 +25,14 @@ class Fork(msgspec.Struct, frozen=True, tag="fork", array_like=True):
 
 
 class Grow(msgspec.Struct, frozen=True, tag="grow", array_like=True):
-    """Fork a zygote that imports `path`, with `root` on its import path.
+    """Fork a zygote that imports `path` from `source`, with `root` on its import path.
 
     Comes with two descriptors: the new zygote's socket, and what it prints on.
     """
 
     id: int
     path: str
+    source: str
     root: str
 
 
@@ -90,13 +91,15 @@ FromZygote = Forked | Exited | Imported | ImportFailed
 
 # --- runner -> task process -------------------------------------------------------------------------------------------
 class Start(msgspec.Struct, frozen=True, tag="start", array_like=True):
-    """Run this try. `path`: the DAG file; `root`: its bundle's folder; `xcom_limit`: bytes that it may return.
+    """Run this try. `path`: the DAG file; `source`: where its text is, as the try's version has it; `root`: its
+    bundle's folder; `xcom_limit`: bytes that it may return.
 
     `reuse`: wait for another Start afterwards, instead of exiting.
     """
 
     work: Work
     path: str
+    source: str
     root: str
     xcom_limit: int
     reuse: bool

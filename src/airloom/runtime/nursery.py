@@ -130,11 +130,11 @@ class Nursery(Generic[P]):
             self._retire(zygote)
             zygote = None
         if zygote is None:
-            zygote = self._grow(base, key, attempt.root)
+            zygote = self._grow(base, key, attempt)
         self._files[key] = zygote
         return zygote
 
-    def _grow(self, base: Zygote, key: tuple[str, str], root: str) -> Zygote:
+    def _grow(self, base: Zygote, key: tuple[str, str], attempt: P) -> Zygote:
         output, write = os.pipe()
         try:
             ours, theirs = socket.socketpair()
@@ -145,7 +145,7 @@ class Nursery(Generic[P]):
         zygote = Zygote(self._loop, next(self._ids), ours, key, self._readable)
         zygote.listen(output)
         self._children[zygote.id] = zygote
-        base.send(Grow(zygote.id, key[0], root), (theirs.detach(), write))
+        base.send(Grow(zygote.id, key[0], attempt.source, attempt.root), (theirs.detach(), write))
 
         def overdue() -> None:
             zygote.timed_out = True

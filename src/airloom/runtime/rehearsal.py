@@ -35,7 +35,7 @@ def rehearse() -> None:
         rel_path="",
         version_id=0,
     )
-    order = frame(Start(work, "", os.getcwd(), 1024, True))  # noqa: PTH109
+    order = frame(Start(work, "", "", os.getcwd(), 1024, True))  # noqa: PTH109
     handlers, level = logging.root.handlers, logging.root.level
     terminate = signal.getsignal(signal.SIGTERM)
     for _ in range(_TIMES):

@@ -21,12 +21,15 @@ def enter_bundle(root: str) -> None:
     os.chdir(root)
 
 
-def import_file(path: str, root: str) -> tuple[dict[str, "DAG"], tuple[FileState, ...]]:
-    """Import a DAG file, and what its tasks will need. Gives its DAGs by id, and the state of each of the bundle's
-    source files that this imported. Raises whatever the file raises."""
+def import_file(path: str, source: str, root: str) -> tuple[dict[str, "DAG"], tuple[FileState, ...]]:
+    """Import a DAG file from `source`, which is the file or a copy of it, and what its tasks will need.
+
+    Gives its DAGs by id, and the state of each source file that this imported: `source`, and those of the bundle.
+    Raises whatever the file raises.
+    """
     enter_bundle(root)
-    own = file_state(path)
-    dags = import_dags(path)
+    own = file_state(source)
+    dags = import_dags(path, source)
     if any(needs_templates(dag) for dag in dags.values()):
         importlib.import_module("jinja2")
     helpers = (file_state(name) for name in imported_from(root, path))

@@ -39,13 +39,16 @@ class Try:
 
     __slots__ = (
         "file_hash", "kill", "log", "masker", "path", "process", "pushed", "result", "reuse", "root",
+        "source",
         "started", "started_at", "timers", "work",
     )  # fmt: skip
 
-    def __init__(self, work: Work, root: str, reuse: bool, log: TryLog, masker: Masker) -> None:
+    def __init__(self, work: Work, root: str, kept: str, reuse: bool, log: TryLog, masker: Masker) -> None:
         self.work = work
         self.root = root
         self.path = f"{root}/{work.rel_path}"
+        # The file may have changed, or be gone, since the run began: its version's text is kept.
+        self.source = kept if os.path.exists(kept) else self.path  # noqa: PTH110 -- done for each try
         self.file_hash = work.file_hash
         self.reuse = reuse
         self.log = log
@@ -118,7 +121,7 @@ class Supervisor:
         masker = Masker()
         log = TryLog(log_path_of(self._settings.home, work), masker, self._settings.log_limit)
         root = self._settings.bundles.get(work.bundle)
-        attempt = Try(work, (root or "").rstrip("/"), reuse, log, masker)
+        attempt = Try(work, (root or "").rstrip("/"), self._settings.kept_source(work.file_hash), reuse, log, masker)
         self._tries[work.key] = attempt
         if root is None:
             detail = f"this runner has no bundle {work.bundle!r}; it has {', '.join(sorted(self._settings.bundles))}"
@@ -167,7 +170,7 @@ class Supervisor:
         process.serve(self._loop, self._heard, self._printed, self._broken)
         attempt.started_at = time.time()
         xcom_limit = min(settings.xcom_limit, MAX_PAYLOAD)
-        process.send(Start(work, attempt.path, attempt.root, xcom_limit, attempt.reuse))
+        process.send(Start(work, attempt.path, attempt.source, attempt.root, xcom_limit, attempt.reuse))
 
         def limit(seconds: float, kill: Kill) -> None:
             attempt.timers.append(self._loop.later(seconds, lambda: self._kill(attempt, kill, None)))

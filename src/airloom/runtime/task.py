@@ -206,7 +206,7 @@ class TaskProcess:
         try:
             if self._dags is None:
                 before = set_client(conversation)
-                self._dags, _files = import_file(start.path, start.root)
+                self._dags, _files = import_file(start.path, start.source, start.root)
                 set_client(before)
                 conversation.send(Ready())
             os.chdir(start.root)

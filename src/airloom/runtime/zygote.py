@@ -114,7 +114,7 @@ class Zygote:
                 _open_stdio()
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fds[0])
             if isinstance(message, Grow):
-                serve_file(sock, message.path, message.root)
+                serve_file(sock, message.path, message.source, message.root)
             gc.enable()
             self._task.serve(sock)
         except BaseException:
@@ -150,12 +150,12 @@ def _open_stdio() -> None:
         setattr(sys, f"__{name}__", stream)
 
 
-def serve_file(sock: socket.socket, path: str, root: str) -> NoReturn:
+def serve_file(sock: socket.socket, path: str, source: str, root: str) -> NoReturn:
     """Be the zygote of one DAG file."""
     me = os.getpid()
     channel: Channel[ToZygote] = Channel(sock, ToZygote)
     try:
-        dags, files = import_file(path, root)
+        dags, files = import_file(path, source, root)
     except BaseException as error:
         if os.getpid() == me:
             flush_stdio()

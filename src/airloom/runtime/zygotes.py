@@ -29,6 +29,7 @@ class Placed(Protocol):
     path: str
     root: str
     file_hash: str
+    source: str
     reuse: bool
 
 

@@ -54,12 +54,13 @@ def parse_file(path: str, rel_path: str, file_hash: str) -> ParsedFile:
     )
 
 
-def import_dags(path: str) -> dict[str, DAG]:
+def import_dags(path: str, source: str | None = None) -> dict[str, DAG]:
     """The DAGs of a file by id. Raises whatever the file raises, and DagDefinitionError for two of the same id.
 
-    Imports of the file find what is on sys.path; the caller puts the bundle's root there.
+    `source`: a copy of the file as it was, to be imported as if it were there still. Imports of the file find what is
+    on sys.path; the caller puts the bundle's root there.
     """
-    dags = _collect(path)
+    dags = _collect(path, source)
     for dag in dags:
         _check_unique(dag, dags)
         for task in dag.tasks:
@@ -105,13 +106,13 @@ def _import_advice(error: ImportError) -> str | None:
     return f"airloom has no name {missing[1]!r}{hint}"
 
 
-def _collect(path: str) -> list[DAG]:
+def _collect(path: str, source: str | None = None) -> list[DAG]:
     """Execute the file as a module of its own, and gather the DAGs that it makes, in its order."""
     announced: list[DAG] = []
     module = ModuleType(f"airloom_dag_{hashlib.sha256(path.encode()).hexdigest()[:12]}_{Path(path).stem}")
     module.__file__ = path
     # Compiled here and not by importlib: its cache takes a file for unchanged if it was changed within a second.
-    code = compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+    code = compile(Path(source or path).read_bytes(), path, "exec", dont_inherit=True)
     sys.modules[module.__name__] = module
     before = set_announce(announced.append)
     try:

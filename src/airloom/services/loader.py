@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 from watchfiles import watch
 
-from airloom.bundles.local import FileStat, LocalFolder, content_hash, may_define_dags
+from airloom.bundles.local import FileStat, LocalFolder, content_hash, keep_source, may_define_dags
+from airloom.executors.settings import kept_source
 from airloom.model.errors import StoreError
 from airloom.model.events import Reload
 from airloom.model.loading import LoadError, ParsedFile
@@ -36,12 +37,14 @@ _DEBOUNCE = 100
 class LoaderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """interval: seconds between two looks at the folder; a file that fails is tried again no sooner. refresh: seconds
     after which a file is parsed again though nothing changed, for DAGs made from what lies outside; 0 = never.
-    paused: whether a new dag is, if it does not say so itself.
+    paused: whether a new dag is, if it does not say so itself. home: where copies of
+    DAG files are kept, if they are.
     """
 
     interval: float = 30.0
     refresh: float = 300.0
     paused: bool = True
+    home: Path | None = None
 
 
 class Loader:
@@ -187,6 +190,8 @@ class Loader:
 
     def _save(self, parsed: ParsedFile, source: bytes, now: float, mtime: float) -> None:
         text = source.decode("utf-8", "surrogateescape")
+        if parsed.dags and self._settings.home is not None:
+            self._keep(self._settings.home, parsed.file_hash, source)
         with self._db.transaction() as conn:
             changed = dags.save_file(
                 conn, self._bundle.name, parsed, text, now, mtime=mtime, paused=self._settings.paused
@@ -195,6 +200,13 @@ class Loader:
         if changed:
             log.info("%s: %s", parsed.rel_path, ", ".join(changed))
             self._notify()
+
+    def _keep(self, home: Path, file_hash: str, source: bytes) -> None:
+        """A run goes on with the code of its version, whatever becomes of the file."""
+        try:
+            keep_source(Path(kept_source(str(home), file_hash)), source)
+        except OSError as error:
+            log.error("%s: a copy of a DAG file cannot be kept; its runs follow the file", error)
 
     def _forget(self, rel_path: str) -> None:
         with self._db.transaction() as conn:
