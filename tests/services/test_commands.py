@@ -224,6 +224,24 @@ def test_a_report_that_makes_the_scheduler_fail_ends_its_own_try_and_stops_nothi
     assert rig.tis()["a"].detail == "how the try ended could not be stored: ZeroDivisionError: a defect"
 
 
+def test_a_fault_that_is_elsewhere_is_blamed_on_no_report(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.load(dag(task("a")))
+    rig.trigger()
+    broken = [True]
+
+    def failing(world: Any, events: list[Event], now: float) -> Any:
+        if broken[0]:
+            raise ZeroDivisionError("a defect")
+        return turn.handle(world, events, now)
+
+    monkeypatch.setattr(scheduler, "handle", failing)
+    rig.executor.end("a")
+    assert turns(rig, 5) == 5
+    broken[0] = False
+    assert turns(rig, 5) == 0
+    assert rig.states() == {"a": "success"}
+
+
 def test_a_value_that_the_database_refuses_ends_its_own_try_and_stops_nothing_else(rig: Rig) -> None:
     """A character that PostgreSQL's texts cannot have, as a task may well put into its error."""
     rig.load(dag(task("a"), task("b"), task("c", "b")))

@@ -52,10 +52,6 @@ class Graph:
         self._edges[up_id, down_id] = label or self._edges.get((up_id, down_id))
         self._resolved = None
 
-    def site_of(self, node_id: str) -> Site | None:
-        """Where the file makes the task or group."""
-        return self._sites.get(node_id)
-
     def upstream(self) -> Upstream:
         """For each task the ids of the tasks that it runs directly after."""
         return self._resolve()[0]

@@ -54,7 +54,9 @@ class Scheduler:
         self.world: World | None = None
         #: reports that were taken from executors and are not committed yet
         self._reports: list[Report] = []
-        #: how many of them are still to be taken one by one, after a turn that failed
+        #: after a turn that failed: the next one takes none of them, to see that the fault is not elsewhere
+        self._probing = False
+        #: then so many are taken one by one
         self._careful = 0
         self._replaced: set[TryKey] = set()
         self._faulty: dict[str, str] = {}
@@ -116,17 +118,19 @@ class Scheduler:
             executor.adopt(())
 
     def _suspect(self, why: str) -> None:
-        """The turn failed by what it was told. From now on reports are taken one by one; one that fails alone is
-        replaced by the plain word that its try failed, so that it cannot stop everything for ever."""
-        if self._careful:
+        """The turn failed, perhaps by what it was told. If the next one, which is told nothing, does not fail, reports
+        are taken one by one; one that fails alone is replaced by the plain word that its try failed, so that it cannot
+        stop everything for ever."""
+        if self._careful and not self._probing:
             first = self._reports.pop(0)
             if not isinstance(first, Started) and first.key not in self._replaced:
                 self._replaced.add(first.key)
                 detail = f"how the try ended could not be stored: {why}"[:_DETAIL]
                 end = Ended(key=first.key, at=first.at, outcome=Outcome.FAILED, cause=Cause.RESULT, detail=detail)
                 self._reports.insert(0, end)
-        else:
+        elif not self._probing:
             self._commands.suspect()
+            self._probing = bool(self._reports)
         self._careful = len(self._reports)
 
     def interrupt(self) -> None:
@@ -147,7 +151,7 @@ class Scheduler:
         if not self._reports:
             for executor in self._executors.values():
                 self._reports += executor.poll()
-        taken = 1 if self._careful else len(self._reports)
+        taken = 0 if self._probing else 1 if self._careful else len(self._reports)
         events += self._reports[:taken]
         answers: dict[int, Answer] = {}
         if not self._careful and (self._hinted or not 0.0 < self._look_at - now <= _INBOX_EVERY):
@@ -163,7 +167,8 @@ class Scheduler:
             with self._db.transaction() as conn:
                 apply_plan(conn, plan, self._leadership.epoch, now)
         del self._reports[:taken]
-        self._careful = max(0, self._careful - 1)
+        self._careful = max(0, self._careful - taken)
+        self._probing = False
         self._commands.settled()
         self._dispatch(plan)
         if self._on_commit is not None:
