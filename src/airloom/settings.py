@@ -42,6 +42,7 @@ _TIMEZONE_OR_LOCAL = {"unit": "timezone or local"}
 _EXECUTOR = {"unit": "executor"}
 _SECRET = {"secret": True}
 _READ_ONLY = {"read_only": True}
+_LIST = {"unit": "list"}
 
 
 def _doc(text: str, extra: dict[str, Any] | None = None, *, ge: float | None = None, gt: float | None = None) -> Meta:
@@ -136,6 +137,47 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     every: Annotated[float, _doc("Time between two clean-ups.", _SECONDS, gt=0)] = 3600.0
 
 
+class ApiSection(msgspec.Struct, frozen=True, kw_only=True):
+    """The API and the web UI."""
+
+    host: Annotated[str, _doc("Address to listen at; 0.0.0.0 = every network of this machine.")] = "127.0.0.1"
+    port: Annotated[int, _doc("Port to listen at; 0 = any free one.", ge=0)] = 8080
+    task_port: Annotated[int, _doc("Port of the task API by itself; 0 = on the same port as the rest.", ge=0)] = 0
+    base_url: Annotated[str, _doc("The address that browsers use, if a proxy stands before it.")] = ""
+    trusted_proxies: Annotated[tuple[str, ...], _doc("Proxies whose X-Forwarded headers are believed.", _LIST)] = ()
+    tls_certificate: Annotated[str, _doc("File of the certificate, to serve https without a proxy.")] = ""
+    tls_key: Annotated[str, _doc("File of the certificate's key.")] = ""
+    session: Annotated[float, _doc("How long a login lasts without being used.", _SECONDS, gt=0)] = 7 * 86400.0
+    max_body: Annotated[int, _doc("Size of the largest request, but for runners' reports.", _BYTES, ge=1)] = 2 * 2**20
+    public_metrics: Annotated[bool, _doc("Whether /metrics can be read without logging in.")] = False
+
+
+class OidcSection(msgspec.Struct, frozen=True, kw_only=True):
+    """Login with OpenID Connect. Users are made when they first log in."""
+
+    issuer: Annotated[str, _doc("Address of the provider; empty = no such login.")] = ""
+    client_id: Annotated[str, _doc("What the provider knows Airloom as.")] = ""
+    client_secret: Annotated[str, _doc("The secret that goes with it.", _SECRET)] = ""
+    name: Annotated[str, _doc("What the login page calls the provider.")] = "Single sign-on"
+    scopes: Annotated[tuple[str, ...], _doc("What is asked for.", _LIST)] = ("openid", "profile", "email")
+    username_claim: Annotated[str, _doc("The claim that new users are named by.")] = "preferred_username"
+    role_claim: Annotated[str, _doc("The claim that lists a user's groups; dots go into objects.")] = "groups"
+    viewers: Annotated[tuple[str, ...], _doc("Groups whose users are viewers.", _LIST)] = ()
+    editors: Annotated[tuple[str, ...], _doc("Groups whose users are editors.", _LIST)] = ()
+    operators: Annotated[tuple[str, ...], _doc("Groups whose users are operators.", _LIST)] = ()
+    admins: Annotated[tuple[str, ...], _doc("Groups whose users are administrators.", _LIST)] = ()
+    default_role: Annotated[
+        Literal["none", "viewer", "editor", "operator", "admin"], _doc("The role of users in none of these groups.")
+    ] = "none"
+
+
+class OtelSection(msgspec.Struct, frozen=True, kw_only=True):
+    """OpenTelemetry traces of runs and tries."""
+
+    endpoint: Annotated[str, _doc("OTLP/HTTP address, such as http://localhost:4318; empty = no traces.")] = ""
+    service: Annotated[str, _doc("The name of the service in the traces.")] = "airloom"
+
+
 class CLI(msgspec.Struct, frozen=True, kw_only=True):
     """The command line."""
 
@@ -156,6 +198,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     xcom: XComSection
     logs: Logs
     retention: Retention
+    api: ApiSection
+    oidc: OidcSection
+    otel: OtelSection
     cli: CLI
 
 
@@ -351,7 +396,12 @@ def _executors(raw: Any, hint: Any, text: bool) -> Any:
     return tuple(EXECUTORS[name] for name in names)
 
 
+def _list(raw: Any, hint: Any, text: bool) -> Any:
+    return tuple(part.strip() for part in raw.split(",") if part.strip()) if text else _plain(raw, hint, text)
+
+
 _PARSERS = {
+    "list": _list,
     "seconds": _seconds,
     "bytes": _bytes,
     "timezone": _timezone,

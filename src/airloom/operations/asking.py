@@ -1,6 +1,5 @@
 """How a verb asks the leading scheduler: a row in the inbox, a hint that it is there, and a wait for the answer."""
 
-import getpass
 import time
 from typing import Any
 
@@ -22,7 +21,7 @@ def ask(ops: Ops, command: Command) -> Any:
     that leads. Raises NotFound, Conflict or InvalidRequest when the scheduler refused.
     """
     with ops.db.transaction() as conn:
-        inbox_id = inbox.put(conn, command, user_name(), ops.now())
+        inbox_id = inbox.put(conn, command, ops.by, ops.now())
     ops.notifier.notify()
     give_up = time.monotonic() + ops.answer_timeout
     pause = _FIRST_PAUSE
@@ -41,14 +40,6 @@ def ask(ops: Ops, command: Command) -> Any:
             )
         time.sleep(min(pause, left))
         pause = min(pause * _GROWTH, _LONGEST_PAUSE)
-
-
-def user_name() -> str:
-    """Who asks, as far as the operating system knows."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def _value(answer: Answer) -> Any:

@@ -1,5 +1,6 @@
 """Ops: what every verb needs to reach the database and the leading scheduler, as data."""
 
+import getpass
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,13 +18,22 @@ from airloom.store.revision import check
 from airloom.store.secrets import Secrets
 
 
+def user_name() -> str:
+    """Who runs this process, as far as the operating system knows."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
 @dataclass(frozen=True)
 class Ops:
     """What a verb works with.
 
     secrets: called only by verbs that need the key, so that the others work without it.
     env: where variables and connections are looked for first. answer_timeout: seconds to wait for the leading
-    scheduler's answer to a command.
+    scheduler's answer to a command. by, via, address: who asks, by what (cli, api, task) and from where; the audit log
+    keeps it.
     """
 
     db: Database
@@ -32,6 +42,9 @@ class Ops:
     now: Callable[[], float] = time.time
     env: Mapping[str, str] = field(default_factory=lambda: os.environ)
     answer_timeout: float = 10.0
+    by: str = field(default_factory=user_name)
+    via: str = "cli"
+    address: str | None = None
 
 
 def wake_path(settings: Settings) -> Path:

@@ -9,7 +9,7 @@ from airloom.model.errors import Conflict, InvalidRequest
 from airloom.model.events import CancelRun, ClearTasks, TriggerRun
 from airloom.model.run import RunRow
 from airloom.model.states import RUN_FINISHED, RunState
-from airloom.operations.asking import ask, user_name
+from airloom.operations.asking import ask
 from airloom.operations.lookup import find_dag, find_run, find_tis
 from airloom.operations.ops import Ops
 from airloom.sdk.params import run_params
@@ -51,7 +51,7 @@ def trigger(
         logical_date=logical_date,
         run_after=run_after,
         conf=dict(conf or {}),
-        by=user_name(),
+        by=ops.by,
     )
     return str(ask(ops, command)["run_id"])
 
@@ -78,7 +78,7 @@ def cancel(ops: Ops, dag_id: str, run_id: str) -> str:
     run = get_run(ops, dag_id, run_id)
     if run.state in RUN_FINISHED:
         raise Conflict(f"run {run.run_id} of dag {dag_id} has ended already, as {run.state.value}")
-    ask(ops, CancelRun(dag_id=dag_id, run_id=run.run_id, by=user_name()))
+    ask(ops, CancelRun(dag_id=dag_id, run_id=run.run_id, by=ops.by))
     return run.run_id
 
 

@@ -32,6 +32,8 @@ Name = Text().with_variant(Text(collation="C"), "postgresql")
 RUN_IS_LIVE = "state IN ('queued', 'running')"
 RUN_IS_FAILED = "state = 'failed'"
 TRY_IS_LIVE = "ended_at IS NULL"
+#: ends that are rare, and looked for
+TI_IS_REMARKABLE = "state IN ('failed', 'upstream_failed', 'skipped', 'removed')"
 
 
 def _partial(name: str, *columns: str, where: str) -> Index:
@@ -140,7 +142,7 @@ dag_run = Table(
 # Runs that are deleted, whose task instances are still to go: see cleanup.py.
 doomed_run = Table("doomed_run", metadata, Column("id", Id, primary_key=True, autoincrement=False))
 
-# None of its indexes has a column that changes in a TI's life: an update touches one page on either database.
+# None of its indexes has a column that changes before a TI's end: an update touches one page on either database.
 task_instance = Table(
     "task_instance",
     metadata,
@@ -159,6 +161,7 @@ task_instance = Table(
     Column("map_length", Integer),
     Column("skip", Text),
     UniqueConstraint("run_id", "task_id", "map_index", name="uq_task_instance"),
+    _partial("ix_task_instance_remarkable", "state", "id", where=TI_IS_REMARKABLE),
 )
 
 task_try = Table(
@@ -252,4 +255,119 @@ leader = Table(
     _required("last_ti", Id),
     # Made with the database: a runner that has tries of another one must not take this one's for them.
     _required("database_id", Text),
+)
+
+# --- people and programs: who may do what, and what they did ----------------------------------------------------------
+# role NULL: nothing but what the grants say. password NULL: the user comes by a one-time link or by OpenID Connect.
+account = Table(
+    "account",
+    metadata,
+    Column("username", Name, primary_key=True),
+    _required("display_name", Text),
+    Column("email", Text),
+    Column("role", Name),
+    Column("password", Text),
+    #: issuer and subject of OpenID Connect, as "issuer#subject"
+    Column("identity", Name),
+    _required("active", Boolean),
+    _required("created_at", Double),
+    Column("last_login_at", Double),
+    Index("ix_account_identity", "identity", unique=True),
+)
+
+# A role on one dag, or on all whose id matches a pattern with `*`.
+dag_grant = Table(
+    "dag_grant",
+    metadata,
+    Column("username", Name, primary_key=True),
+    Column("pattern", Name, primary_key=True),
+    _required("role", Name),
+)
+
+# Only hashes of secrets are kept. kind: session (a browser's cookie), token (a program's), link (a one-time login),
+# runner (a worker's). role and dags: what narrows the user's own rights; NULL = as the user.
+credential = Table(
+    "credential",
+    metadata,
+    Column("id", Name, primary_key=True),
+    _required("kind", Name),
+    _required("username", Name),
+    _required("hash", LargeBinary),
+    _required("name", Text),
+    Column("role", Name),
+    Column("dags", Text),
+    _required("created_at", Double),
+    *_times("expires_at", "used_at"),
+    Index("ix_credential_username", "username", "kind"),
+    Index("ix_credential_expires", "expires_at"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    _required("at", Double),
+    #: who: a user's name; via: cli, api, task or scheduler
+    _required("by", Name),
+    _required("via", Name),
+    _required("action", Name),
+    Column("dag_id", Name),
+    Column("run_id", Name),
+    Column("subject", Text),
+    Column("detail", Text),
+    Column("address", Text),
+    Index("ix_audit_dag", "dag_id", "id"),
+    Index("ix_audit_by", "by", "id"),
+    sqlite_autoincrement=True,
+)
+
+# What was answered to a request that may come again, so that it is not done twice.
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("username", Name, primary_key=True),
+    Column("key", Name, primary_key=True),
+    #: a hash of the request: the same key for another request is refused
+    _required("request", LargeBinary),
+    Column("status", Integer),
+    Column("body", LargeBinary),
+    _required("created_at", Double),
+    Index("ix_idempotency_created", "created_at"),
+)
+
+# --- what goes on -----------------------------------------------------------------------------------------------------
+# One row for each commit that changed something people see, in the order of the commits: browsers follow it.
+feed = Table(
+    "feed",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    _required("at", Double),
+    _required("data", LargeBinary),
+    Index("ix_feed_at", "at"),
+    sqlite_autoincrement=True,
+)
+
+# Every process of ours tells here that it lives. kind: scheduler, loader, api, runner. state: JSON, by kind.
+process = Table(
+    "process",
+    metadata,
+    Column("id", Name, primary_key=True),
+    _required("kind", Name),
+    _required("host", Text),
+    _required("pid", Integer),
+    _required("version", Text),
+    _required("started_at", Double),
+    _required("seen_at", Double),
+    _required("state", Text),
+)
+
+# What people wrote about a run (ti_id 0) or about a task instance.
+note = Table(
+    "note",
+    metadata,
+    Column("run_id", Id, primary_key=True, autoincrement=False),
+    Column("ti_id", Id, primary_key=True, autoincrement=False),
+    _required("text", Text),
+    _required("by", Text),
+    _required("at", Double),
 )

@@ -1,0 +1,1 @@
+"""The task API: what runners on other machines use. It speaks model/wire.py over HTTP."""

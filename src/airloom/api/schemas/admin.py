@@ -1,0 +1,142 @@
+"""Pools, queues, workers, executors, variables, connections, import errors."""
+
+from typing import Any
+
+from pydantic import Field
+
+from airloom.api.schemas.base import In, Moment, Out
+
+
+class Pool(Out):
+    """A pool and what it has to do."""
+
+    name: str
+    slots: int = Field(description="-1: unlimited.")
+    description: str
+    include_deferred: bool
+    used: int | None = Field(default=None, description="Slots in use; null: no scheduler runs.")
+    waiting: int | None = Field(default=None, description="Task instances in its line; null: no scheduler runs.")
+
+
+class PoolMember(Out):
+    """A task instance that holds slots of a pool, or waits for them."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    slots: int
+    since: Moment | None = None
+    place: int | None = None
+
+
+class PoolDetails(Pool):
+    """A pool with who holds it and who waits, at most 100 of each."""
+
+    holders: list[PoolMember]
+    waiters: list[PoolMember]
+
+
+class PoolText(In):
+    """A pool to be made or changed."""
+
+    slots: int = Field(ge=-1, le=1_000_000_000)
+    description: str = Field(default="", max_length=10_000)
+    include_deferred: bool = False
+
+
+class Queue(Out):
+    """A queue: what waits in it, what runs from it, who serves it."""
+
+    name: str
+    queued: int
+    running: int
+    workers: list[str]
+
+
+class Worker(Out):
+    """A runner: the process that supervises tries on a machine."""
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    executor: str
+    queues: list[str]
+    slots: int | None = Field(default=None, description="Tries at once; null: no limit.")
+    running: int
+    started_at: Moment
+    seen_at: Moment
+    alive: bool
+
+
+class ExecutorState(Out):
+    """A configured executor."""
+
+    name: str
+    slots: int | None = Field(default=None, description="null: no limit")
+    used: int
+    why: str = Field(description="Why it takes nothing, if it does not.")
+    seen_at: Moment
+
+
+class Variable(Out):
+    """A variable without its value."""
+
+    key: str
+    description: str | None = None
+    updated_at: Moment
+
+
+class VariableValue(Variable):
+    """A variable. `value` is null where its key says that it is a secret: it can be set, and never be read here."""
+
+    value: str | None
+    secret: bool
+
+
+class VariableText(In):
+    """A variable to be made or changed."""
+
+    value: str = Field(max_length=1_000_000)
+    description: str | None = Field(default=None, max_length=10_000)
+
+
+class Connection(Out):
+    """A connection. Its password and the secret parts of `extra` never leave: they are shown as ***."""
+
+    conn_id: str
+    conn_type: str
+    description: str | None = None
+    host: str | None = None
+    port: int | None = None
+    login: str | None = None
+    schema_: str | None = Field(default=None, alias="schema")
+    has_password: bool = False
+    extra: dict[str, Any] = {}
+    updated_at: Moment | None = None
+
+
+class ConnectionText(In):
+    """A connection to be made or changed. A password that is left out stays; a *** in `extra` stays what it was."""
+
+    conn_type: str = Field(min_length=1, max_length=250)
+    description: str | None = Field(default=None, max_length=10_000)
+    host: str | None = None
+    port: int | None = Field(default=None, ge=0, le=65535)
+    login: str | None = None
+    password: str | None = None
+    schema_: str | None = Field(default=None, alias="schema")
+    extra: dict[str, Any] = {}
+
+
+class ImportError_(Out):
+    """What is wrong with a DAG file, or with one dag in it. Texts are untrusted."""
+
+    bundle: str
+    rel_path: str
+    dag_id: str | None = None
+    line: int | None = None
+    text: str
+    traceback: str | None = None
+    found_at: Moment

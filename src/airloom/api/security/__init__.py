@@ -1,0 +1,1 @@
+"""Who calls, and what is refused before any route sees it."""

@@ -1,0 +1,32 @@
+"""What every route works with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from airloom.decide.state import WorldConfig
+from airloom.operations.ops import Ops
+from airloom.settings import Settings
+
+
+@dataclass(frozen=True)
+class Api:
+    """One API server. ops: by nobody; a route takes its caller's (access.Caller). logs: the folder of task logs."""
+
+    ops: Ops
+    settings: Settings
+    world_config: WorldConfig
+    logs: Path
+    now: Callable[[], float]
+
+
+def api_of(request: Request) -> Api:
+    """The server that a request came to."""
+    api: Api = request.app.state.api
+    return api
+
+
+Served = Annotated[Api, Depends(api_of)]

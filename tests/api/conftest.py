@@ -1,0 +1,62 @@
+"""An API on a home with a real database, called in process as whoever a test wants to be."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from airloom.api.app import make_app
+from airloom.api.security.authentication import authenticate
+from airloom.api.state import Api
+from airloom.model.access import Identity, Role
+from airloom.operations.ops import Ops, open_ops
+from airloom.settings import Settings
+from airloom.wiring import world_config
+from tests.operations.leading import FLIGHTS, WEATHER, make_home, save_dags
+
+ADMIN = Identity(username="ada", display_name="Ada", role=Role.ADMIN, credential="test")
+
+#: makes a client that is somebody; None is nobody
+As = Callable[[Identity | None], TestClient]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A home with a database and two dags; `weather` is paused."""
+    settings = make_home(tmp_path / "home")
+    save_dags(settings, FLIGHTS, WEATHER)
+    return settings
+
+
+@pytest.fixture
+def ops(settings: Settings) -> Iterator[Ops]:
+    """Ops on that home."""
+    with open_ops(settings) as ops:
+        yield ops
+
+
+@pytest.fixture
+def api(settings: Settings, ops: Ops) -> Api:
+    """The API's state on that home."""
+    logs = settings.core.home / "logs"
+    return Api(ops=ops, settings=settings, world_config=world_config(settings), logs=logs, now=time.time)
+
+
+@pytest.fixture
+def as_(api: Api) -> As:
+    """Clients whose identity is given, without a login."""
+
+    def client(identity: Identity | None) -> TestClient:
+        app = make_app(api)
+        app.dependency_overrides[authenticate] = lambda: identity
+        return TestClient(app, base_url="http://127.0.0.1:8080")
+
+    return client
+
+
+@pytest.fixture
+def client(as_: As) -> TestClient:
+    """A client that is an administrator."""
+    return as_(ADMIN)
