@@ -241,6 +241,15 @@ def load(env: Mapping[str, str], cwd: Path) -> Loaded:
     return Loaded(settings=settings, origins=origins)
 
 
+def listening_at(loaded: Loaded, host: str | None, port: int | None) -> Loaded:
+    """The same with another address of the API, where one is given."""
+    api = loaded.settings.api
+    changed = msgspec.structs.replace(
+        api, host=api.host if host is None else host, port=api.port if port is None else port
+    )
+    return msgspec.structs.replace(loaded, settings=msgspec.structs.replace(loaded.settings, api=changed))
+
+
 def describe(loaded: Loaded) -> Iterator[SettingInfo]:
     """Every setting in order, for `airloom config list`; secrets and passwords are shown as ***."""
     for section, struct in _SECTIONS.items():

@@ -1,6 +1,7 @@
 """The composition root: the only module that names concrete executors, stores and notifiers."""
 
 import contextlib
+import importlib
 import logging
 import shutil
 import signal
@@ -26,13 +27,16 @@ from airloom.model.events import TriggerRun
 from airloom.model.loading import ParsedFile
 from airloom.model.run import PoolRow
 from airloom.model.spec import DagSpec, Isolation
-from airloom.operations.ops import Ops, wake_path
+from airloom.operations.ops import Ops, open_ops, wake_path
 from airloom.operations.secret_key import read_secret_keys
 from airloom.operations.task_requests import answer
 from airloom.runtime.parsing import ParseJob, ParserPool
 from airloom.sdk.params import run_params
+from airloom.services.aside import run_aside
 from airloom.services.inbox_listener import InboxListener
+from airloom.services.keeper import Keeper
 from airloom.services.leader import Leadership
+from airloom.services.listening import Sockets, listen_at
 from airloom.services.loader import FolderWatch, Loader, LoaderSettings
 from airloom.services.maintenance import Maintenance
 from airloom.services.one_run import RunObserver, RunRecord, RunSummary, drive
@@ -42,7 +46,7 @@ from airloom.settings import Loaded, Settings
 from airloom.store.dags import dag_row, forget_file, save_file
 from airloom.store.database import Connection, Database, connect
 from airloom.store.leadership import database_id
-from airloom.store.migrate import check, migrate
+from airloom.store.revision import check, is_current
 from airloom.store.notify import listener, notifier
 from airloom.store.pools import get_pool, set_pool
 from airloom.store.secrets import Secrets
@@ -132,20 +136,70 @@ def _ops(settings: Settings, db: Database) -> Ops:
     )
 
 
-def standalone(loaded: Loaded, dags_folder: Path, on_ready: Callable[[], None]) -> int:
-    """Scheduler, loader and executors, until SIGINT or SIGTERM. Makes and migrates its database."""
-    return _serve(loaded, dags_folder, on_ready, migrate)
+def standalone(loaded: Loaded, dags_folder: Path, on_ready: Callable[[str], None]) -> int:
+    """Scheduler, loader, executors, and in a process of its own the API with the web UI, until SIGINT or SIGTERM. Makes
+    and migrates its database. `on_ready` is given a link that logs in, once."""
+    settings = loaded.settings
+    make_home(settings.core.home)
+    log_to_stderr()
+    sockets = listen_at(settings.api)
+    address = sockets.address(settings.api)
+    keeper = Keeper("the API", partial(_serve_api, settings, sockets))
+    sockets.close()
+
+    def ready(ops: Ops) -> None:
+        link = address
+        keeper.go()
+        on_ready(link)
+
+    try:
+        return _serve(loaded, dags_folder, ready, _migrate)
+    finally:
+        keeper.stop()
+
+
+def api(loaded: Loaded, on_ready: Callable[[str], None]) -> int:
+    """The API with the web UI alone, on a database that is migrated already. `on_ready` is given its address."""
+    settings = loaded.settings
+    log_to_stderr()
+    sockets = listen_at(settings.api)
+    on_ready(sockets.address(settings.api))
+    _serve_api(settings, sockets)
+    return 0
+
+
+def _migrate(db: Database) -> None:
+    """Bring the database to this version. What does that is large, and hardly ever needed: it gets a process."""
+    if not is_current(db):
+        db.close()
+        run_aside(lambda: _migrating().migrate(db))
+
+
+def _migrating() -> Any:
+    return importlib.import_module("airloom.store.migrate")
+
+
+def _serving() -> Any:
+    """The web framework, a third of the memory of the process that serves, is loaded by no other one."""
+    return importlib.import_module("airloom.api.serving")
+
+
+def _serve_api(settings: Settings, sockets: Sockets) -> None:
+    with open_ops(settings) as ops:
+        _serving().serve(ops, settings, world_config(settings), sockets)
 
 
 def scheduler(loaded: Loaded, on_ready: Callable[[], None]) -> int:
     """The same on a database that is migrated already, where several may stand by."""
-    return _serve(loaded, loaded.settings.core.dags_folder, on_ready, check)
-
-
-def _serve(loaded: Loaded, dags_folder: Path, on_ready: Callable[[], None], prepare: Callable[[Database], None]) -> int:
-    settings = loaded.settings
-    make_home(settings.core.home)
+    make_home(loaded.settings.core.home)
     log_to_stderr()
+    return _serve(loaded, loaded.settings.core.dags_folder, lambda _: on_ready(), check)
+
+
+def _serve(
+    loaded: Loaded, dags_folder: Path, on_ready: Callable[[Ops], None], prepare: Callable[[Database], None]
+) -> int:
+    settings = loaded.settings
     _find_dags(dags_folder, settings.core.home)
     with contextlib.ExitStack() as stack:
         db = stack.enter_context(contextlib.closing(connect(settings.database.url)))
@@ -170,7 +224,7 @@ def _serve(loaded: Loaded, dags_folder: Path, on_ready: Callable[[], None], prep
         with _stop_signal() as stopped:
             for daemon in daemons:
                 daemon.start()
-            on_ready()
+            on_ready(ops)
             stopped.wait()
         log.info("stopping")
         # What runs is ended; the next start hears of it and runs it again.
@@ -262,7 +316,7 @@ def run_file(
         if not keep:
             stack.callback(_leave_only_logs, home)
         db = stack.enter_context(contextlib.closing(connect(settings.database.url if keep else "sqlite://")))
-        migrate(db)
+        _migrating().migrate(db)
         leadership = Leadership(db, settings.scheduler.lease, time.time)
         leadership.require()
         paused = settings.core.dags_are_paused_at_creation

@@ -17,8 +17,9 @@ from airloom.model.errors import AirloomError
 #: command -> the module of its typer app, its one-line help. A module is imported only when its command is used:
 #: the database library alone takes longer to import than most commands take to run.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "standalone": ("airloom.cli.standalone", "Run everything on this machine: scheduler, loader, local executor."),
+    "standalone": ("airloom.cli.standalone", "Run everything on this machine: scheduler, local executor, web UI."),
     "scheduler": ("airloom.cli.scheduler", "Run a scheduler; a second one stands by."),
+    "api": ("airloom.cli.api", "Run the REST API and the web UI alone."),
     "run": ("airloom.cli.run", "Run one DAG file here and now, without a server or a database."),
     "dags": ("airloom.cli.dags", "List, show, trigger, pause and delete DAGs."),
     "runs": ("airloom.cli.runs", "List, show, clear and cancel runs."),

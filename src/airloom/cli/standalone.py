@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from airloom import settings, wiring
+from airloom.cli.api import Host, Port
 from airloom.cli.output import console
 
 app = typer.Typer()
@@ -20,21 +21,24 @@ def standalone(
         exists=True,
         file_okay=False,
     ),
+    host: Host = None,
+    port: Port = None,
 ) -> None:
-    """Run scheduler, loader and local executor until Ctrl-C.
+    """Run scheduler, loader, local executor, API and web UI until Ctrl-C.
 
     Everything it keeps is in the home folder, AIRLOOM_HOME (default ~/airloom); the folder and the database are made
     when they are not there.
 
     Example: airloom standalone --dags ./dags
     """
-    loaded = settings.load(os.environ, Path.cwd())
+    loaded = settings.listening_at(settings.load(os.environ, Path.cwd()), host, port)
     folder = dags.resolve() if dags else loaded.settings.core.dags_folder
     screen = console(stderr=True)
 
-    def ready() -> None:
+    def ready(link: str) -> None:
         screen.print(
             f"Airloom is running. DAG files: {folder}   home: {loaded.settings.core.home}\n"
+            f"In a browser, good for one login: {link}\n"
             "In another terminal: airloom dags list; airloom dags trigger DAG. Ctrl-C stops.",
             markup=False,
             soft_wrap=True,

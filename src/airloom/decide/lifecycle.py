@@ -192,7 +192,7 @@ def send_visitors_away(world: World) -> None:
 def forget_run(world: World, run: Run) -> None:
     """A run leaves the memory; its dag may have room for another."""
     row = run.row
-    del world.runs[row.id]
+    world.gone[row.id] = world.runs.pop(row.id)
     del world.run_numbers[row.dag_id, row.run_id]
     dag = world.dags.get(row.dag_id)
     if dag is not None:

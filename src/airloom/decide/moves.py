@@ -26,6 +26,10 @@ def move(world: World, run: Run, slot: int, to: TIState, **values: Any) -> None:
     if start is TIState.NONE:
         run.pending[task] -= 1
     world.ledger.change_ti(run.ids[slot], start, to, values)
+    moved = world.moved.get(run)
+    if moved is None:
+        moved = world.moved[run] = {}
+    moved[slot] = None
     if to is TIState.NONE:
         _begin_anew(world, run, slot, start)
     elif to in FINISHED:

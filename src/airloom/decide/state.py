@@ -226,6 +226,11 @@ class World:
         self.faulty: dict[str, str] = {}
         #: finished runs that were read back for a command of this turn; they leave unless it made them run again
         self.visitors: list[int] = []
+        #: what this turn changed, as far as the plan does not tell: slots whose TI moved, runs that left the memory,
+        #: dags that the loader told of
+        self.moved: dict[Run, dict[int, None]] = {}
+        self.gone: dict[int, Run] = {}
+        self.reloaded: dict[str, None] = {}
         #: (run, task number) whose rule is to be asked; runs that may be over; dags whose runs may start or fall due
         self.dirty: dict[tuple[int, int], None] = {}
         self.ending: dict[int, None] = {}

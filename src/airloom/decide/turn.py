@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from airloom.decide import admission, commands, lifecycle, progress, reports
+from airloom.decide import admission, commands, feed, lifecycle, progress, reports
 from airloom.decide.ledger import Ledger
 from airloom.decide.state import TimerKind, World
-from airloom.model.events import Event
+from airloom.model.events import DagGone, DagLoaded, Event
 from airloom.model.plan import Plan
 from airloom.model.report import TryKey
 from airloom.model.work import Work
@@ -19,9 +19,14 @@ def handle(world: World, events: Iterable[Event], now: float) -> Plan:
     """
     world.now = now
     world.ledger = Ledger()
+    world.moved, world.gone, world.reloaded = {}, {}, {}
     for event in events:
         if not reports.handle(world, event):
             commands.handle(world, event)
+            if isinstance(event, DagLoaded):
+                world.reloaded[event.dag.dag_id] = None
+            elif isinstance(event, DagGone):
+                world.reloaded[event.dag_id] = None
     _fire_timers(world)
     lifecycle.send_visitors_away(world)
     while world.dirty or world.ending or world.stirred:
@@ -29,7 +34,9 @@ def handle(world: World, events: Iterable[Event], now: float) -> Plan:
         lifecycle.end_runs(world)
         lifecycle.start_runs(world)
     admission.admit(world)
-    return world.ledger.close(world.timers[0].due if world.timers else None)
+    plan = world.ledger.close(world.timers[0].due if world.timers else None)
+    plan.feed = feed.changes_of(world, plan)
+    return plan
 
 
 def live_tries(world: World, executor: str) -> set[TryKey]:

@@ -9,6 +9,7 @@ import msgspec
 
 from airloom.model.report import Ended, HandedBack, Started
 from airloom.model.run import DagRow, LiveRun, PoolRow, RunType, VersionRow
+from airloom.model.states import RunState, TIState
 
 
 class DagLoaded(msgspec.Struct, frozen=True, kw_only=True, tag="dag_loaded"):
@@ -95,6 +96,36 @@ class ClearTasks(msgspec.Struct, frozen=True, kw_only=True, tag="clear"):
     inbox_id: int | None = None
 
 
+class MarkTasks(msgspec.Struct, frozen=True, kw_only=True, tag="mark_tasks"):
+    """Have tasks of a run count as ended: `state` is success, failed or skipped. Their live tries are cancelled, and
+    what follows them follows by its trigger rules. task_ids None = all of them.
+
+    The answer is {"marked": ["task" or "task[index]", ...]}: those that were in another state.
+    """
+
+    dag_id: str
+    run_id: str
+    state: TIState
+    task_ids: tuple[str, ...] | None = None
+    map_index: int | None = None
+    upstream: bool = False
+    downstream: bool = False
+    dry_run: bool = False
+    by: str | None = None
+    inbox_id: int | None = None
+
+
+class MarkRun(msgspec.Struct, frozen=True, kw_only=True, tag="mark_run"):
+    """Have a run count as ended: `state` is success or failed. The answer is that of MarkTasks."""
+
+    dag_id: str
+    run_id: str
+    state: RunState
+    dry_run: bool = False
+    by: str | None = None
+    inbox_id: int | None = None
+
+
 class SetPool(msgspec.Struct, frozen=True, kw_only=True, tag="set_pool"):
     """Make or change a pool."""
 
@@ -106,6 +137,16 @@ class DeletePool(msgspec.Struct, frozen=True, kw_only=True, tag="delete_pool"):
     """Delete a pool that is not default_pool; tasks that name it wait, and say so."""
 
     name: str
+    inbox_id: int | None = None
+
+
+class ShowPools(msgspec.Struct, frozen=True, kw_only=True, tag="show_pools"):
+    """Ask what the pools have to do: of all, or of the one of that name, which is told with its members.
+
+    The answer is a list of PoolUse.
+    """
+
+    name: str | None = None
     inbox_id: int | None = None
 
 
@@ -126,7 +167,20 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True, tag="reload"):
     inbox_id: int | None = None
 
 
-Command = TriggerRun | SetPaused | DeleteDag | CancelRun | ClearTasks | SetPool | DeletePool | Explain | Reload
+Command = (
+    TriggerRun
+    | SetPaused
+    | DeleteDag
+    | CancelRun
+    | ClearTasks
+    | MarkTasks
+    | MarkRun
+    | SetPool
+    | DeletePool
+    | ShowPools
+    | Explain
+    | Reload
+)
 Event = (
     Started
     | Ended
@@ -140,8 +194,11 @@ Event = (
     | DeleteDag
     | CancelRun
     | ClearTasks
+    | MarkTasks
+    | MarkRun
     | SetPool
     | DeletePool
+    | ShowPools
     | Explain
 )
 

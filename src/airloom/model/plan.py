@@ -48,6 +48,8 @@ class Plan(msgspec.Struct, kw_only=True):
     answers: dict[int, Answer] = {}
     work: dict[TryKey, Work] = {}
     cancels: dict[TryKey, Cancel] = {}
+    #: what people see of it, as JSON of decide.feed.Changes
+    feed: bytes | None = None
     #: when the scheduler wants to be called again, at the latest
     wake_at: float | None = None
 
@@ -68,4 +70,5 @@ class Plan(msgspec.Struct, kw_only=True):
             or self.delete_pools
             or self.delete_dags
             or self.answers
+            or self.feed
         )

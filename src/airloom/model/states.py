@@ -92,6 +92,13 @@ MOVES: dict[tuple[TIState, TIState], tuple[Actor, str]] = {
 for _state in (_S, _UR, _UX, _D):
     MOVES[_state, _K] = (Actor.USER, "the run was cancelled")
 MOVES[_RS, _F] = (Actor.USER, "the run was cancelled")
+# Whatever a TI is, a user may have it count as ended; what a try of its own may tell as well stays listed as that.
+#: the states that a user may mark a TI with
+MARKS = (_OK, _F, _K)
+for _state in TIState:
+    for _mark in MARKS:
+        if _state not in (_mark, _X):
+            MOVES.setdefault((_state, _mark), (Actor.USER, "marked"))
 
 
 def check_move(start: TIState, end: TIState) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from airloom.model.errors import AirloomError, Conflict, InvalidRequest, NoAnswer, NotFound
 from airloom.model.events import Answer, Command
+from airloom.operations.auditing import record_command
 from airloom.operations.ops import Ops
 from airloom.store import inbox
 
@@ -22,6 +23,7 @@ def ask(ops: Ops, command: Command) -> Any:
     """
     with ops.db.transaction() as conn:
         inbox_id = inbox.put(conn, command, ops.by, ops.now())
+        record_command(conn, ops, command)
     ops.notifier.notify()
     give_up = time.monotonic() + ops.answer_timeout
     pause = _FIRST_PAUSE

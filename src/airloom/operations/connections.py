@@ -1,6 +1,7 @@
 """Verbs about connections. What the environment sets comes before the database, for tasks and for people alike."""
 
 from airloom.model.errors import Conflict, InvalidRequest, NotFound
+from airloom.operations.auditing import record
 from airloom.operations.environment import connection_from
 from airloom.operations.lookup import nearest
 from airloom.operations.ops import Ops
@@ -45,12 +46,15 @@ def add_connection(ops: Ops, row: ConnectionRow, *, replace: bool = False) -> No
         if not replace and any(info.conn_id == row.conn_id for info in connections.list_connections(conn)):
             raise Conflict(f"there is a connection {row.conn_id!r} already; `--replace` puts the new one in its place")
         connections.set_connection(conn, row, ops.secrets(), ops.now())
+        record(conn, ops, "connection.set", subject=row.conn_id, detail=f"type {row.conn_type}")
 
 
 def delete_connection(ops: Ops, conn_id: str) -> None:
     """Delete a connection from the database. Raises NotFound."""
     with ops.db.transaction() as conn:
         deleted = connections.delete_connection(conn, conn_id)
+        if deleted:
+            record(conn, ops, "connection.delete", subject=conn_id)
     if not deleted:
         raise _unknown(ops, conn_id)
 

@@ -1,6 +1,7 @@
 """What a running task asks for: XComs, variables, connections, the run before its own. Only a live try is answered."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -43,6 +44,7 @@ def _variable(ops: Ops, run: RunRow, request: GetVariable) -> str | None:
 
 
 def _set_variable(ops: Ops, run: RunRow, request: SetVariable) -> bool:
+    ops = replace(ops, by=f"dag:{run.dag_id}", via="task")
     if request.value is not None:
         variables.set_variable(ops, request.key, request.value, request.description)
         return True

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airloom.model.errors import InvalidRequest, NotFound
+from airloom.operations.auditing import record
 from airloom.operations.environment import variable_from
 from airloom.operations.lookup import nearest
 from airloom.operations.ops import Ops
@@ -42,6 +43,7 @@ def set_variable(ops: Ops, key: str, value: str, description: str | None = None)
     _check_key(key)
     with ops.db.transaction() as conn:
         variables.set_variable(conn, key, value, ops.secrets(), ops.now(), description)
+        record(conn, ops, "variable.set", subject=key)
 
 
 def delete_variable(ops: Ops, key: str) -> None:
@@ -53,7 +55,10 @@ def delete_variable(ops: Ops, key: str) -> None:
 def drop_variable(ops: Ops, key: str) -> bool:
     """Delete a variable from the database; False if there is none of that key."""
     with ops.db.transaction() as conn:
-        return variables.delete_variable(conn, key)
+        deleted = variables.delete_variable(conn, key)
+        if deleted:
+            record(conn, ops, "variable.delete", subject=key)
+    return deleted
 
 
 def export_variables(ops: Ops) -> dict[str, str]:
@@ -72,6 +77,7 @@ def import_variables(ops: Ops, values: Mapping[str, Any]) -> int:
         for key, value in values.items():
             text = value if isinstance(value, str) else json.dumps(value)
             variables.set_variable(conn, key, text, ops.secrets(), ops.now())
+            record(conn, ops, "variable.set", subject=key, detail="by an import")
     return len(values)
 
 

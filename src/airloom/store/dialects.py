@@ -4,6 +4,7 @@ Batches go to the driver as text that is built once for each shape: on SQLite `e
 statement, on PostgreSQL one JSON document that the server unfolds, which costs the client a quarter of what arrays do.
 """
 
+import importlib
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
-import psycopg
 from sqlalchemy import URL, Connection, Engine, LargeBinary, Table, create_engine, event
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.pool import QueuePool, StaticPool
@@ -52,6 +52,8 @@ class Dialect(Protocol):
     for_update: str
     #: gives the leader's epoch, locks its row until the transaction ends, and readies the transaction for batches
     begin_batches: str
+    #: adds a row (at, data) to the feed; its number becomes visible after all lower ones
+    add_to_feed: str
 
     def engines(self, url: URL) -> tuple[Engine, Engine]:
         """An engine whose transactions write, and one whose transactions see one moment and only read."""
@@ -80,6 +82,7 @@ class SQLite:
     refusals = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
     for_update = ""
     begin_batches = "SELECT epoch FROM leader WHERE id = 1"
+    add_to_feed = "INSERT INTO feed (at, data) VALUES (?, ?)"
 
     def engines(self, url: URL) -> tuple[Engine, Engine]:
         arguments = {"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None}
@@ -212,18 +215,36 @@ def _sqlite_update(table: Table, names: tuple[str, ...], match: Match) -> str:
 _SILENCE = {"keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 
 
+def _psycopg() -> Any:
+    """The driver, 8 MB, is loaded only where PostgreSQL is used."""
+    return importlib.import_module("psycopg")
+
+
 class PostgreSQL:
     """PostgreSQL through psycopg 3: few connections, dead ones noticed, readers see one moment."""
 
     name = "postgresql"
-    failures = psycopg.Error
-    refusals = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError)
     for_update = " FOR UPDATE"
     # The planner cannot know how few rows a JSON document has, and would read whole tables: batches go by the index.
     begin_batches = (
         "SELECT epoch, set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), "
         "set_config('enable_seqscan', 'off', true) FROM leader WHERE id = 1 FOR UPDATE"
     )
+    # The lock is taken before the number is drawn, and held until the commit. Listeners hear of it after the commit.
+    add_to_feed = (
+        "WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtext('airloom-feed'))) "
+        "INSERT INTO feed (at, data) SELECT %s, %s FROM locked RETURNING pg_notify('airloom_feed', '')"
+    )
+
+    @property
+    def failures(self) -> type[Exception]:
+        failures: type[Exception] = _psycopg().Error
+        return failures
+
+    @property
+    def refusals(self) -> tuple[type[Exception], ...]:
+        driver = _psycopg()
+        return driver.DataError, driver.IntegrityError, driver.ProgrammingError
 
     def engines(self, url: URL) -> tuple[Engine, Engine]:
         arguments = {"connect_timeout": 10, "application_name": "airloom", "keepalives_idle": 30} | _SILENCE

@@ -1,4 +1,5 @@
-"""Hints between processes that there is news for the leader. A hint may be lost or come twice; rows are the truth.
+"""Hints between processes that there is news: for the leader, in the inbox; for those that follow the feed, in that.
+A hint may be lost or come twice; rows are the truth.
 
 PostgreSQL carries them by NOTIFY, on connections of their own. With SQLite all is on one machine, and a datagram to a
 Unix socket in the home folder does. The caller sees to it that hints do not come too often.
@@ -22,14 +23,20 @@ from airloom.model.errors import AirloomError, StoreError
 from airloom.store.database import Database
 
 _CHANNEL = "airloom"
+#: what dialects.add_to_feed notifies
+_FEED_CHANNEL = "airloom_feed"
 #: The bytes that the path of a Unix socket may have, the last one being 0: 108 on Linux, 104 elsewhere.
 _SOCKET_PATH = 104
+#: What the sockets of processes that follow the feed are called, around their numbers.
+_FOLLOWER, _WAKE = "api-", ".wake"
+#: Seconds after which it is looked for new ones at the latest.
+_LOOK = 1.0
 #: Seconds between two attempts to reach a server that is away.
 _RECONNECT = 1.0
 
 
 class Notifier(Protocol):
-    """Tells the leader that there is news."""
+    """Tells that there is news."""
 
     def notify(self) -> None:
         """Send a hint. Never raises for want of a listener or of a connection."""
@@ -62,7 +69,23 @@ def listener(db: Database, wake_path: Path) -> Listener:
     """
     if db.in_memory:
         return _Silence()
-    return _DatagramListener(wake_path) if db.path is not None else _PostgresListener(db)
+    return _DatagramListener(wake_path) if db.path is not None else _PostgresListener(db, _CHANNEL)
+
+
+def feed_notifier(db: Database, home: Path) -> Notifier:
+    """What tells all that follow the feed of `db` that a commit has added to it. On PostgreSQL the commit itself does.
+    `home`: the folder of their sockets, used with SQLite only."""
+    return _Nobody() if db.path is None else _DatagramsNotifier(home)
+
+
+def feed_listener(db: Database, home: Path) -> Listener:
+    """What hears the hints for a process that follows the feed of `db`. Raises AirloomError when its socket cannot be
+    made in `home`."""
+    if db.in_memory:
+        return _Silence()
+    if db.path is None:
+        return _PostgresListener(db, _FEED_CHANNEL)
+    return _DatagramListener(home / f"{_FOLLOWER}{os.getpid()}{_WAKE}")
 
 
 class _Bell:
@@ -148,6 +171,41 @@ class _DatagramNotifier:
         self._socket.close()
 
 
+class _DatagramsNotifier:
+    """Tells every socket of its kind in the folder, however many processes have one there."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._paths: list[Path] = []
+        self._seen = -1
+        self._look_at = 0.0
+
+    def notify(self) -> None:
+        with contextlib.suppress(OSError):
+            self._look()
+        for path in self._paths:
+            try:
+                with _reachable(path) as name:
+                    self._socket.sendto(b"!", name)
+            except ConnectionRefusedError:
+                # Its process was killed.
+                path.unlink(missing_ok=True)
+            except OSError:
+                continue
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _look(self) -> None:
+        """See which sockets there are, if any may have come. The folder's time is too coarse to tell of all."""
+        now, changed = time.monotonic(), self._home.stat().st_mtime_ns
+        if changed != self._seen or now >= self._look_at:
+            self._paths = [path for path in self._home.glob(f"{_FOLLOWER}*{_WAKE}") if path.is_socket()]
+            self._seen, self._look_at = changed, now + _LOOK
+
+
 class _DatagramListener:
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -213,8 +271,9 @@ class _PostgresNotifier:
 
 
 class _PostgresListener:
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, channel: str) -> None:
         self._db = db
+        self._channel = channel
         self._bell = _Bell()
         self._session: Connection | None = None
         self._retry_at = 0.0
@@ -250,7 +309,7 @@ class _PostgresListener:
         try:
             session = self._db.session()
             self._session = session
-            session.exec_driver_sql(f"LISTEN {_CHANNEL}")
+            session.exec_driver_sql(f"LISTEN {self._channel}")
         except (StoreError, DBAPIError):
             self._drop()
             return False

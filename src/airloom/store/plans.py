@@ -14,6 +14,7 @@ from airloom.model.plan import Plan
 from airloom.model.run import XComRow
 from airloom.store.cleanup import delete_dags
 from airloom.store.dialects import Match, Rows, dialect_of
+from airloom.store.feed import write as write_feed
 from airloom.store.pools import delete_pool, set_pool
 from airloom.store.rows import to_rows
 from airloom.store.tables import dag, dag_run, inbox, inbox_answer, task_instance, task_try, xcom
@@ -56,6 +57,8 @@ def apply_plan(conn: Connection, plan: Plan, epoch: int, now: float) -> None:
         delete_pool(conn, name)
     _answer(conn, plan, now)
     delete_dags(conn, plan.delete_dags)
+    if plan.feed is not None:
+        write_feed(conn, plan.feed, now)
 
 
 def _change_tis(conn: Connection, plan: Plan) -> None:

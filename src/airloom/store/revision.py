@@ -47,3 +47,12 @@ def check(db: Database) -> None:
             f"the database {db.address} has revision {found}, this Airloom needs {REVISIONS[-1]}: "
             "make a backup and run `airloom db migrate`"
         )
+
+
+def is_current(db: Database) -> bool:
+    """Whether `db` has the newest revision. Raises StoreError if it is another application's, or newer."""
+    path = db.path
+    if path is not None and not path.exists():
+        return False
+    with db.reading() as conn:
+        return revision(conn) == REVISIONS[-1]

@@ -318,6 +318,8 @@ audit = Table(
     Column("address", Text),
     Index("ix_audit_dag", "dag_id", "id"),
     Index("ix_audit_by", "by", "id"),
+    Index("ix_audit_action", "action", "id"),
+    Index("ix_audit_at", "at"),
     sqlite_autoincrement=True,
 )
 

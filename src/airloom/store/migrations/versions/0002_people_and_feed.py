@@ -89,6 +89,8 @@ def _records() -> None:
     )
     op.create_index("ix_audit_dag", "audit", ["dag_id", "id"])
     op.create_index("ix_audit_by", "audit", ["by", "id"])
+    op.create_index("ix_audit_action", "audit", ["action", "id"])
+    op.create_index("ix_audit_at", "audit", ["at"])
     op.create_table(
         "idempotency",
         sa.Column("username", NAME, primary_key=True),

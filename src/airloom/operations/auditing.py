@@ -1,0 +1,120 @@
+"""The audit log: every change is recorded in the transaction that makes it, so that neither is there without the other."""
+
+from collections.abc import Callable
+from typing import Any
+
+from airloom.model.events import (
+    CancelRun,
+    ClearTasks,
+    Command,
+    DeleteDag,
+    DeletePool,
+    Explain,
+    Reload,
+    SetPaused,
+    SetPool,
+    TriggerRun,
+)
+from airloom.operations.ops import Ops
+from airloom.store import audit
+from airloom.store.audit import AuditFilter, AuditRow
+
+#: characters of a subject and of a detail that are kept: the log says what was done, it is no copy of the data
+_LONGEST = 1000
+
+#: the arguments of `record`; None: nothing is recorded
+_Entry = dict[str, Any] | None
+
+
+def record(
+    conn: Any,
+    ops: Ops,
+    action: str,
+    *,
+    dag_id: str | None = None,
+    run_id: str | None = None,
+    subject: str | None = None,
+    detail: str | None = None,
+) -> None:
+    """Record in the transaction of `conn` that whom `ops` stands for did `action`, such as run.trigger.
+
+    subject: the name of what it was done to, where that is no dag or run. detail: more about it, for people. Neither
+    may hold a secret; both are cut to a bounded length.
+    """
+    row = AuditRow(
+        at=ops.now(),
+        by=ops.by,
+        via=ops.via,
+        action=action,
+        dag_id=_cut(dag_id),
+        run_id=_cut(run_id),
+        subject=_cut(subject),
+        detail=_cut(detail),
+        address=ops.address,
+    )
+    audit.put(conn, row)
+
+
+def list_audit(ops: Ops, wanted: AuditFilter, limit: int, before: int | None = None) -> list[AuditRow]:
+    """What was recorded, the newest first; `before`: only what has a smaller id."""
+    with ops.db.reading() as conn:
+        return audit.page(conn, wanted, limit, before)
+
+
+def _cut(text: str | None) -> str | None:
+    if text is None or len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST - 1]}…"
+
+
+def record_command(conn: Any, ops: Ops, command: Command) -> None:
+    """Record a command for the scheduler, if it is one that changes something. What the scheduler refuses later was
+    asked for all the same."""
+    entry = _ENTRIES.get(type(command), _other)(command)
+    if entry is not None:
+        record(conn, ops, **entry)
+
+
+def _trigger(command: TriggerRun) -> _Entry:
+    return {"action": "run.trigger", "dag_id": command.dag_id, "run_id": command.run_id}
+
+
+def _pause(command: SetPaused) -> _Entry:
+    return {"action": "dag.pause" if command.paused else "dag.unpause", "dag_id": command.dag_id}
+
+
+def _clear(command: ClearTasks) -> _Entry:
+    if command.dry_run:
+        return None
+    which = "all tasks" if command.task_ids is None else ", ".join(command.task_ids)
+    index = "" if command.map_index is None else f"[{command.map_index}]"
+    words = [word for word in ("upstream", "downstream", "only_failed") if getattr(command, word)]
+    detail = which + index + (f" ({', '.join(words)})" if words else "")
+    return {"action": "run.clear", "dag_id": command.dag_id, "run_id": command.run_id, "detail": detail}
+
+
+def _set_pool(command: SetPool) -> _Entry:
+    return {"action": "pool.set", "subject": command.pool.name, "detail": f"slots {command.pool.slots}"}
+
+
+#: what is recorded of each command; None: it changes nothing
+_ENTRIES: dict[type, Callable[[Any], _Entry]] = {
+    TriggerRun: _trigger,
+    SetPaused: _pause,
+    DeleteDag: lambda command: {"action": "dag.delete", "dag_id": command.dag_id},
+    CancelRun: lambda command: {"action": "run.cancel", "dag_id": command.dag_id, "run_id": command.run_id},
+    ClearTasks: _clear,
+    SetPool: _set_pool,
+    DeletePool: lambda command: {"action": "pool.delete", "subject": command.name},
+    Explain: lambda command: None,
+    Reload: lambda command: None,
+}
+
+
+def _other(command: Command) -> _Entry:
+    """A command without an entry is recorded under its own name rather than not at all."""
+    return {
+        "action": str(command.__struct_config__.tag),
+        "dag_id": getattr(command, "dag_id", None),
+        "run_id": getattr(command, "run_id", None),
+    }

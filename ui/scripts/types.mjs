@@ -1,0 +1,16 @@
+// Writes src/api/schema.ts anew from the API's OpenAPI document (of the server's code; no server need run).
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const python = process.env.PYTHON ?? '../.venv/bin/python';
+const folder = mkdtempSync(join(tmpdir(), 'airloom-types-'));
+try {
+  const document = join(folder, 'openapi.json');
+  writeFileSync(document, execFileSync(python, ['-m', 'airloom.api.document'], { maxBuffer: 64 << 20 }));
+  const options = ['-o', 'src/api/schema.ts', '--root-types', '--root-types-no-schema-prefix'];
+  execFileSync('node_modules/.bin/openapi-typescript', [document, ...options], { stdio: 'inherit' });
+} finally {
+  rmSync(folder, { recursive: true });
+}

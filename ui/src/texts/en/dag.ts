@@ -1,0 +1,3 @@
+export const dag = {
+  'dag.title': 'dag',
+} as const;

@@ -1,0 +1,3 @@
+export const dags = {
+  'dags.title': 'dags',
+} as const;

@@ -1,0 +1,3 @@
+export const run = {
+  'run.title': 'run',
+} as const;
