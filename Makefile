@@ -1,7 +1,7 @@
 # Every target sets up what it needs in .venv (see .ci/venv); nothing is installed elsewhere but PostgreSQL, by `make test`.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench wheel clean
+.PHONY: help demo ui test check format docs bench wheel clean
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 
@@ -12,9 +12,15 @@ demo: ## Run examples/01-flights through the real scheduler, from nothing, on th
 	@.ci/venv demo
 	@.ci/demo
 
-test: ## Run all tests (on Debian and Ubuntu it installs PostgreSQL's server programs if there are none)
+ui: ## Build the web UI into the package (with this machine's Node, or with one from PyPI)
+	@.ci/venv demo
+	@.ci/ui
+
+test: ## Run all tests (on Debian and Ubuntu it installs PostgreSQL and Chromium if there are none)
 	@.ci/venv test
 	@.ci/postgresql
+	@.ci/chromium
+	@.ci/ui
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 check: ## Linters, formatting, strict types, the direction of imports, the shape of the code
@@ -37,13 +43,15 @@ docs: ## Write anew what is generated in docs/
 bench: ## Measure: ours, the floor, and the ratio, from one run
 	@.ci/venv test
 	@.ci/postgresql
+	@.ci/ui
 	@$(BIN)/python -m benchmarks
 
-wheel: ## Build the wheel into dist/
+wheel: ## Build the wheel into dist/, with the web UI in it
 	@.ci/venv test
+	@.ci/ui
 	@$(BIN)/pip wheel . --no-deps --no-build-isolation --quiet --wheel-dir dist
 	@ls dist/*.whl
 
 clean: ## Remove what was made here: the venv, the demo's home, builds, caches
-	@rm -rf .venv demo dist build .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf .venv demo dist build ui/node_modules src/airloom/api/static .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

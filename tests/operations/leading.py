@@ -9,7 +9,7 @@ from pathlib import Path
 from airloom.decide import turn
 from airloom.decide.recovery import rebuild
 from airloom.decide.state import World, WorldConfig
-from airloom.model.events import CancelRun, CapacityChanged, ClearTasks, Event, RunLoaded
+from airloom.model.events import CancelRun, CapacityChanged, ClearTasks, Event, MarkRun, MarkTasks, RunLoaded
 from airloom.model.loading import LoadError, ParsedFile
 from airloom.model.plan import Plan
 from airloom.model.report import Cause, Ended, Outcome, Started
@@ -120,7 +120,7 @@ class _Leader:
             return False
         events: list[Event] = list(self._events)
         for command in commands:
-            if isinstance(command, (ClearTasks, CancelRun)):
+            if isinstance(command, (ClearTasks, CancelRun, MarkTasks, MarkRun)):
                 events += self._reload(command.dag_id, command.run_id)
             events.append(command)  # type: ignore[arg-type]
         plan = turn.handle(self._world, events, time.time())

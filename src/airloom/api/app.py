@@ -1,21 +1,36 @@
 """Puts the API together: routers, authorisation, errors."""
 
+import contextlib
 import importlib.metadata
+from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, FastAPI
 
 from airloom.api import problems
 from airloom.api.access import authorise
+from airloom.api.hub import Hub
+from airloom.api.routes import events
 from airloom.api.state import Api
 
 PREFIX = "/api/v1"
+#: seconds that the thread that follows the feed has to end
+_JOIN = 5.0
 
 #: the routers of the public API
-ROUTERS: tuple[APIRouter, ...] = ()
+ROUTERS: tuple[APIRouter, ...] = (events.router,)
 
 
 def make_app(api: Api) -> FastAPI:
     """The ASGI application of one API server."""
+    hub = Hub(api.ops.db, api.settings.core.home)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        hub.start()
+        yield
+        hub.close()
+        hub.join(_JOIN)
+
     app = FastAPI(
         title="Airloom",
         version=importlib.metadata.version("airloom"),
@@ -23,8 +38,10 @@ def make_app(api: Api) -> FastAPI:
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
         generate_unique_id_function=lambda route: route.name,
+        lifespan=lifespan,
     )
     app.state.api = api
+    app.state.hub = hub
     problems.install(app)
     public = APIRouter(prefix=PREFIX, dependencies=[authorise], responses=problems.RESPONSES)
     for router in ROUTERS:

@@ -11,7 +11,7 @@ from airloom.model.reasons import ReasonKind
 from airloom.model.report import TryKey
 from airloom.model.run import TryRow
 from airloom.model.states import TIState
-from airloom.model.work import Work
+from airloom.model.work import Cancel, Work
 
 
 def enqueue(world: World, run: Run, slot: int) -> None:
@@ -98,6 +98,13 @@ def release(world: World, live: LiveTry) -> None:
     for gate in live.lane.gates:
         gate.used -= live.lane.need(gate)
         world.lines.loosen(gate)
+
+
+def cancel_try(world: World, run: Run, slot: int, why: str) -> None:
+    """The executor is to end a TI's live try."""
+    ti_id = run.ids[slot]
+    key = TryKey(ti_id, run.tries[slot])
+    world.ledger.cancel(Cancel(key=key, executor=world.live[ti_id].executor, reason=why))
 
 
 def hold(live: LiveTry) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
-from airloom.decide import admission, lifecycle, moves, progress
+from airloom.decide import admission, lifecycle, marking, moves, progress
 from airloom.decide.explain import explain
 from airloom.decide.graph import Graph
+from airloom.decide.pools import show_pools
 from airloom.decide.recovery import put_run
 from airloom.decide.state import DagState, Run, World
 from airloom.model.errors import AirloomError, Conflict, InvalidRequest, NotFound
@@ -21,16 +22,17 @@ from airloom.model.events import (
     DeletePool,
     Event,
     Explain,
+    MarkRun,
+    MarkTasks,
     RunLoaded,
     SetPaused,
     SetPool,
+    ShowPools,
     TriggerRun,
 )
-from airloom.model.report import TryKey
 from airloom.model.run import DEFAULT_POOL, RunType, VersionRow
 from airloom.model.spec import MAX_NUMBER
-from airloom.model.states import FAILURES, FINISHED, LIVE_TRY, RUN_FINISHED, RunState, TIState
-from airloom.model.work import Cancel
+from airloom.model.states import FAILURES, FINISHED, LIVE_TRY, MARKS, RUN_FINISHED, RunState, TIState
 
 _ERRORS: dict[type[AirloomError], str] = {NotFound: "not_found", Conflict: "conflict", InvalidRequest: "invalid"}
 
@@ -142,19 +144,13 @@ def _delete_dag(world: World, event: DeleteDag) -> dict[str, Any]:
         admission.withdraw(world, run, waiting)
         for slot, state in enumerate(run.states):
             if state in LIVE_TRY:
-                _end_try(world, run, slot, f"dag {event.dag_id} was deleted")
+                admission.cancel_try(world, run, slot, f"dag {event.dag_id} was deleted")
                 admission.release(world, world.live.pop(run.ids[slot]))
         lifecycle.forget_run(world, run)
     world.graphs.pop(dag.graph.version.id, None)
     del world.dags[event.dag_id]
     world.ledger.plan.delete_dags.append(event.dag_id)
     return {"dag_id": event.dag_id, "runs_ended": len(numbers)}
-
-
-def _end_try(world: World, run: Run, slot: int, why: str) -> None:
-    ti_id = run.ids[slot]
-    key = TryKey(ti_id, run.tries[slot])
-    world.ledger.cancel(Cancel(key=key, executor=world.live[ti_id].executor, reason=why))
 
 
 def _cancel_run(world: World, event: CancelRun) -> dict[str, Any]:
@@ -169,7 +165,7 @@ def _cancel_run(world: World, event: CancelRun) -> dict[str, Any]:
     for slot, state in enumerate(run.states):
         if state in LIVE_TRY:
             ended += 1
-            _end_try(world, run, slot, f"the run was cancelled{f' by {event.by}' if event.by else ''}")
+            admission.cancel_try(world, run, slot, f"the run was cancelled{f' by {event.by}' if event.by else ''}")
         elif state not in FINISHED and state is not TIState.NONE:
             run.retry_at.pop(slot, None)
             moves.move(world, run, slot, TIState.SKIPPED, ended_at=world.now, retry_at=None)
@@ -181,13 +177,41 @@ def _clear(world: World, event: ClearTasks) -> dict[str, Any]:
     run = _run(world, event.dag_id, event.run_id)
     if run.cancelled and run.state not in RUN_FINISHED:
         raise Conflict(f"run {event.run_id} of dag {event.dag_id} is being cancelled; clear it when it has ended")
-    slots = _to_clear(run, event)
+    slots = [slot for slot in _chosen(run, event) if _clearable(run.states[slot], event)]
     if not event.dry_run:
         _clear_slots(world, run, slots)
     return {"cleared": [_ti_name(run, slot) for slot in slots]}
 
 
-def _to_clear(run: Run, event: ClearTasks) -> list[int]:
+def _clearable(state: TIState, event: ClearTasks) -> bool:
+    return state in FAILURES if event.only_failed else state is not TIState.NONE
+
+
+def _mark_tasks(world: World, event: MarkTasks) -> dict[str, Any]:
+    if event.state not in MARKS:
+        raise InvalidRequest(f"a task is marked {', '.join(MARKS[:-1])} or {MARKS[-1]}, not {event.state.value}")
+    run = _run(world, event.dag_id, event.run_id)
+    if run.cancelled and run.state not in RUN_FINISHED:
+        raise Conflict(f"run {event.run_id} of dag {event.dag_id} is being cancelled; mark it when it has ended")
+    slots = [slot for slot in _chosen(run, event) if run.states[slot] not in (event.state, TIState.REMOVED)]
+    names = [_ti_name(run, slot) for slot in slots]
+    if not event.dry_run:
+        marking.mark(world, run, slots, event.state, event.by)
+    return {"marked": names}
+
+
+def _mark_run(world: World, event: MarkRun) -> dict[str, Any]:
+    if event.state not in RUN_FINISHED:
+        raise InvalidRequest(f"a run is marked success or failed, not {event.state.value}")
+    run = _run(world, event.dag_id, event.run_id)
+    names = [_ti_name(run, slot) for slot in marking.run_slots(run, event.state)]
+    if not event.dry_run:
+        marking.mark_run(world, run, event.state, event.by)
+    return {"marked": names}
+
+
+def _chosen(run: Run, event: ClearTasks | MarkTasks) -> list[int]:
+    """The slots that a command names, whatever their state."""
     named = set(range(len(run.graph.tasks)))
     if event.task_ids is not None:
         for task_id in event.task_ids:
@@ -203,10 +227,8 @@ def _to_clear(run: Run, event: ClearTasks) -> list[int]:
     chosen = []
     for task in sorted(tasks):
         for slot in run.slots(task):
-            state = run.states[slot]
-            wanted = state in FAILURES if event.only_failed else state is not TIState.NONE
             # A map index is that of the named task: of what is cleared along with it, every instance is.
-            if wanted and (task not in named or event.map_index in (None, run.map_index[slot])):
+            if task not in named or event.map_index in (None, run.map_index[slot]):
                 chosen.append(slot)
     return chosen
 
@@ -222,24 +244,15 @@ def _clear_slots(world: World, run: Run, slots: list[int]) -> None:
             continue
         if run.states[slot] in LIVE_TRY:
             moves.move(world, run, slot, TIState.RESTARTING, **values)
-            _end_try(world, run, slot, "it was cleared while it was running")
+            admission.cancel_try(world, run, slot, "it was cleared while it was running")
             continue
-        nothing = dict.fromkeys(
-            ("retry_at", "scheduled_at", "queued_at", "started_at", "ended_at", "executor", "cause", "detail")
-        )
-        moves.move(world, run, slot, TIState.NONE, **values, **nothing, map_length=None, skip=None)
-        world.ledger.drop_xcoms(run.ids[slot])
+        progress.reset(world, run, slot, **values)
     if not slots:
         return
     moves.recount(run)
     if run.state in RUN_FINISHED:
-        run.cancelled, run.started_at = False, None
-        again = {"started_at": None, "ended_at": None, "cancelled_at": None}
-        world.ledger.change_run(run.row.id, state=RunState.QUEUED, **again)
-        lifecycle.wait_for_start(world, world.dags[run.row.dag_id], run)
-    # What a branch that was not cleared has skipped stays skipped.
-    for slot, skip in sorted(run.skips.items()):
-        progress.apply_skip(world, run, slot, skip)
+        lifecycle.revive(world, run)
+    progress.apply_skips(world, run)
     if run.state is RunState.RUNNING:
         progress.stir(world, run)
 
@@ -273,6 +286,10 @@ def _delete_pool(world: World, event: DeletePool) -> dict[str, Any]:
     return {"name": event.name}
 
 
+def _show_pools(world: World, event: ShowPools) -> list[dict[str, Any]]:
+    return [msgspec.to_builtins(use) for use in show_pools(world, event.name)]
+
+
 def _explain(world: World, event: Explain) -> list[dict[str, Any]]:
     found = explain(world, event.dag_id, event.run_id, event.task_id, event.map_index)
     return [msgspec.to_builtins(explanation) for explanation in found]
@@ -287,7 +304,10 @@ _VERBS: dict[type, Callable[..., Any]] = {
     DeleteDag: _delete_dag,
     CancelRun: _cancel_run,
     ClearTasks: _clear,
+    MarkTasks: _mark_tasks,
+    MarkRun: _mark_run,
     SetPool: _set_pool,
     DeletePool: _delete_pool,
+    ShowPools: _show_pools,
     Explain: _explain,
 }

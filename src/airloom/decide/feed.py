@@ -4,7 +4,7 @@ All moves of a TI in one turn are one change, to the state that it has in the en
 state none; only what differs from that is told.
 """
 
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -14,10 +14,13 @@ from airloom.model.plan import Plan
 #: changes of one run that are listed; of more, only that there are many is told
 MOST = 1_000
 
+#: (task id, map index, state, try number)
+TIChange = tuple[str, int, str, int]
+
 _encoder = msgspec.json.Encoder()
 
 
-class RunChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunChange(msgspec.Struct, frozen=True, kw_only=True):
     """A run that is new or has changed, as it is now. id: its number. version: the number of its dag version."""
 
     dag_id: str
@@ -37,7 +40,7 @@ class TIChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     dag_id: str
     run_id: str
-    changes: list[tuple[str, int, str, int]] = []
+    changes: list[TIChange] = []
     many: bool = False
 
 
@@ -50,6 +53,9 @@ class Changes(msgspec.Struct, kw_only=True, omit_defaults=True):
     dags: list[str] = []
     pools: bool = False
     topics: list[str] = []
+
+
+_decoder = msgspec.json.Decoder(Changes)
 
 
 def changes_of(world: World, plan: Plan) -> bytes | None:
@@ -101,3 +107,52 @@ def _tis(run: Run, slots: dict[int, None]) -> TIChanges:
     map_index, states, tries = run.map_index, run.states, run.tries
     changes = [(tasks[task_of[slot]].task_id, map_index[slot], states[slot], tries[slot]) for slot in slots]
     return TIChanges(dag_id=dag_id, run_id=run_id, changes=changes)
+
+
+def decode(data: bytes) -> Changes:
+    """What `changes_of` encoded."""
+    return _decoder.decode(data)
+
+
+def merge(parts: Iterable[Changes]) -> Changes:
+    """Changes that followed one another, as one: of what changed twice, only how it is in the end."""
+    runs: dict[int, RunChange] = {}
+    tis: dict[tuple[str, str], dict[tuple[str, int], TIChange] | None] = {}
+    dags: dict[str, None] = {}
+    topics: dict[str, None] = {}
+    pools = False
+    for part in parts:
+        runs.update((run.id, run) for run in part.runs)
+        for of_run in part.tis:
+            name = (of_run.dag_id, of_run.run_id)
+            known = tis.setdefault(name, {})
+            if of_run.many or known is None:
+                tis[name] = None
+            else:
+                known.update((change[:2], change) for change in of_run.changes)
+        dags.update(dict.fromkeys(part.dags))
+        topics.update(dict.fromkeys(part.topics))
+        pools = pools or part.pools
+    return Changes(
+        runs=list(runs.values()),
+        tis=[_of_run(*name, changes) for name, changes in tis.items()],
+        dags=list(dags),
+        pools=pools,
+        topics=list(topics),
+    )
+
+
+def _of_run(dag_id: str, run_id: str, changes: dict[tuple[str, int], TIChange] | None) -> TIChanges:
+    if changes is None or len(changes) > MOST:
+        return TIChanges(dag_id=dag_id, run_id=run_id, many=True)
+    return TIChanges(dag_id=dag_id, run_id=run_id, changes=list(changes.values()))
+
+
+def about_dags(changes: Changes, sees: Callable[[str], bool]) -> Changes | None:
+    """What of it is about dags that `sees` accepts; None if nothing is."""
+    part = Changes(
+        runs=[run for run in changes.runs if sees(run.dag_id)],
+        tis=[tis for tis in changes.tis if sees(tis.dag_id)],
+        dags=[dag_id for dag_id in changes.dags if sees(dag_id)],
+    )
+    return part if part.runs or part.tis or part.dags else None

@@ -175,9 +175,28 @@ def end_runs(world: World) -> None:
         run = world.runs.get(number)
         if run is None or run.open or run.state is not RunState.RUNNING:
             continue
-        state = RunState.FAILED if run.failed or run.cancelled else RunState.SUCCESS
-        world.ledger.change_run(number, state=state, ended_at=world.now)
-        forget_run(world, run)
+        end_run(world, run, verdict(run))
+
+
+def verdict(run: Run) -> RunState:
+    """The end of a run whose TIs have all ended."""
+    return RunState.FAILED if run.failed or run.cancelled else RunState.SUCCESS
+
+
+def end_run(world: World, run: Run, state: RunState) -> None:
+    """An unfinished run has ended, and leaves the memory. All its TIs must have ended."""
+    if run.state is RunState.QUEUED:
+        _leave_line(world.dags[run.row.dag_id], run)
+    world.ledger.change_run(run.row.id, state=state, ended_at=world.now)
+    forget_run(world, run)
+
+
+def revive(world: World, run: Run) -> None:
+    """A finished run has something to do again: it waits for its turn, as when it was new."""
+    run.cancelled, run.started_at = False, None
+    again = {"started_at": None, "ended_at": None, "cancelled_at": None}
+    world.ledger.change_run(run.row.id, state=RunState.QUEUED, **again)
+    wait_for_start(world, world.dags[run.row.dag_id], run)
 
 
 def send_visitors_away(world: World) -> None:

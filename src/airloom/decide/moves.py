@@ -18,7 +18,10 @@ _COUNTER = {
 
 
 def move(world: World, run: Run, slot: int, to: TIState, **values: Any) -> None:
-    """The one way to change a TI's state: checks the move, keeps the counters, writes the ledger."""
+    """The one way to change a TI's state: checks the move, keeps the counters, writes the ledger.
+
+    If it had ended before, the caller has to `recount` when it is through with all of them.
+    """
     start = run.states[slot]
     check_move(start, to)
     run.states[slot] = to

@@ -1,6 +1,7 @@
 """What a TI's end sets free: trigger rules are asked, mapped tasks expanded, branches skipped."""
 
 import math
+from typing import Any
 
 from airloom.decide import admission
 from airloom.decide.moves import NotMappable, counts, map_lengths, move, put_ti
@@ -94,6 +95,21 @@ def apply_skip(world: World, run: Run, slot: int, skip: Skip) -> None:
         return
     for task in run.graph.skipped_by(run.task_of[slot], skip):
         _end_pending(world, run, task, TIState.SKIPPED)
+
+
+def apply_skips(world: World, run: Run) -> None:
+    """What a branch that has ended has skipped stays skipped, when it was put back to run."""
+    for slot, skip in sorted(run.skips.items()):
+        apply_skip(world, run, slot, skip)
+
+
+def reset(world: World, run: Run, slot: int, **values: Any) -> None:
+    """A TI that has no live try forgets how it went, and is to run; the caller has to `recount` when it is through."""
+    nothing = dict.fromkeys(
+        ("retry_at", "scheduled_at", "queued_at", "started_at", "ended_at", "executor", "cause", "detail")
+    )
+    move(world, run, slot, TIState.NONE, **values, **nothing, map_length=None, skip=None)
+    world.ledger.drop_xcoms(run.ids[slot])
 
 
 def _expand(world: World, run: Run, task: int) -> bool:

@@ -10,9 +10,12 @@ from airloom.model.events import (
     DeleteDag,
     DeletePool,
     Explain,
+    MarkRun,
+    MarkTasks,
     Reload,
     SetPaused,
     SetPool,
+    ShowPools,
     TriggerRun,
 )
 from airloom.operations.ops import Ops
@@ -86,11 +89,31 @@ def _pause(command: SetPaused) -> _Entry:
 def _clear(command: ClearTasks) -> _Entry:
     if command.dry_run:
         return None
-    which = "all tasks" if command.task_ids is None else ", ".join(command.task_ids)
-    index = "" if command.map_index is None else f"[{command.map_index}]"
-    words = [word for word in ("upstream", "downstream", "only_failed") if getattr(command, word)]
-    detail = which + index + (f" ({', '.join(words)})" if words else "")
+    words = ["only_failed"] if command.only_failed else []
+    detail = _which(command, words)
     return {"action": "run.clear", "dag_id": command.dag_id, "run_id": command.run_id, "detail": detail}
+
+
+def _mark_tasks(command: MarkTasks) -> _Entry:
+    if command.dry_run:
+        return None
+    detail = f"{command.state.value}: {_which(command, [])}"
+    return {"action": "task.mark", "dag_id": command.dag_id, "run_id": command.run_id, "detail": detail}
+
+
+def _mark_run(command: MarkRun) -> _Entry:
+    if command.dry_run:
+        return None
+    detail = command.state.value
+    return {"action": "run.mark", "dag_id": command.dag_id, "run_id": command.run_id, "detail": detail}
+
+
+def _which(command: ClearTasks | MarkTasks, words: list[str]) -> str:
+    """The tasks that a command is about."""
+    names = "all tasks" if command.task_ids is None else ", ".join(command.task_ids)
+    index = "" if command.map_index is None else f"[{command.map_index}]"
+    words = [word for word in ("upstream", "downstream") if getattr(command, word)] + words
+    return names + index + (f" ({', '.join(words)})" if words else "")
 
 
 def _set_pool(command: SetPool) -> _Entry:
@@ -104,8 +127,11 @@ _ENTRIES: dict[type, Callable[[Any], _Entry]] = {
     DeleteDag: lambda command: {"action": "dag.delete", "dag_id": command.dag_id},
     CancelRun: lambda command: {"action": "run.cancel", "dag_id": command.dag_id, "run_id": command.run_id},
     ClearTasks: _clear,
+    MarkTasks: _mark_tasks,
+    MarkRun: _mark_run,
     SetPool: _set_pool,
     DeletePool: lambda command: {"action": "pool.delete", "subject": command.name},
+    ShowPools: lambda command: None,
     Explain: lambda command: None,
     Reload: lambda command: None,
 }

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from airloom.model.errors import StoreError
+from airloom.operations.catalogue import Catalogue
 from airloom.operations.secret_key import read_secret_keys
 from airloom.settings import Settings
 from airloom.store.database import Database, connect
@@ -33,7 +34,7 @@ class Ops:
     secrets: called only by verbs that need the key, so that the others work without it.
     env: where variables and connections are looked for first. answer_timeout: seconds to wait for the leading
     scheduler's answer to a command. by, via, address: who asks, by what (cli, api, task) and from where; the audit log
-    keeps it.
+    keeps it. catalogue: what was read of dag versions before.
     """
 
     db: Database
@@ -45,6 +46,7 @@ class Ops:
     by: str = field(default_factory=user_name)
     via: str = "cli"
     address: str | None = None
+    catalogue: Catalogue = field(default_factory=Catalogue, repr=False, compare=False)
 
 
 def wake_path(settings: Settings) -> Path:

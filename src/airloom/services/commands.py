@@ -15,6 +15,8 @@ from airloom.model.events import (
     DagLoaded,
     Event,
     Explain,
+    MarkRun,
+    MarkTasks,
     Reload,
     RunLoaded,
     TriggerRun,
@@ -126,7 +128,7 @@ class Commands:
         self, conn: Connection, world: World, command: Command, loaded: set[tuple[str, str]]
     ) -> list[Event]:
         """A command about a run that has ended brings the run along."""
-        if not isinstance(command, ClearTasks | CancelRun | Explain):
+        if not isinstance(command, ClearTasks | MarkTasks | MarkRun | CancelRun | Explain):
             return []
         name = (command.dag_id, command.run_id)
         if name in world.run_numbers or name in loaded or command.dag_id not in world.dags:

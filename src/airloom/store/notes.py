@@ -1,0 +1,49 @@
+"""Notes: what people wrote about a run, or about a task instance. A note about a run has ti_id 0."""
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Connection, delete, select
+
+from airloom.store.dialects import dialect_of
+from airloom.store.rows import storable, to_structs
+from airloom.store.tables import note
+
+#: ids in one statement: databases have a limit
+_BATCH = 500
+
+
+class NoteRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A note. `text` is untrusted."""
+
+    run_id: int
+    ti_id: int
+    text: str
+    by: str
+    at: float
+
+
+def set_note(conn: Connection, row: NoteRow) -> None:
+    """Write a note in place of the one that is there."""
+    values = msgspec.structs.asdict(msgspec.structs.replace(row, text=storable(row.text)))
+    dialect_of(conn).insert(conn, note, [values], replace=("run_id", "ti_id"))
+
+
+def remove_note(conn: Connection, run_key: int, ti_id: int = 0) -> bool:
+    """Remove a note; False if there is none."""
+    return conn.execute(delete(note).where(note.c.run_id == run_key, note.c.ti_id == ti_id)).rowcount > 0
+
+
+def notes_of_runs(conn: Connection, run_keys: Sequence[int]) -> dict[int, NoteRow]:
+    """The notes about runs, by the runs' numbers."""
+    found: dict[int, NoteRow] = {}
+    for start in range(0, len(run_keys), _BATCH):
+        query = select(note).where(note.c.run_id.in_(run_keys[start : start + _BATCH]), note.c.ti_id == 0)
+        found.update((row.run_id, row) for row in to_structs(NoteRow, conn.execute(query)))
+    return found
+
+
+def notes_of_tis(conn: Connection, run_key: int) -> dict[int, NoteRow]:
+    """The notes about the task instances of a run, by their numbers."""
+    query = select(note).where(note.c.run_id == run_key, note.c.ti_id != 0)
+    return {row.ti_id: row for row in to_structs(NoteRow, conn.execute(query))}

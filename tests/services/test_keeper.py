@@ -1,0 +1,134 @@
+"""The process that keeps the API there: started when it may, again after it died, never alone."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airloom.model.errors import SettingsError, StoreError
+from airloom.services.aside import run_aside
+from airloom.services.listening import listen_at
+from airloom.settings import ApiSection
+from tests.faults.home import alive, wait_for
+
+#: a parent that keeps a child; the child writes its number into a file named by how often it was started
+PARENT = """
+import os, sys, time
+from pathlib import Path
+from airloom.services.keeper import Keeper
+
+folder = Path(sys.argv[1])
+
+def serve():
+    path = folder / f"child-{len(list(folder.glob('child-*')))}"
+    path.with_suffix(".new").write_text(f"{os.getppid()} {os.getpid()}")
+    path.with_suffix(".new").rename(path)
+    time.sleep(600)
+
+keeper = Keeper("the test's child", serve)
+if sys.argv[2] == "go":
+    keeper.go()
+sys.stdin.read()
+keeper.stop()
+"""
+
+
+class Parent:
+    """A process with a Keeper."""
+
+    def __init__(self, folder: Path, *, go: bool = True) -> None:
+        self._folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PARENT, str(folder), "go" if go else "wait"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def child(self, number: int = 0) -> tuple[int, int]:
+        """The keeper's and the child's process number, once the child is there for that time."""
+        path = self._folder / f"child-{number}"
+        wait_for(path.exists, f"child {number}")
+        keeper, child = path.read_text().split()
+        return int(keeper), int(child)
+
+    def end(self) -> int:
+        """Let it stop in order; its status."""
+        self.process.communicate(timeout=30)
+        return self.process.returncode
+
+
+def gone(*pids: int) -> None:
+    """Wait until none of the processes lives."""
+    wait_for(lambda: not any(alive(pid) for pid in pids), f"the end of {pids}")
+
+
+def test_a_child_that_died_is_started_again(tmp_path: Path) -> None:
+    parent = Parent(tmp_path)
+    keeper, child = parent.child()
+    os.kill(child, signal.SIGKILL)
+    again, second = parent.child(1)
+    assert again == keeper
+    assert second != child
+    assert parent.end() == 0
+    gone(keeper, second)
+
+
+def test_the_child_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    parent = Parent(tmp_path)
+    pids = parent.child()
+    parent.process.kill()
+    parent.process.wait(timeout=30)
+    gone(*pids)
+
+
+def test_ctrl_c_in_the_terminal_leaves_the_child_to_the_parent(tmp_path: Path) -> None:
+    parent = Parent(tmp_path)
+    keeper, child = parent.child()
+    os.kill(keeper, signal.SIGINT)
+    os.kill(child, signal.SIGKILL)
+    assert parent.child(1)[0] == keeper
+    assert parent.end() == 0
+
+
+def test_a_parent_that_fails_before_the_child_may_begin_leaves_nothing(tmp_path: Path) -> None:
+    parent = Parent(tmp_path, go=False)
+    assert parent.end() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_done_aside_is_done_and_its_error_comes_back(tmp_path: Path) -> None:
+    run_aside(lambda: (tmp_path / "made").touch())
+    assert (tmp_path / "made").exists()
+
+    def refuse() -> None:
+        raise StoreError("the disk is full")
+
+    with pytest.raises(StoreError, match="the disk is full"):
+        run_aside(refuse)
+    with pytest.raises(StoreError, match="ended with status -9"):
+        run_aside(lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def test_a_port_in_use_is_refused_with_what_to_do() -> None:
+    first = listen_at(ApiSection(port=0))
+    port = first.public.getsockname()[1]
+    try:
+        with pytest.raises(SettingsError, match=f"port {port} of 127.0.0.1 is in use .* --port"):
+            listen_at(ApiSection(port=port))
+        with pytest.raises(SettingsError, match="is no address of this machine"):
+            listen_at(ApiSection(host="nowhere.invalid", port=0))
+    finally:
+        first.close()
+
+
+def test_the_address_is_one_that_a_browser_on_this_machine_can_open() -> None:
+    sockets = listen_at(ApiSection(host="0.0.0.0", port=0))
+    port = sockets.public.getsockname()[1]
+    assert sockets.address(ApiSection(host="0.0.0.0")) == f"http://127.0.0.1:{port}"
+    assert sockets.address(ApiSection(base_url="https://flows.example.org/")) == "https://flows.example.org"
+    assert sockets.address(ApiSection(host="::1", tls_certificate="c.pem")) == f"https://[::1]:{port}"
+    sockets.close()
