@@ -30,7 +30,11 @@ def hello():
 
 hello()
 """
-_ENVIRONMENT = {"AIRLOOM__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false", "AIRLOOM__RUNNER__ORPHAN_TIMEOUT": "1"}
+_ENVIRONMENT = {
+    "AIRLOOM__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
+    "AIRLOOM__RUNNER__ORPHAN_TIMEOUT": "1",
+    "AIRLOOM__API__PORT": "0",
+}
 
 
 def measure(folder: Path) -> list[Figure]:

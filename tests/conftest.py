@@ -14,6 +14,9 @@ from airloom.store.database import Database, connect
 from airloom.store.migrate import migrate
 from tests.servers import NO_POSTGRES, NoPostgres, PostgresServer
 
+# Servers that tests start take any free port: several run at once, beside whatever else this machine does.
+os.environ["AIRLOOM__API__PORT"] = "0"
+
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:

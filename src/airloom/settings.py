@@ -134,6 +134,7 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     """How long history is kept."""
 
     days: Annotated[int, _doc("Days that finished runs are kept; 0 = for ever.", ge=0)] = 0
+    audit: Annotated[int, _doc("Days that the audit log is kept; 0 = for ever.", ge=0)] = 0
     every: Annotated[float, _doc("Time between two clean-ups.", _SECONDS, gt=0)] = 3600.0
 
 
@@ -144,6 +145,7 @@ class ApiSection(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, _doc("Port to listen at; 0 = any free one.", ge=0)] = 8080
     task_port: Annotated[int, _doc("Port of the task API by itself; 0 = on the same port as the rest.", ge=0)] = 0
     base_url: Annotated[str, _doc("The address that browsers use, if a proxy stands before it.")] = ""
+    hosts: Annotated[tuple[str, ...], _doc("Further names that browsers reach it by; * = any.", _LIST)] = ()
     trusted_proxies: Annotated[tuple[str, ...], _doc("Proxies whose X-Forwarded headers are believed.", _LIST)] = ()
     tls_certificate: Annotated[str, _doc("File of the certificate, to serve https without a proxy.")] = ""
     tls_key: Annotated[str, _doc("File of the certificate's key.")] = ""

@@ -25,6 +25,7 @@ from airloom.executors.settings import LocalSettings, kept_source
 from airloom.model.errors import Conflict, InvalidRequest, NotFound, SettingsError, StoreError
 from airloom.model.events import TriggerRun
 from airloom.model.loading import ParsedFile
+from airloom.model.processes import ProcessKind
 from airloom.model.run import PoolRow
 from airloom.model.spec import DagSpec, Isolation
 from airloom.operations.ops import Ops, open_ops, wake_path
@@ -40,15 +41,16 @@ from airloom.services.listening import Sockets, listen_at
 from airloom.services.loader import FolderWatch, Loader, LoaderSettings
 from airloom.services.maintenance import Maintenance
 from airloom.services.one_run import RunObserver, RunRecord, RunSummary, drive
+from airloom.services.reporting import Reporting, SchedulerReport, Told
 from airloom.services.scheduler import Scheduler
 from airloom.services.service import Bell, Daemon
 from airloom.settings import Loaded, Settings
 from airloom.store.dags import dag_row, forget_file, save_file
 from airloom.store.database import Connection, Database, connect
 from airloom.store.leadership import database_id
-from airloom.store.revision import check, is_current
-from airloom.store.notify import listener, notifier
+from airloom.store.notify import feed_notifier, listener, notifier
 from airloom.store.pools import get_pool, set_pool
+from airloom.store.revision import check, is_current
 from airloom.store.secrets import Secrets
 
 log = logging.getLogger("airloom")
@@ -147,10 +149,12 @@ def standalone(loaded: Loaded, dags_folder: Path, on_ready: Callable[[str], None
     keeper = Keeper("the API", partial(_serve_api, settings, sockets))
     sockets.close()
 
-    def ready(ops: Ops) -> None:
+    def ready(ops: Ops) -> Callable[[], None]:
         link = address
         keeper.go()
         on_ready(link)
+        # Before the database is closed here: the last one who closes SQLite tidies it up.
+        return keeper.stop
 
     try:
         return _serve(loaded, dags_folder, ready, _migrate)
@@ -193,12 +197,21 @@ def scheduler(loaded: Loaded, on_ready: Callable[[], None]) -> int:
     """The same on a database that is migrated already, where several may stand by."""
     make_home(loaded.settings.core.home)
     log_to_stderr()
-    return _serve(loaded, loaded.settings.core.dags_folder, lambda _: on_ready(), check)
+
+    def ready(_: Ops) -> Callable[[], None]:
+        on_ready()
+        return lambda: None
+
+    return _serve(loaded, loaded.settings.core.dags_folder, ready, check)
 
 
 def _serve(
-    loaded: Loaded, dags_folder: Path, on_ready: Callable[[Ops], None], prepare: Callable[[Database], None]
+    loaded: Loaded,
+    dags_folder: Path,
+    on_ready: Callable[[Ops], Callable[[], None]],
+    prepare: Callable[[Database], None],
 ) -> int:
+    """`on_ready` gives what is to be called at the end, while the database is open still."""
     settings = loaded.settings
     _find_dags(dags_folder, settings.core.home)
     with contextlib.ExitStack() as stack:
@@ -215,31 +228,63 @@ def _serve(
         for executor in executors.values():
             stack.callback(executor.close, 0.0)
         brain = Scheduler(db, world_config(settings), executors, leadership, time.time)
+        followers = feed_notifier(db, settings.core.home)
+        stack.callback(followers.close)
+        brain.watch(lambda _, plan: followers.notify() if plan.feed is not None else None)
+        loader, loader_bell = _loader(settings, dags_folder, ops, brain, bell)
         daemons = [
             Daemon(brain, bell),
             Daemon(InboxListener(listener(db, wake_path(settings)), brain, bell), Bell()),
-            _loader(settings, dags_folder, ops, brain, bell),
+            Daemon(loader, loader_bell),
             _maintenance(settings, db, leadership),
+            _reporting(db, brain, leadership, loader, executors),
         ]
         with _stop_signal() as stopped:
             for daemon in daemons:
                 daemon.start()
-            on_ready(ops)
+            stack.callback(on_ready(ops))
             stopped.wait()
-        log.info("stopping")
-        # What runs is ended; the next start hears of it and runs it again.
-        for executor in executors.values():
-            executor.close(0.0)
-        for daemon in reversed(daemons):
-            daemon.stop()
-        for daemon in daemons:
-            if not daemon.join(_JOIN):
-                log.warning("%s did not end within %g s", daemon.name, _JOIN)
+            log.info("stopping")
+            # What runs is ended; the next start hears of it and runs it again.
+            for executor in executors.values():
+                executor.close(0.0)
+            for daemon in reversed(daemons):
+                daemon.stop()
+            for daemon in daemons:
+                if not daemon.join(_JOIN):
+                    log.warning("%s did not end within %g s", daemon.name, _JOIN)
+            stack.close()
     return 0
 
 
-def _loader(settings: Settings, dags_folder: Path, ops: Ops, brain: Scheduler, bell: Bell) -> Daemon:
-    """The loader, and the file events that wake it."""
+def _reporting(
+    db: Database, brain: Scheduler, leadership: Leadership, loader: Loader, executors: Mapping[str, Executor]
+) -> Daemon:
+    """What tells others that this process lives, and how it does."""
+    report = SchedulerReport(leadership, brain.turns)
+    brain.watch(report.on_commit)
+
+    def tell(inbox: int) -> Iterator[Told]:
+        yield Told(kind=ProcessKind.SCHEDULER, state=report.state(inbox))
+        yield Told(kind=ProcessKind.LOADER, state=loader.state)
+        for executor in executors.values():
+            runner = executor.runner() if isinstance(executor, LocalExecutor) else None
+            if runner is not None:
+                hello, state = runner
+                yield Told(
+                    kind=ProcessKind.RUNNER,
+                    state=state,
+                    id=hello.runner,
+                    host=hello.host,
+                    pid=hello.pid,
+                    version=hello.version,
+                )
+
+    return Daemon(Reporting(db, tell, time.time), Bell())
+
+
+def _loader(settings: Settings, dags_folder: Path, ops: Ops, brain: Scheduler, bell: Bell) -> tuple[Loader, Bell]:
+    """The loader, and the file events that wake it by its bell."""
 
     def tell_the_leader() -> None:
         # The one in this process at once, any other by the database.
@@ -262,7 +307,7 @@ def _loader(settings: Settings, dags_folder: Path, ops: Ops, brain: Scheduler, b
     )
     wake = Bell()
     loader.watch(FolderWatch(dags_folder, wake.ring))
-    return Daemon(loader, wake)
+    return loader, wake
 
 
 def _maintenance(settings: Settings, db: Database, leadership: Leadership) -> Daemon:

@@ -12,11 +12,21 @@ from airloom.decide.progress import judge
 from airloom.decide.recovery import rebuild
 from airloom.decide.state import WorldConfig
 from airloom.decide.trigger_rules import Verdict
-from airloom.model.events import CancelRun, ClearTasks, SetPaused, SetPool, TriggerRun
+from airloom.model.events import (
+    CancelRun,
+    ClearTasks,
+    MarkRun,
+    MarkTasks,
+    RunLoaded,
+    SetPaused,
+    SetPool,
+    ShowPools,
+    TriggerRun,
+)
 from airloom.model.report import Cause, Outcome, Skip, SkipMode
 from airloom.model.run import PoolRow, TIRow
 from airloom.model.spec import DagSpec, LiteralInput, MapSpec, TaskSpec, TriggerRule, XComInput
-from airloom.model.states import FINISHED, LIVE_TRY, RUN_FINISHED, RunState, TIState
+from airloom.model.states import FINISHED, LIVE_TRY, MARKS, RUN_FINISHED, RunState, TIState
 from airloom.model.work import Work
 from tests.decide.image import image
 from tests.decide.simulation import Simulation
@@ -266,8 +276,29 @@ def disturb(sim: Simulation, checker: Checker, dice: random.Random) -> None:
     elif roll < 0.15:
         run = dice.choice(list(sim.world.runs.values()))
         sim.turn([CancelRun(dag_id=run.row.dag_id, run_id=run.row.run_id)])
-    elif roll < 0.18:
+    elif roll < 0.18 and len(sim.plans) < 200:
+        checker.cleared = True
+        mark(sim, dice)
+    elif roll < 0.21:
         dag_id = dice.choice(list(sim.db.dags))
         sim.turn([SetPaused(dag_id=dag_id, paused=True)])
         checker.check()
         sim.turn([SetPaused(dag_id=dag_id, paused=False)])
+
+
+def mark(sim: Simulation, dice: random.Random) -> None:
+    """A user marks tasks of a run, or a whole one, unfinished or not."""
+    run = sim.db.runs[dice.choice(list(sim.db.runs))]
+    name = {"dag_id": run.dag_id, "run_id": run.run_id}
+    events: list[Any] = []
+    if run.state in RUN_FINISHED:
+        events.append(RunLoaded(run=sim.db.live_run(run.id), version=sim.db.versions[run.version_id]))
+    if dice.random() < 0.3:
+        state = dice.choice([RunState.SUCCESS, RunState.FAILED])
+        sim.turn([*events, MarkRun(**name, state=state)])
+        assert sim.db.runs[run.id].state is state
+        return
+    spec = sim.db.versions[run.version_id].spec
+    task_ids = tuple(dice.choice(spec.tasks).task_id for _ in range(dice.randrange(1, 3)))
+    below = dice.random() < 0.3
+    sim.turn([*events, MarkTasks(**name, task_ids=task_ids, state=dice.choice(MARKS), downstream=below)])

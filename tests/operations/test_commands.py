@@ -176,7 +176,7 @@ def test_pools_are_made_changed_and_deleted(ops: Ops, settings: Settings) -> Non
 def test_pools_that_make_no_sense_are_refused(ops: Ops) -> None:
     with pytest.raises(InvalidRequest, match="0 or more slots"):
         pools.set_pool(ops, "x", -2)
-    with pytest.raises(InvalidRequest, match="needs a name"):
+    with pytest.raises(InvalidRequest, match="cannot be a pool's name"):
         pools.set_pool(ops, " ", 2)
     with pytest.raises(InvalidRequest, match="default_pool cannot be deleted"):
         pools.delete_pool(ops, "default_pool")

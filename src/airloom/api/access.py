@@ -10,9 +10,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from airloom.api.problems import Refused
-from airloom.api.security.authentication import authenticate
-from airloom.api.state import Api, api_of
+from airloom.api.security.authentication import CHALLENGE, authenticate
+from airloom.api.state import Api, Served
 from airloom.model.access import Identity, Role
+from airloom.operations.login import NOBODY
 from airloom.operations.ops import Ops
 
 
@@ -88,7 +89,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/tries/{try_number}/log/download"): _SEE_DAG,
     ("GET", "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/tries/{try_number}/rendered"): _SEE_DAG,
     ("GET", "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcoms"): _SEE_DAG,
-    ("GET", "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcoms/{key}"): _SEE_DAG,
+    ("GET", "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcoms/{key:path}"): _SEE_DAG,
     ("GET", "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/explain"): _SEE_DAG,
     ("GET", "/pools"): _SEE,
     ("GET", "/pools/{name}"): _SEE,
@@ -131,8 +132,8 @@ class Caller:
         return self.identity.everywhere is not None
 
 
-def _authorise(
-    request: Request, api: Annotated[Api, Depends(api_of)], identity: Annotated[Identity | None, Depends(authenticate)]
+async def _authorise(
+    request: Request, api: Served, identity: Annotated[Identity | None, Depends(authenticate)]
 ) -> Caller | None:
     path: str = request.scope["route"].path
     rule = RULES.get((request.method, path.removeprefix("/api/v1")))
@@ -141,11 +142,16 @@ def _authorise(
     if rule.role is None and identity is None:
         return None
     if identity is None:
-        raise Refused(401, "Nobody is logged in", "log in, or send an API token as `Authorization: Bearer TOKEN`")
+        raise getattr(request.state, "refused", None) or _nobody()
     if rule.role is not None:
         _check(rule, rule.role, identity, request.path_params.get("dag_id"))
+    return Caller(identity, dataclasses.replace(ops_for(request, api), by=identity.username))
+
+
+def ops_for(request: Request, api: Api) -> Ops:
+    """The verbs' Ops for a request whose sender is not known yet."""
     address = request.client.host if request.client else None
-    return Caller(identity, dataclasses.replace(api.ops, by=identity.username, via="api", address=address))
+    return dataclasses.replace(api.ops, by=NOBODY, via="api", address=address)
 
 
 def _check(rule: Rule, role: Role, identity: Identity, dag_id: str | None) -> None:
@@ -162,9 +168,14 @@ def _check(rule: Rule, role: Role, identity: Identity, dag_id: str | None) -> No
         raise Refused(403, "Not allowed", f"this needs the role {role.label}; ask an administrator for it")
 
 
-def _somebody(caller: Annotated[Caller | None, Depends(_authorise)]) -> Caller:
+def _nobody() -> Refused:
+    detail = "log in, or send an API token as `Authorization: Bearer TOKEN`"
+    return Refused(401, "Nobody is logged in", detail, CHALLENGE)
+
+
+async def _somebody(caller: Annotated[Caller | None, Depends(_authorise)]) -> Caller:
     if caller is None:
-        raise Refused(401, "Nobody is logged in", "log in, or send an API token as `Authorization: Bearer TOKEN`")
+        raise _nobody()
     return caller
 
 

@@ -9,7 +9,21 @@ from fastapi import APIRouter, FastAPI
 from airloom.api import problems
 from airloom.api.access import authorise
 from airloom.api.hub import Hub
-from airloom.api.routes import events
+from airloom.api.routes import (
+    actions,
+    audit,
+    connections,
+    events,
+    explain,
+    notes,
+    pools,
+    queues,
+    session,
+    tokens,
+    users,
+    variables,
+)
+from airloom.api.security.known import Guards
 from airloom.api.state import Api
 
 PREFIX = "/api/v1"
@@ -17,7 +31,20 @@ PREFIX = "/api/v1"
 _JOIN = 5.0
 
 #: the routers of the public API
-ROUTERS: tuple[APIRouter, ...] = (events.router,)
+ROUTERS: tuple[APIRouter, ...] = (
+    events.router,
+    session.router,
+    users.router,
+    tokens.router,
+    audit.router,
+    actions.router,
+    notes.router,
+    explain.router,
+    pools.router,
+    queues.router,
+    variables.router,
+    connections.router,
+)
 
 
 def make_app(api: Api) -> FastAPI:
@@ -41,6 +68,7 @@ def make_app(api: Api) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.api = api
+    app.state.guards = Guards()
     app.state.hub = hub
     problems.install(app)
     public = APIRouter(prefix=PREFIX, dependencies=[authorise], responses=problems.RESPONSES)

@@ -1,9 +1,13 @@
 """Answers that a client which has them already gets as 304: what the UI asks for again and again."""
 
 import hashlib
+from typing import Any
 
 from fastapi import Request, Response
 from pydantic import BaseModel
+
+#: for the OpenAPI document
+NOT_CHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "The client has it already (If-None-Match)"}}
 
 
 def conditional(request: Request, body: BaseModel | bytes) -> Response:

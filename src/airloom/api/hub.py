@@ -6,17 +6,16 @@ A client has a queue of bounded length; one that does not keep up is told to fet
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from airloom.decide.feed import Changes, RunChange, TIChanges, about_dags, decode, merge
+from airloom.decide.feed import RunChange, TIChanges, about_dags
 from airloom.model.errors import StoreError
-from airloom.store import feed
+from airloom.operations import following
+from airloom.operations.following import News
 from airloom.store.database import Database
-from airloom.store.feed import FeedRow
 from airloom.store.notify import Listener, feed_listener
 
 log = logging.getLogger("airloom.api")
@@ -27,8 +26,6 @@ _PATIENCE = 1.0
 _GATHER = 0.05
 #: messages that wait for a client at most
 _QUEUE = 64
-#: rows that are merged into one message; a client that has missed more fetches everything anew
-_MOST_ROWS = 2_000
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,20 +54,24 @@ class Client:
         self.audience = audience
         #: the last row of which the client knew when it came
         self.position = 0
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(_QUEUE)
+        self._queue: asyncio.Queue[tuple[int, bytes | None]] = asyncio.Queue(_QUEUE)
 
     async def get(self) -> bytes | None:
         """The next event."""
-        return await self._queue.get()
+        while True:
+            position, event = await self._queue.get()
+            # What came while the client was about to be told of its position is older news than that.
+            if event is None or position > self.position:
+                return event
 
     def put(self, event: bytes | None, position: int) -> None:
         """Called in the event loop. What waits is thrown away when there is too much of it."""
-        if event is not None and not self._queue.full():
-            self._queue.put_nowait(event)
-            return
-        while not self._queue.empty():
-            self._queue.get_nowait()
-        self._queue.put_nowait(None if event is None else resync(position))
+        if event is not None and self._queue.full():
+            event = resync(position)
+        if event is None or self._queue.full():
+            while not self._queue.empty():
+                self._queue.get_nowait()
+        self._queue.put_nowait((position, event))
 
 
 class Hub:
@@ -108,6 +109,11 @@ class Hub:
             self._thread.join(seconds)
 
     @property
+    def closed(self) -> bool:
+        """Whether the server ends."""
+        return self._closed.is_set()
+
+    @property
     def clients(self) -> int:
         """How many listen."""
         return len(self._clients)
@@ -118,20 +124,17 @@ class Hub:
         with self._lock:
             self._clients.add(client)
         try:
-            with self._db.reading() as conn:
-                oldest, newest = feed.bounds(conn)
-                client.position = newest
-                if last is None:
-                    return _event("ready", newest, b"{}")
-                gone = last > newest or last + 1 < oldest
-                rows = [] if gone else feed.after(conn, last, _MOST_ROWS)
+            if last is None:
+                client.position = following.newest(self._db)
+                return _event("ready", client.position, b"{}")
+            client.position, news, whole = following.missed(self._db, last)
         except BaseException:
             self.remove(client)
             raise
-        if gone or len(rows) == _MOST_ROWS:
-            return resync(newest)
-        first = _encode(merge(decode(row.data) for row in rows), client.audience, rows[-1]) if rows else None
-        return first or _event("ready", newest, b"{}")
+        if not whole:
+            return resync(client.position)
+        event = None if news is None else _encode(news, client.audience)
+        return event or _event("ready", client.position, b"{}")
 
     def remove(self, client: Client) -> None:
         """A client has gone. Never waits."""
@@ -155,45 +158,40 @@ class Hub:
 
     def _pass_on(self) -> bool:
         """Send what is new; whether there was anything."""
-        with self._lock, self._db.reading() as conn:
+        with self._lock:
             clients = list(self._clients)
             if not clients:
-                self._position = feed.bounds(conn)[1]
+                self._position = following.newest(self._db)
                 return False
-            rows = feed.after(conn, self._position, _MOST_ROWS)
-            if not rows:
+            news = following.since(self._db, self._position)
+            if news is None:
                 return False
-            self._position = rows[-1].id
-        last = rows[-1]
-        changes = merge(decode(row.data) for row in rows)
+            self._position = news.position
         encoded: dict[object, bytes | None] = {}
         batch: list[tuple[Client, bytes]] = []
         for client in clients:
             if client.audience.key not in encoded:
-                encoded[client.audience.key] = _encode(changes, client.audience, last)
+                encoded[client.audience.key] = _encode(news, client.audience)
             event = encoded[client.audience.key]
             if event is not None:
                 batch.append((client, event))
         assert self._loop is not None
         if not self._closed.is_set():
-            self._loop.call_soon_threadsafe(_deliver, batch, last.id)
+            self._loop.call_soon_threadsafe(_deliver, batch, news.position)
         return True
 
 
 def _deliver(batch: list[tuple[Client, bytes]], position: int) -> None:
     for client, event in batch:
-        if position > client.position:
-            client.put(event, position)
+        client.put(event, position)
 
 
-def _encode(changes: Changes, audience: Audience, last: FeedRow) -> bytes | None:
-    part = changes if audience.sees is None else about_dags(changes, audience.sees)
+def _encode(news: News, audience: Audience) -> bytes | None:
+    part = news.changes if audience.sees is None else about_dags(news.changes, audience.sees)
     if part is None:
         return None
-    message = Message(
-        at=last.at, runs=part.runs, tis=part.tis, dags=part.dags, pools=part.pools, topics=part.topics
-    )
-    return _event("changes", last.id, msgspec.json.encode(message))
+    message = Message(at=news.at, runs=part.runs, tis=part.tis, dags=part.dags, pools=part.pools, topics=part.topics)
+    return _event("changes", news.position, msgspec.json.encode(message))
 
 
 def resync(position: int) -> bytes:

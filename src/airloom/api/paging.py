@@ -12,6 +12,8 @@ from airloom.model.errors import InvalidRequest
 T = TypeVar("T")
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
+#: the number of a run or of a task instance in a cursor, which anybody may have made up
+RowNumber = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Cursor = Annotated[str | None, Query(max_length=2000, description="`next` of the part before.")]
 
 

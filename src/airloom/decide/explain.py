@@ -162,11 +162,12 @@ def _gate_reason(lines: _Lines, gate: Gate, lane: Lane, slot: int | None) -> Rea
     place = of = None
     if slot is not None and lane.gate is gate and not gate.fits_never(lane.need(gate)):
         place, of = lines.place(gate, lane, slot)
-    text = _gate_text(gate, lane.need(gate))
+    text = gate_text(gate, lane.need(gate))
     return Reason(kind=gate.kind, text=text, holders=lines.holders(gate), place=place, of=of)
 
 
-def _gate_text(gate: Gate, need: int) -> str:
+def gate_text(gate: Gate, need: int) -> str:
+    """Why a gate lets nobody in who takes `need` of it, as a sentence for people."""
     if gate.limit == 0:
         return gate.why
     name = _GATE_NAMES[gate.kind].format(gate.name)

@@ -105,7 +105,9 @@ def _tis(run: Run, slots: dict[int, None]) -> TIChanges:
         return TIChanges(dag_id=dag_id, run_id=run_id, many=True)
     tasks, task_of = run.graph.tasks, run.task_of
     map_index, states, tries = run.map_index, run.states, run.tries
-    changes = [(tasks[task_of[slot]].task_id, map_index[slot], states[slot], tries[slot]) for slot in slots]
+    changes: list[TIChange] = [
+        (tasks[task_of[slot]].task_id, map_index[slot], states[slot], tries[slot]) for slot in slots
+    ]
     return TIChanges(dag_id=dag_id, run_id=run_id, changes=changes)
 
 

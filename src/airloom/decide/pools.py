@@ -5,13 +5,13 @@ import heapq
 from airloom.decide.lanes import Gate, Lane, slot_of
 from airloom.decide.state import Run, World
 from airloom.model.errors import NotFound
-from airloom.model.pool_use import PoolTask, PoolUse
+from airloom.model.pool_state import PoolTask, PoolState
 
 #: holders, and waiters, that one answer names
 MOST = 100
 
 
-def show_pools(world: World, name: str | None = None) -> list[PoolUse]:
+def show_pools(world: World, name: str | None = None) -> list[PoolState]:
     """Every pool by name, or the one of that name with who holds it and who waits. Raises NotFound."""
     if name is None:
         return [_use(world, pool) for pool in sorted(world.pool_rows)]
@@ -20,12 +20,12 @@ def show_pools(world: World, name: str | None = None) -> list[PoolUse]:
     return [_use(world, name, members=True)]
 
 
-def _use(world: World, name: str, *, members: bool = False) -> PoolUse:
+def _use(world: World, name: str, *, members: bool = False) -> PoolState:
     gate = world.pools.get(name)
     if gate is None:
-        return PoolUse(name=name, used=0, waiting=0)
+        return PoolState(name=name, used=0, waiting=0)
     lanes = _waiting(gate)
-    return PoolUse(
+    return PoolState(
         name=name,
         used=gate.used,
         waiting=sum(len(lane.keys) for lane in lanes),

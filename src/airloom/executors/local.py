@@ -10,6 +10,7 @@ from airloom.executors.answers import Answers
 from airloom.executors.base import AnswerTask
 from airloom.executors.runner_line import CONNECT_TIMEOUT, RunnerLine
 from airloom.executors.settings import LocalSettings
+from airloom.model.processes import RunnerState
 from airloom.model.report import Cause, Ended, HandedBack, Outcome, Report, TryKey
 from airloom.model.wire import (
     MAX_PAYLOAD,
@@ -58,6 +59,7 @@ class LocalExecutor:
         #: tries that are ended because nobody wants them: not by a user's will
         self._unwanted: set[TryKey] = set()
         self._runner = ""
+        self._hello: Hello | None = None
         #: what the runner said that it has when it connected
         self._found: set[TryKey] = set()
         #: those of them whose end was still to be told then
@@ -148,13 +150,21 @@ class LocalExecutor:
                     self._reports.append(HandedBack(key=key, at=time.time(), detail="the scheduler was stopped"))
         self._wake()
 
+    def runner(self) -> tuple[Hello, RunnerState] | None:
+        """The runner that is connected, as it presented itself, and what it does; None while there is none."""
+        with self._lock:
+            if self._hello is None or not self._line.connected:
+                return None
+            slots = self._settings.parallelism or None
+            return self._hello, RunnerState(executor=self._settings.name, slots=slots, running=len(self._given))
+
     # --- what the line tells (this is its Owner) -------------------------------------------------------------------
     def greeted(self, hello: Hello) -> None:
         """A runner is there: settle what became of the tries that the one before it had."""
         with self._lock:
             has = set(hello.live) | set(hello.pending)
             if hello.runner != self._runner:
-                died, self._runner = self._runner, hello.runner
+                died, self._runner, self._hello = self._runner, hello.runner, hello
                 self._heard_seq = self._handed_seq = self._acked_seq = 0
                 for key in self._given - has:
                     self._end(key, f"the runner {died} that had it died")

@@ -71,6 +71,11 @@ class RunnerLine:
         """Start the thread, which sees to a runner."""
         self._thread.start()
 
+    @property
+    def connected(self) -> bool:
+        """Whether a runner is there that has been greeted."""
+        return self._greeted
+
     def begin(self, first: Iterable[bytes]) -> None:
         """Send the first frames to a runner that has just said Hello; from now on, `send` takes more."""
         with self._sending:

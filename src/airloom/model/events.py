@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from airloom.model.report import Ended, HandedBack, Started
+from airloom.model.report import Ended, HandedBack, Report, Started
 from airloom.model.run import DagRow, LiveRun, PoolRow, RunType, VersionRow
 from airloom.model.states import RunState, TIState
 
@@ -143,7 +143,7 @@ class DeletePool(msgspec.Struct, frozen=True, kw_only=True, tag="delete_pool"):
 class ShowPools(msgspec.Struct, frozen=True, kw_only=True, tag="show_pools"):
     """Ask what the pools have to do: of all, or of the one of that name, which is told with its members.
 
-    The answer is a list of PoolUse.
+    The answer is a list of PoolState.
     """
 
     name: str | None = None
@@ -167,8 +167,16 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True, tag="reload"):
     inbox_id: int | None = None
 
 
+class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="reported"):
+    """Reports of runners on other machines, as the task API took them. The leader folds them in; nobody is answered."""
+
+    reports: tuple[Report, ...]
+    inbox_id: int | None = None
+
+
 Command = (
-    TriggerRun
+    Reported
+    | TriggerRun
     | SetPaused
     | DeleteDag
     | CancelRun

@@ -45,7 +45,8 @@ class Plan(msgspec.Struct, kw_only=True):
     set_pools: dict[str, PoolRow] = {}
     delete_pools: list[str] = []
     delete_dags: list[str] = []
-    answers: dict[int, Answer] = {}
+    #: None: the command is done, and nobody waits for an answer
+    answers: dict[int, Answer | None] = {}
     work: dict[TryKey, Work] = {}
     cancels: dict[TryKey, Cancel] = {}
     #: what people see of it, as JSON of decide.feed.Changes

@@ -1,4 +1,7 @@
-"""What comes back from where tries run: that one started, how one ended, that one was lost or handed back."""
+"""What comes back from where tries run: that one started, how one ended, that one was lost or handed back.
+
+`token` is that of the work, for the task API, which checks it and drops it.
+"""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -77,6 +80,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started", omit_def
     runner: str = ""
     host: str = ""
     pid: int = 0
+    token: str = ""
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended", omit_defaults=True):
@@ -96,14 +100,16 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended", omit_default
     runner: str = ""
     host: str = ""
     pid: int = 0
+    token: str = ""
 
 
-class HandedBack(msgspec.Struct, frozen=True, kw_only=True, tag="handed_back"):
+class HandedBack(msgspec.Struct, frozen=True, kw_only=True, tag="handed_back", omit_defaults=True):
     """A try that was never started is given back, to be submitted again (a runner that stops, a version it lacks)."""
 
     key: TryKey
     at: float
     detail: str
+    token: str = ""
 
 
 Report = Started | Ended | HandedBack

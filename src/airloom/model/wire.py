@@ -1,7 +1,7 @@
 """The messages between a runner and the server it works for, and the framing that carries them over a byte stream.
 
 Sans-IO: bytes in, messages out. A Unix socket carries them on one machine; HTTP carries the same messages from afar.
-A frame is a 4-byte big-endian length and a msgpack array [tag, fields...].
+A frame is a 4-byte big-endian length and a msgpack array [tag, fields...]; an empty one is a sign of life.
 """
 
 import functools
@@ -67,7 +67,8 @@ TaskRequest = GetXCom | GetVariable | SetVariable | GetConnection | GetPreviousR
 # --- runner -> server -------------------------------------------------------------------------------------------------
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", array_like=True):
     """First message of a connection. `live`: the tries that this runner has in hand, `pending` those whose report
-    of the end is still to come over this connection, `owner`: the database whose tries they are."""
+    of the end is still to come over this connection, `owner`: the database whose tries they are. A runner on another
+    machine says for which executor it works, at which queues, and how many tries it takes at once (0: any number)."""
 
     protocol: int
     runner: str
@@ -77,6 +78,9 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", array_like=T
     live: tuple[TryKey, ...] = ()
     pending: tuple[TryKey, ...] = ()
     owner: str = ""
+    executor: str = ""
+    queues: tuple[str, ...] = ()
+    slots: int = 0
 
 
 class Reports(msgspec.Struct, frozen=True, kw_only=True, tag="reports", array_like=True):
@@ -87,9 +91,13 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True, tag="reports", array_li
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat", array_like=True):
-    """The leases of everything in hand are renewed. What is missing twice in a row is lost."""
+    """The leases of everything in hand are renewed. What is missing twice in a row is lost.
+
+    `tokens`: those of the tries, in the same order, from a runner on another machine.
+    """
 
     live: tuple[TryKey, ...]
+    tokens: tuple[str, ...] = ()
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask", array_like=True):
@@ -98,6 +106,17 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask", array_like=True)
     id: int
     key: TryKey
     request: TaskRequest
+    token: str = ""
+
+
+class LogChunk(msgspec.Struct, frozen=True, kw_only=True, tag="log_chunk", array_like=True):
+    """Bytes of a try's log, from `offset` on, from a runner whose disk the server cannot see. A LogAck answers it.
+    No data: a question how far the server's log goes."""
+
+    key: TryKey
+    offset: int
+    data: bytes
+    token: str = ""
 
 
 # --- server -> runner -------------------------------------------------------------------------------------------------
@@ -127,14 +146,22 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, tag="reply", array_like=T
     error: str | None = None
 
 
+class LogAck(msgspec.Struct, frozen=True, kw_only=True, tag="log_ack", array_like=True):
+    """The log of a try has come as far as `offset`, from where it is to go on. After a gap that is less than what was
+    sent. None: nothing more is taken of it."""
+
+    key: TryKey
+    offset: int | None
+
+
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop", array_like=True):
     """Take no more work. grace > 0: let what runs go on for so many seconds, then end it; report all; exit."""
 
     grace: float
 
 
-FromRunner = Hello | Reports | Heartbeat | Ask
-ToRunner = Submit | CancelTries | Ack | Reply | Stop
+FromRunner = Hello | Reports | Heartbeat | Ask | LogChunk
+ToRunner = Submit | CancelTries | Ack | Reply | LogAck | Stop
 
 
 class FrameError(AirloomError):
@@ -151,6 +178,9 @@ def frame(message: Any, limit: int = MAX_FRAME) -> bytes:
         raise FrameError(f"a message of {len(body):,} bytes; the limit is {limit:,}")
     return len(body).to_bytes(4, "big") + body
 
+
+#: a frame without a message
+ALIVE = bytes(4)
 
 T = TypeVar("T")
 
@@ -181,6 +211,9 @@ class Unframer(Generic[T]):
             end = start + 4 + size
             if len(buffer) < end:
                 break
+            if size == 0:  # a sign of life
+                start = end
+                continue
             try:
                 messages.append(self._decoder.decode(memoryview(buffer)[start + 4 : end]))
             except msgspec.MsgspecError as error:

@@ -23,7 +23,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One try to run. It holds no secret. Its key fences it: a report of any but the live try is refused."""
+    """One try to run. It holds no secret but its token. The key fences it: a report of any but the live try is refused."""
 
     key: TryKey
     dag_id: str
@@ -51,6 +51,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_limit: int | None = None
     isolation: Isolation | None = None
     executor_config: dict[str, Any] = {}
+    #: proves to the task API that who speaks of this try was given it; none is needed on the scheduler's machine
+    token: str = ""
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True):

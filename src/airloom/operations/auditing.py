@@ -1,4 +1,4 @@
-"""The audit log: every change is recorded in the transaction that makes it, so that neither is there without the other."""
+"""The audit log: every change is recorded in the transaction that makes it, so that none is there without the other."""
 
 from collections.abc import Callable
 from typing import Any

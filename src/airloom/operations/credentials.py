@@ -48,11 +48,13 @@ def find_credential(conn: Any, kind: str, text: str, now: float) -> CredentialRo
     return row if row.expires_at is None or now < row.expires_at else None
 
 
-def list_tokens(ops: Ops, username: str | None = None) -> list[CredentialRow]:
-    """API tokens of one user, or of all, by user and name; expired ones too, for as long as they are kept."""
+def list_tokens(
+    ops: Ops, username: str | None = None, after: str | None = None, limit: int | None = None
+) -> list[CredentialRow]:
+    """API tokens of one user, or of all, by id; `after`: those that follow that id. Expired ones are there for as long
+    as they are kept."""
     with ops.db.reading() as conn:
-        rows = credentials.list_credentials(conn, TOKEN, username)
-    return sorted(rows, key=lambda row: (row.username, row.name, row.created_at))
+        return credentials.list_credentials(conn, TOKEN, username, after, limit)
 
 
 def make_token(

@@ -81,7 +81,7 @@ def list_dags(ops: Ops, choice: DagChoice, sees: Sees, after: tuple[float, str] 
 def get_dag(ops: Ops, dag_id: str) -> DagCard:
     """One dag. Raises NotFound."""
     with ops.db.reading() as conn:
-        head = _head(conn, dag_id)
+        head = head_of(conn, dag_id)
         return _cards(ops, conn, [head], ops.catalogue.outlines(conn, [head.version_id]))[0]
 
 
@@ -97,12 +97,18 @@ def list_tags(ops: Ops, sees: Sees) -> list[tuple[str, int]]:
     return sorted(counts.items())
 
 
+def visible(ops: Ops, sees: Sees) -> tuple[str, ...]:
+    """The ids of the dags that somebody sees who does not see all."""
+    with ops.db.reading() as conn:
+        return tuple(dag_id for dag_id in dag_lists.dag_ids(conn) if sees(dag_id))
+
+
 def list_versions(
     ops: Ops, dag_id: str, before: int | None, limit: int
 ) -> tuple[list[tuple[VersionHead, int]], int | None]:
     """Versions with their numbers of tasks, newest first; and the number to go on from. Raises NotFound."""
     with ops.db.reading() as conn:
-        _head(conn, dag_id)
+        head_of(conn, dag_id)
         heads = dag_lists.version_heads(conn, dag_id, limit + 1, before)
         outlines = ops.catalogue.outlines(conn, [head.id for head in heads[:limit]])
     found = [(head, outlines[head.id].task_count) for head in heads[:limit]]
@@ -123,7 +129,7 @@ def get_structure(ops: Ops, dag_id: str, number: int | None) -> tuple[int, DagSp
     """Number and spec of a version; None: the current one. Raises NotFound."""
     with ops.db.reading() as conn:
         if number is None:
-            head = _head(conn, dag_id)
+            head = head_of(conn, dag_id)
             return head.version, ops.catalogue.spec(conn, head.version_id)
         return number, ops.catalogue.spec(conn, _version(conn, dag_id, number).id)
 
@@ -162,7 +168,8 @@ def _every(seconds: float) -> str:
     return f"every {seconds:g} s"
 
 
-def _head(conn: Any, dag_id: str) -> DagHead:
+def head_of(conn: Any, dag_id: str) -> DagHead:
+    """A dag without its spec. Raises NotFound."""
     found = dag_lists.dag_heads(conn, dag_id)
     if not found:
         find_dag(conn, dag_id)
@@ -173,7 +180,7 @@ def _head(conn: Any, dag_id: str) -> DagHead:
 def _version(conn: Any, dag_id: str, number: int) -> VersionHead:
     found = dag_lists.version_heads(conn, dag_id, number=number)
     if not found:
-        newest = _head(conn, dag_id).version
+        newest = head_of(conn, dag_id).version
         raise NotFound(f"dag {dag_id} has no version {number}; the current one is {newest}")
     return found[0]
 

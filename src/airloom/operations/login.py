@@ -114,6 +114,13 @@ def identify(ops: Ops, kind: str, text: str, idle: float) -> Identity | None:
     )
 
 
+def has_password(ops: Ops, username: str) -> bool:
+    """Whether that user can log in by a password."""
+    with ops.db.reading() as conn:
+        account = accounts.get_account(conn, username)
+    return account is not None and account.password is not None
+
+
 def log_out(ops: Ops, identity: Identity) -> None:
     """End a session."""
     with ops.db.transaction() as conn:

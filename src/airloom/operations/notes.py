@@ -11,7 +11,10 @@ _LONGEST = 10_000
 
 
 def set_run_note(ops: Ops, dag_id: str, run_id: str, text: str) -> NoteRow | None:
-    """Write a note about a run in place of the one before; an empty text removes it. Raises NotFound, InvalidRequest."""
+    """Write a note about a run in place of the one before; an empty text removes it.
+
+    Raises NotFound, InvalidRequest.
+    """
     return _set(ops, dag_id, run_id, None, text)
 
 
@@ -35,7 +38,7 @@ def _set(ops: Ops, dag_id: str, run_id: str, task: tuple[str, int | None] | None
         if task is not None:
             tis = find_tis(conn, run, *task)
             if len(tis) > 1:
-                raise InvalidRequest(f"task {task[0]} has {len(tis)} instances in this run: choose one by its map index")
+                raise InvalidRequest(f"task {task[0]} has {len(tis)} instances in this run: choose one by map index")
             ti_id, subject = tis[0].id, task[0]
         action = "note.set" if text.strip() else "note.remove"
         record(conn, ops, action, dag_id=run.dag_id, run_id=run.run_id, subject=subject)

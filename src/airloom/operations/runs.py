@@ -1,21 +1,25 @@
 """Verbs about runs."""
 
-from collections.abc import Mapping
-from typing import Any
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
-from airloom.model.errors import Conflict, InvalidRequest
-from airloom.model.events import CancelRun, ClearTasks, TriggerRun
-from airloom.model.run import RunRow
-from airloom.model.states import RUN_FINISHED, RunState
-from airloom.operations.asking import ask
+from airloom.decide.schedule import run_name
+from airloom.model.errors import AirloomError, Conflict, InvalidRequest, NotFound
+from airloom.model.events import CancelRun, ClearTasks, MarkRun, MarkTasks, TriggerRun
+from airloom.model.run import RunRow, RunType
+from airloom.model.states import MARKS, RUN_FINISHED, RunState
+from airloom.operations.asking import ask, ask_all
 from airloom.operations.lookup import find_dag, find_run, find_tis
 from airloom.operations.ops import Ops
 from airloom.sdk.params import run_params
-from airloom.store import runs
+from airloom.store import choices, runs
 
 _LONGEST_RUN_ID = 250
+#: seconds
+_CLOCKS_DIFFER = 2.0
 
 
 def trigger(
@@ -26,14 +30,18 @@ def trigger(
     run_id: str | None = None,
     logical_date: float | None = None,
     run_after: float | None = None,
+    since: float | None = None,
 ) -> str:
     """Make a run of a dag; its run id.
 
+    since: the same was asked for at that moment, and may have been done; then it is not done again. It needs a run id.
     Raises NotFound (no such dag), InvalidRequest (a bad run id, a conf that breaks the dag's params), Conflict (the run
     id or the logical date is taken, or the dag is gone from its file), NoAnswer.
     """
     with ops.db.reading() as conn:
         dag = find_dag(conn, dag_id)
+        if _is_made(conn, dag_id, run_id, since, ops.by):
+            return str(run_id)
         if not dag.active:
             raise Conflict(f"dag {dag_id} is gone from {dag.rel_path}; bring it back there to run it again")
         run_params(dag.spec.params, conf or {})
@@ -53,7 +61,28 @@ def trigger(
         conf=dict(conf or {}),
         by=ops.by,
     )
-    return str(ask(ops, command)["run_id"])
+    try:
+        return str(ask(ops, command)["run_id"])
+    except Conflict:
+        with ops.db.reading() as conn:
+            if _is_made(conn, dag_id, run_id, since, ops.by):
+                return str(run_id)
+        raise
+
+
+def repeatable_run_id(at: float, key: str) -> str:
+    """The id of the run that is asked for at a moment, under a key that is nobody else's: the same each time."""
+    mark = hashlib.blake2b(key.encode(), digest_size=5).hexdigest()
+    return f"{run_name(RunType.MANUAL, at)}_{mark}"
+
+
+def _is_made(conn: Any, dag_id: str, run_id: str | None, since: float | None, by: str) -> bool:
+    """Whether there is the run that `by` has asked for since then."""
+    if run_id is None or since is None:
+        return False
+    run = runs.find_run(conn, dag_id, run_id)
+    # The clock of the scheduler may differ a little from the asking machine's.
+    return run is not None and run.triggered_by == by and (run.queued_at or 0.0) >= since - _CLOCKS_DIFFER
 
 
 def list_runs(ops: Ops, *, dag_id: str | None = None, state: RunState | None = None, limit: int = 50) -> list[RunRow]:
@@ -94,6 +123,89 @@ def clear(ops: Ops, wanted: ClearTasks) -> list[str]:
         for task_id in wanted.task_ids or ():
             find_tis(conn, run, task_id, wanted.map_index)
     return list(ask(ops, msgspec.structs.replace(wanted, run_id=run.run_id))["cleared"])
+
+
+def clear_runs(ops: Ops, wanted: ClearTasks, run_ids: Sequence[str]) -> list[str]:
+    """`clear` over several runs, which are named by their whole ids; "run/task" of each that was cleared.
+
+    A run that has none of the tasks is left out. Raises NotFound, InvalidRequest, Conflict, NoAnswer.
+    """
+    return _over_runs(ops, wanted, run_ids, "cleared")
+
+
+def mark_tasks(ops: Ops, wanted: MarkTasks, run_ids: Sequence[str]) -> list[str]:
+    """Have tasks of several runs count as ended in `wanted.state`; "run/task" of each that was (or, with `dry_run`,
+    would be) changed. What runs of them is ended; what follows them follows by its trigger rule.
+
+    The runs are named by their whole ids; one that has none of the tasks is left out. Raises NotFound, InvalidRequest,
+    Conflict, NoAnswer.
+    """
+    if wanted.state not in MARKS:
+        raise InvalidRequest(f"a task is marked {', '.join(MARKS[:-1])} or {MARKS[-1]}, not {wanted.state.value}")
+    return _over_runs(ops, msgspec.structs.replace(wanted, by=ops.by), run_ids, "marked")
+
+
+def mark_run(ops: Ops, dag_id: str, run_id: str, state: RunState, *, dry_run: bool = False) -> list[str]:
+    """End a run in `state` at once, success or failed, or have one that has ended count so; "task" or "task[index]" of
+    each task instance that was (or would be) changed.
+
+    Success: all of it counts as succeeded, but what was skipped. Failed: what runs of it fails, what has not started is
+    skipped. Raises NotFound, InvalidRequest, NoAnswer.
+    """
+    if state not in RUN_FINISHED:
+        raise InvalidRequest(f"a run is marked success or failed, not {state.value}")
+    run = get_run(ops, dag_id, run_id)
+    command = MarkRun(dag_id=dag_id, run_id=run.run_id, state=state, dry_run=dry_run, by=ops.by)
+    return list(ask(ops, command)["marked"])
+
+
+C = TypeVar("C", ClearTasks, MarkTasks)
+
+
+def _over_runs(ops: Ops, wanted: C, run_ids: Sequence[str], done: str) -> list[str]:
+    """Ask the same of several runs, once all of them and all tasks are known to be there."""
+    if wanted.map_index is not None and len(wanted.task_ids or ()) != 1:
+        raise InvalidRequest("a map index needs exactly one task")
+    names = list(dict.fromkeys(run_ids))
+    with ops.db.reading() as conn:
+        found = choices.find_runs(conn, wanted.dag_id, names)
+        missing = [name for name in names if name not in found]
+        if missing:
+            find_dag(conn, wanted.dag_id)
+            raise NotFound(f"dag {wanted.dag_id} has no run {missing[0]!r}")
+        commands = [msgspec.structs.replace(wanted, run_id=name) for name in names]
+        if wanted.task_ids is not None:
+            commands = _narrowed(conn, found, commands, wanted.task_ids)
+    touched: list[str] = []
+    refused: list[AirloomError] = []
+    answers = ask_all(ops, commands)
+    for command, answer in zip(commands, answers, strict=True):
+        if isinstance(answer, AirloomError):
+            refused.append(answer)
+        else:
+            touched += [f"{command.run_id}/{name}" for name in answer[done]]
+    if refused:
+        if len(refused) == len(commands):
+            raise refused[0]
+        rest = f"; it was done for {len(commands) - len(refused)} of {len(commands)} runs"
+        raise type(refused[0])(f"{refused[0]}{rest}")
+    return touched
+
+
+def _narrowed(conn: Any, found: Mapping[str, RunRow], commands: Sequence[C], task_ids: Sequence[str]) -> list[C]:
+    """The commands, each with those of the tasks that its run has."""
+    has = choices.tasks_of(conn, [run.id for run in found.values()], task_ids)
+    known = set[str]().union(*has.values())
+    missing = [task_id for task_id in task_ids if task_id not in known]
+    if missing:
+        raise NotFound(f"none of these runs has a task {missing[0]!r}")
+    narrowed = []
+    for command in commands:
+        names = has.get(found[command.run_id].id, set())
+        if names:
+            kept = tuple(task_id for task_id in task_ids if task_id in names)
+            narrowed.append(msgspec.structs.replace(command, task_ids=kept))
+    return narrowed
 
 
 def _check_run_id(run_id: str) -> None:

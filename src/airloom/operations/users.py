@@ -31,8 +31,8 @@ class UserChange(msgspec.Struct, frozen=True, kw_only=True):
     """What of a user is to be as given; UNSET stays. role None: nothing but what the grants give."""
 
     display_name: str | UnsetType = UNSET
-    email: str | None | UnsetType = UNSET
-    role: Role | None | UnsetType = UNSET
+    email: str | UnsetType | None = UNSET
+    role: Role | UnsetType | None = UNSET
     grants: tuple[Grant, ...] | UnsetType = UNSET
     active: bool | UnsetType = UNSET
     password: str | UnsetType = UNSET
@@ -193,7 +193,8 @@ def _described(change: UserChange) -> str | None:
     if change.role is not UNSET:
         words.append(f"role {change.role.label if change.role else 'none'}")
     if change.grants is not UNSET:
-        words.append("grants " + (", ".join(f"{grant.role.label} on {grant.pattern}" for grant in change.grants) or "none"))
+        grants = ", ".join(f"{grant.role.label} on {grant.pattern}" for grant in change.grants)
+        words.append(f"grants {grants or 'none'}")
     if change.active is not UNSET:
         words.append("active" if change.active else "not active")
     if change.password is not UNSET:

@@ -9,10 +9,13 @@ from airloom.operations.auditing import record
 from airloom.operations.environment import variable_from
 from airloom.operations.lookup import nearest
 from airloom.operations.ops import Ops
+from airloom.sdk.secrecy import is_secret
 from airloom.store import variables
+from airloom.store.feed import tell
 from airloom.store.variables import VariableInfo
 
 _LONGEST_KEY = 250
+_TOPIC = "variables"
 
 
 def list_variables(ops: Ops) -> list[VariableInfo]:
@@ -25,7 +28,7 @@ def get_variable(ops: Ops, key: str) -> str:
     """A variable's text. Raises NotFound."""
     value = find_variable(ops, key)
     if value is None:
-        raise NotFound(f"there is no variable {key!r}{nearest(key, [info.key for info in list_variables(ops)])}")
+        raise _unknown(key, list_variables(ops))
     return value
 
 
@@ -38,18 +41,32 @@ def find_variable(ops: Ops, key: str) -> str | None:
         return variables.get_variable(conn, key, ops.secrets())
 
 
+def read_variable(ops: Ops, key: str) -> tuple[VariableInfo, str | None]:
+    """A variable of the database, with its text unless its key says that it is a secret. Raises NotFound.
+
+    A key is a secret's if it holds one of the words in sdk/secrecy.py: such a variable can be set here, and is read by
+    tasks, and by whoever may use the command line beside the database.
+    """
+    with ops.db.reading() as conn:
+        info = variables.variable_info(conn, key)
+        if info is None:
+            raise _unknown(key, variables.list_variables(conn))
+        return info, None if is_secret(key) else variables.get_variable(conn, key, ops.secrets())
+
+
 def set_variable(ops: Ops, key: str, value: str, description: str | None = None) -> None:
     """Make or change a variable; `description` None leaves the one that is there. Raises InvalidRequest."""
     _check_key(key)
     with ops.db.transaction() as conn:
         variables.set_variable(conn, key, value, ops.secrets(), ops.now(), description)
         record(conn, ops, "variable.set", subject=key)
+        tell(conn, _TOPIC)
 
 
 def delete_variable(ops: Ops, key: str) -> None:
     """Delete a variable from the database. Raises NotFound."""
     if not drop_variable(ops, key):
-        raise NotFound(f"there is no variable {key!r}{nearest(key, [info.key for info in list_variables(ops)])}")
+        raise _unknown(key, list_variables(ops))
 
 
 def drop_variable(ops: Ops, key: str) -> bool:
@@ -58,6 +75,7 @@ def drop_variable(ops: Ops, key: str) -> bool:
         deleted = variables.delete_variable(conn, key)
         if deleted:
             record(conn, ops, "variable.delete", subject=key)
+            tell(conn, _TOPIC)
     return deleted
 
 
@@ -78,7 +96,12 @@ def import_variables(ops: Ops, values: Mapping[str, Any]) -> int:
             text = value if isinstance(value, str) else json.dumps(value)
             variables.set_variable(conn, key, text, ops.secrets(), ops.now())
             record(conn, ops, "variable.set", subject=key, detail="by an import")
+        tell(conn, _TOPIC)
     return len(values)
+
+
+def _unknown(key: str, known: list[VariableInfo]) -> NotFound:
+    return NotFound(f"there is no variable {key!r}{nearest(key, [info.key for info in known])}")
 
 
 def _check_key(key: str) -> None:

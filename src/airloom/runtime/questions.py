@@ -19,6 +19,9 @@ class Asker(Protocol):
     @property
     def key(self) -> TryKey: ...
 
+    @property
+    def token(self) -> str: ...
+
 
 class Questions:
     """The open questions of a runner's tries. `ask` sends one to the server."""
@@ -55,4 +58,4 @@ class Questions:
 
     def _message(self, number: int) -> Ask:
         asker, _number, request = self._open[number]
-        return Ask(id=number, key=asker.key, request=request)
+        return Ask(id=number, key=asker.key, request=request, token=asker.token)

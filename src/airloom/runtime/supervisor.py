@@ -66,6 +66,11 @@ class Try:
         """The try's key."""
         return self.work.key
 
+    @property
+    def token(self) -> str:
+        """What proves that the try is in hand."""
+        return self.work.token
+
 
 class Supervisor:
     """The tries of one runner. `report` and `ask` are called with what the server is to know and to answer.
@@ -115,7 +120,7 @@ class Supervisor:
         if work.key in self._tries:
             return
         if self._stopping:
-            self._report(HandedBack(key=work.key, at=time.time(), detail="the runner is stopping"))
+            self._hand_back(work)
             return
         reuse = (work.isolation or self._settings.isolation) is Isolation.REUSE
         masker = Masker()
@@ -145,7 +150,7 @@ class Supervisor:
         for attempt in list(self._tries.values()):
             if attempt.process is None and self._nursery.withdraw(attempt):
                 self._forget(attempt)
-                self._report(HandedBack(key=attempt.work.key, at=time.time(), detail="the runner is stopping"))
+                self._hand_back(attempt.work)
 
         def end_all() -> None:
             for attempt in list(self._tries.values()):
@@ -195,6 +200,7 @@ class Supervisor:
             runner=self._runner,
             host=self._host,
             pid=process.pid,
+            token=attempt.token,
         )
         self._report(attempt.started)
         limit = attempt.work.memory_limit or self._settings.memory_limit
@@ -315,8 +321,12 @@ class Supervisor:
                 runner=self._runner,
                 host=self._host,
                 pid=0 if process is None else process.pid or 0,
+                token=attempt.token,
             )
         )
+
+    def _hand_back(self, work: Work) -> None:
+        self._report(HandedBack(key=work.key, at=time.time(), detail="the runner is stopping", token=work.token))
 
     def _forget(self, attempt: Try) -> None:
         del self._tries[attempt.work.key]

@@ -51,12 +51,14 @@ class Keeper:
         self._go = -1
 
     def stop(self) -> None:
-        """End it, and wait for that."""
+        """End it, and wait for that. Does nothing the second time."""
         if self._go >= 0:
             os.close(self._go)
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            self._go = -1
+        if self._pid:
             os.kill(self._pid, signal.SIGTERM)
             os.waitpid(self._pid, 0)
+            self._pid = 0
 
 
 def _keep(name: str, parent: int, ready: int, serve: Callable[[], None]) -> None:

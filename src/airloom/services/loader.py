@@ -19,6 +19,7 @@ from airloom.executors.settings import kept_source
 from airloom.model.errors import StoreError
 from airloom.model.events import Reload
 from airloom.model.loading import LoadError, ParsedFile
+from airloom.model.processes import LoaderState
 from airloom.runtime.parsing import ParseJob, ParserPool
 from airloom.store import dags, inbox
 from airloom.store.dags import FileRow
@@ -70,6 +71,8 @@ class Loader:
         self._watch: FolderWatch | None = None
         #: whether this look had anything to tell the leader
         self._told = False
+        #: what is told of it to others
+        self.state = LoaderState(bundle=bundle.name)
         #: files that define no DAG, as they were when that was found
         self._others: dict[str, FileStat] = {}
         #: when files that failed are tried again
@@ -111,6 +114,8 @@ class Loader:
             found = self._bundle.scan()
         except OSError as away:
             log.error("the folder %s cannot be read: %s; its dags stay as they are", self._bundle.root, away.strerror)
+            trouble = f"the folder {self._bundle.root} cannot be read: {away.strerror}"
+            self.state = msgspec.structs.replace(self.state, trouble=trouble)
             return
         for rel_path in sorted(known.keys() - found.keys()):
             self._forget(rel_path)
@@ -127,6 +132,9 @@ class Loader:
                 if error.text not in failing.get(parsed.rel_path, ()):
                     place = parsed.rel_path if error.line is None else f"{parsed.rel_path}:{error.line}"
                     log.warning("%s: %s", place, error.text)
+        self.state = LoaderState(
+            bundle=self._bundle.name, files=len(found), looked_at=began, seconds=self._now() - began
+        )
 
     def _is_due(
         self,

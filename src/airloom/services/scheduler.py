@@ -1,6 +1,7 @@
 """The scheduler: one turn takes all news, decides, commits, and only then hands work to executors."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 
 from airloom.decide.lifecycle import DagFault
@@ -13,8 +14,9 @@ from airloom.model.events import Answer, CapacityChanged, Event
 from airloom.model.plan import Plan
 from airloom.model.report import Cause, Ended, Outcome, Report, Started, TryKey
 from airloom.model.work import Cancel, Work
-from airloom.services.commands import Commands
+from airloom.services.commands import Commands, unstorable
 from airloom.services.leader import Leadership
+from airloom.services.reporting import Durations
 from airloom.store.database import Database
 from airloom.store.plans import apply_plan
 from airloom.store.snapshots import load_snapshot
@@ -24,8 +26,6 @@ log = logging.getLogger("airloom.scheduler")
 #: seconds to wait before a database that failed is tried again: at first, and at most
 _AFTER_FAILURE = 1.0
 _LONGEST_PAUSE = 16.0
-#: letters of an error that a row keeps
-_DETAIL = 2000
 #: seconds between two looks into the inbox when no hint came: hints may be lost
 _INBOX_EVERY = 5.0
 
@@ -49,9 +49,11 @@ class Scheduler:
         self._executors = executors
         self._leadership = leadership
         self._now = now
-        self._on_commit = on_commit
+        self._watchers = [] if on_commit is None else [on_commit]
         self._commands = Commands(db)
         self.world: World | None = None
+        #: how long the turns took that changed anything
+        self.turns = Durations()
         #: reports that were taken from executors and are not committed yet
         self._reports: list[Report] = []
         #: after a turn that failed: the next one takes none of them, to see that the fault is not elsewhere
@@ -69,6 +71,10 @@ class Scheduler:
     def hint(self) -> None:
         """The inbox may have news."""
         self._hinted = True
+
+    def watch(self, watcher: Callable[[World, Plan], None]) -> None:
+        """Have this called after each commit too, in the scheduler's thread. It must not change anything, nor wait."""
+        self._watchers.append(watcher)
 
     def tick(self) -> float:
         """One turn. Returns the seconds until the next one is due by itself."""
@@ -125,11 +131,9 @@ class Scheduler:
             first = self._reports.pop(0)
             if not isinstance(first, Started) and first.key not in self._replaced:
                 self._replaced.add(first.key)
-                detail = f"how the try ended could not be stored: {why}"[:_DETAIL]
-                end = Ended(key=first.key, at=first.at, outcome=Outcome.FAILED, cause=Cause.RESULT, detail=detail)
-                self._reports.insert(0, end)
+                self._reports.insert(0, unstorable(first, why))
         elif not self._probing:
-            self._commands.suspect()
+            self._commands.suspect(why)
             self._probing = bool(self._reports)
         self._careful = len(self._reports)
 
@@ -147,19 +151,22 @@ class Scheduler:
         assert self.world is not None
         assert self._leadership.epoch is not None
         now = self._now()
+        began = time.perf_counter()
         events: list[Event] = list(self._capacity_news())
         if not self._reports:
             for executor in self._executors.values():
                 self._reports += executor.poll()
         taken = 0 if self._probing else 1 if self._careful else len(self._reports)
         events += self._reports[:taken]
-        answers: dict[int, Answer] = {}
+        answers: dict[int, Answer | None] = {}
         if not self._careful and (self._hinted or not 0.0 < self._look_at - now <= _INBOX_EVERY):
             self._hinted = False
             self._look_at = now + _INBOX_EVERY
-            more, answers, full = self._commands.take(self.world, now)
-            events += more
-            if full:
+            told = self._commands.take(self.world, now)
+            # What a runner itself says of a try comes before what an executor thinks of its silence.
+            events = [*told.reports, *events, *told.events]
+            answers = told.answers
+            if told.more:
                 self._hinted = True
         plan = handle(self.world, events, now)
         plan.answers.update(answers)
@@ -171,8 +178,10 @@ class Scheduler:
         self._probing = False
         self._commands.settled()
         self._dispatch(plan)
-        if self._on_commit is not None:
-            self._on_commit(self.world, plan)
+        if plan.writes:
+            self.turns.add(time.perf_counter() - began)
+        for watcher in self._watchers:
+            watcher(self.world, plan)
         return plan
 
     def _dispatch(self, plan: Plan) -> None:
@@ -209,7 +218,7 @@ class Scheduler:
         self._hinted = True
         world.faulty = self._faulty
         # An end that was taken before the memory was lost counts still; a start says nothing of what goes on.
-        held = {report.key for report in self._reports if not isinstance(report, Started)}
+        held = {report.key for report in self._reports if not isinstance(report, Started)} | self._commands.ends()
         cancels = pending_cancels(world)
         ending = {cancel.key for cancel in cancels}
         for name in {live.executor for live in world.live.values()} | set(self._executors):

@@ -25,6 +25,16 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float = 0.0
     last_login_at: float | None = None
 
+    @property
+    def has_password(self) -> bool:
+        """Whether they can log in by a password."""
+        return self.password is not None
+
+    @property
+    def oidc(self) -> bool:
+        """Whether they log in by OpenID Connect."""
+        return self.identity is not None
+
 
 def get_account(conn: Connection, username: str) -> AccountRow | None:
     """The user of that name."""

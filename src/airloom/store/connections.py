@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, delete, select
 
+from airloom.model.errors import Rejected
 from airloom.store.dialects import dialect_of
 from airloom.store.secrets import Secrets
 from airloom.store.tables import connection
@@ -47,9 +48,34 @@ class _Hidden(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def get_connection(conn: Connection, conn_id: str, secrets: Secrets) -> ConnectionRow | None:
     """A connection with all its secrets. Raises StoreError if it was encrypted with another key."""
     row = conn.execute(select(connection).where(connection.c.conn_id == conn_id)).one_or_none()
-    if row is None:
-        return None
-    data = secrets.decrypt(bytes(row.secret), f"the connection {conn_id!r}")
+    return None if row is None else _decrypted(row, secrets)
+
+
+class StoredConnection(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection of the database. row None: it was encrypted with another key."""
+
+    info: ConnectionInfo
+    row: ConnectionRow | None
+
+
+def read_connections(conn: Connection, secrets: Secrets, conn_id: str | None = None) -> list[StoredConnection]:
+    """All connections by id, or the one of that id, with their secrets."""
+    query = select(connection).order_by(connection.c.conn_id)
+    if conn_id is not None:
+        query = query.where(connection.c.conn_id == conn_id)
+    return [_stored(row, secrets) for row in conn.execute(query)]
+
+
+def _stored(row: Any, secrets: Secrets) -> StoredConnection:
+    info = ConnectionInfo(**{name: getattr(row, name) for name in ConnectionInfo.__struct_fields__})
+    try:
+        return StoredConnection(info=info, row=_decrypted(row, secrets))
+    except Rejected:
+        return StoredConnection(info=info, row=None)
+
+
+def _decrypted(row: Any, secrets: Secrets) -> ConnectionRow:
+    data = secrets.decrypt(bytes(row.secret), f"the connection {row.conn_id!r}")
     hidden = msgspec.json.decode(data, type=_Hidden)
     return ConnectionRow(
         conn_id=row.conn_id, conn_type=row.conn_type, description=row.description, **msgspec.structs.asdict(hidden)

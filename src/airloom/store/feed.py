@@ -1,4 +1,4 @@
-"""The feed: one row for each commit that changed something people see, in the order in which the commits become visible.
+"""The feed: one row for each commit that changed something people see, in the order in which they become visible.
 
 A reader that has seen a row never meets an older one later: on PostgreSQL writers take a lock before they get a number.
 """

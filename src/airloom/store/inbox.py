@@ -1,12 +1,16 @@
 """What other processes ask of the leader: rows that it takes, applies and answers in one commit."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from airloom.model.events import Answer, Command
 from airloom.store.tables import inbox, inbox_answer
+
+#: bytes of commands after which one turn takes no more
+TAKEN = 32 * 1024 * 1024
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
@@ -19,31 +23,55 @@ def put(conn: Connection, command: Command, by: str | None, now: float) -> int:
     return int(conn.execute(insert(inbox).values(row).returning(inbox.c.id)).scalar_one())
 
 
-def take_query(after: int, limit: int) -> Select[Any]:
-    """The statement of `take`, for one page."""
-    return select(inbox.c.id, inbox.c.command).where(inbox.c.id > after).order_by(inbox.c.id).limit(limit)
+def sizes_query(after: int, limit: int) -> Select[Any]:
+    """The statement by which `take` sees how much there is to read, for one page."""
+    size = func.length(inbox.c.command)
+    return select(inbox.c.id, size).where(inbox.c.id > after).order_by(inbox.c.id).limit(limit)
+
+
+def take_query(after: int, last: int) -> Select[Any]:
+    """The statement by which `take` reads one page."""
+    return select(inbox.c.id, inbox.c.command).where(inbox.c.id > after, inbox.c.id <= last).order_by(inbox.c.id)
 
 
 def take(conn: Connection, limit: int) -> list[tuple[int, Command]]:
-    """The oldest commands, each with its inbox number in it. They stay until a plan answers them.
+    """As `take_some`, without the word whether there is more."""
+    return take_some(conn, limit)[0]
+
+
+def take_some(conn: Connection, limit: int) -> tuple[list[tuple[int, Command]], bool]:
+    """The oldest commands, each with its inbox number in it, and whether there may be more. They stay until a plan
+    answers them. Reports may be large: about TAKEN bytes are read at most.
 
     A command that this version of Airloom cannot read, because a newer one wrote it, is left where it is.
     """
     commands: list[tuple[int, Command]] = []
-    last = 0
-    while len(commands) < limit:
-        page = conn.execute(take_query(last, limit)).all()
-        for number, data in page:
-            last = number
+    after = size = 0
+    while len(commands) < limit and size < TAKEN:
+        wanted = limit - len(commands)
+        last = after
+        page = conn.execute(sizes_query(after, wanted)).all()
+        for number, length in page:
+            last, size = number, size + length
+            if size >= TAKEN:
+                break
+        for number, data in conn.execute(take_query(after, last)) if page else ():
             try:
                 command = _decoder.decode(data)
             except msgspec.MsgspecError:
                 continue
             commands.append((number, msgspec.structs.replace(command, inbox_id=number)))
         # A page that held something unreadable is not the end.
-        if len(page) < limit:
-            break
-    return commands[:limit]
+        if len(page) < wanted and size < TAKEN:
+            return commands, False
+        after = last
+    return commands, True
+
+
+def split(conn: Connection, inbox_id: int, parts: Sequence[Command], now: float) -> None:
+    """Put several commands in the place of one, unless that is gone."""
+    if conn.execute(delete(inbox).where(inbox.c.id == inbox_id)).rowcount:
+        conn.execute(insert(inbox), [{"command": _encoder.encode(part), "created_at": now} for part in parts])
 
 
 def answer(conn: Connection, inbox_id: int) -> Answer | None:

@@ -128,6 +128,8 @@ def _answer(conn: Connection, plan: Plan, now: float) -> None:
     if dialect.delete(conn, inbox, "id", ids) != len(ids):
         raise StoreError(f"commands of the inbox are gone that were to be answered, nothing was committed: {ids}")
     rows = [
-        {"id": key, "answer": msgspec.json.encode(answer), "answered_at": now} for key, answer in plan.answers.items()
+        {"id": key, "answer": msgspec.json.encode(answer), "answered_at": now}
+        for key, answer in plan.answers.items()
+        if answer is not None
     ]
     dialect.insert(conn, inbox_answer, rows)

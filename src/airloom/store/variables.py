@@ -28,6 +28,13 @@ def list_variables(conn: Connection) -> list[VariableInfo]:
     return [VariableInfo(**row._asdict()) for row in conn.execute(query)]
 
 
+def variable_info(conn: Connection, key: str) -> VariableInfo | None:
+    """A variable without its value."""
+    query = select(variable.c.key, variable.c.description, variable.c.updated_at).where(variable.c.key == key)
+    row = conn.execute(query).one_or_none()
+    return None if row is None else VariableInfo(**row._asdict())
+
+
 def set_variable(
     conn: Connection, key: str, value: str, secrets: Secrets, now: float, description: str | None = None
 ) -> None:

@@ -1,6 +1,6 @@
 """Reading XComs. They are written with the end of the try that pushed them, by plans.py."""
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from airloom.model.run import XComRow
 from airloom.store.rows import storable, to_structs
@@ -35,3 +35,16 @@ def get_xcoms(
 def list_xcoms(conn: Connection, ti_id: int) -> list[XComRow]:
     """All XComs of a TI, by key."""
     return to_structs(XComRow, conn.execute(select(xcom).where(xcom.c.ti_id == ti_id).order_by(xcom.c.key)))
+
+
+def xcom_sizes(conn: Connection, ti_id: int) -> list[tuple[str, int]]:
+    """(key, size in bytes) of each XCom of a TI, by key."""
+    query = select(xcom.c.key, func.length(xcom.c.value)).where(xcom.c.ti_id == ti_id).order_by(xcom.c.key)
+    return [(key, size) for key, size in conn.execute(query)]
+
+
+def xcom_head(conn: Connection, ti_id: int, key: str, length: int) -> tuple[int, bytes] | None:
+    """Size of an XCom and its first `length` bytes; None if there is none of that key."""
+    query = select(func.length(xcom.c.value), func.substr(xcom.c.value, 1, length))
+    row = conn.execute(query.where(xcom.c.ti_id == ti_id, xcom.c.key == storable(key))).one_or_none()
+    return None if row is None else (row[0], bytes(row[1]))

@@ -9,6 +9,9 @@ type ParamNames<E> = E extends Plural ? Names<E['one'] | E['other']> | 'count' :
 type Values<K extends TextKey> = { [N in ParamNames<Catalogue[K]>]: string | number };
 type Rest<K extends TextKey> = [ParamNames<Catalogue[K]>] extends [never] ? [] : [values: Values<K>];
 
+/** The keys of texts without parameters. */
+export type PlainKey = { [K in TextKey]: [ParamNames<Catalogue[K]>] extends [never] ? K : never }[TextKey];
+
 const language = 'en';
 const plurals = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(language);

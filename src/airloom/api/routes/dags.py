@@ -1,12 +1,13 @@
 """GET routes of dags: the list, tags, one dag, its versions, code and structure, import errors."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from airloom.api.access import By, Caller
-from airloom.api.conditional import conditional
-from airloom.api.paging import Cursor, Limit, decode_cursor, encode_cursor
+from airloom.api.conditional import NOT_CHANGED, conditional
+from airloom.api.paging import Cursor, Limit, RowNumber, decode_cursor, encode_cursor
+from airloom.api.routes.parameters import Number
 from airloom.api.schemas import admin, dags
 from airloom.api.schemas.base import Page
 from airloom.model.access import Role
@@ -14,30 +15,155 @@ from airloom.model.spec import DagSpec, GroupSpec, TaskSpec
 from airloom.model.states import RunState
 from airloom.operations import dag_lists
 from airloom.operations.dag_lists import DagCard, DagChoice
+from airloom.store.dag_lists import VersionHead
 
 router = APIRouter(tags=["dags"])
 
-DagOrder = Literal["dag_id", "-last_run", "next_run"]
+
+def _choice(
+    search: Annotated[str, Query(max_length=250, description="Words in id, name, description or tags.")] = "",
+    tag: Annotated[list[str], Query(max_length=50, description="Dags that have all of these.")] = [],  # noqa: B006
+    paused: bool | None = None,
+    active: Annotated[bool | None, Query(description="true: only those whose file still defines them.")] = None,
+    last_run_state: Annotated[list[RunState], Query(description="States of the newest run.")] = [],  # noqa: B006
+    order_by: Literal["dag_id", "-last_run", "next_run"] = "dag_id",
+) -> DagChoice:
+    return DagChoice(
+        search=search,
+        tags=tuple(tag),
+        paused=paused,
+        active=active,
+        last_run_state=tuple(last_run_state),
+        order=order_by,
+    )
 
 
-@router.get("/dags", response_model=Page[dags.Dag])
+@router.get("/dags", response_model=Page[dags.Dag], responses=NOT_CHANGED)
 def list_dags(
     request: Request,
     caller: By,
-    choice: Annotated[dags.DagFilter, Query()],
+    choice: Annotated[DagChoice, Depends(_choice)],
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """Dags with their newest runs and their next one."""
-    wanted = DagChoice(
-        search=choice.search,
-        tags=tuple(choice.tag),
-        paused=choice.paused,
-        active=choice.active,
-        last_run_state=tuple(choice.last_run_state),
-        order=choice.order_by,
-    )
-    after = decode_cursor(cursor, tuple[float, str])
-    part = dag_lists.list_dags(caller.ops, wanted, caller.sees, after, limit)
+    part = dag_lists.list_dags(caller.ops, choice, caller.sees, decode_cursor(cursor, tuple[float, str]), limit)
     following = None if part.next is None else encode_cursor(part.next)
-    return conditional(request, Page(items=[dag_of(card, caller) for card in part.cards], next=following))
+    items = [dags.Dag(**_fields(card, caller)) for card in part.cards]
+    return conditional(request, Page[dags.Dag](items=items, next=following))
+
+
+@router.get("/tags")
+def list_tags(caller: By) -> list[dags.Tag]:
+    """The tags of active dags."""
+    return [dags.Tag(name=name, dags=count) for name, count in dag_lists.list_tags(caller.ops, caller.sees)]
+
+
+@router.get("/dags/{dag_id}", response_model=dags.DagDetails, responses=NOT_CHANGED)
+def get_dag(request: Request, caller: By, dag_id: str) -> Response:
+    """Everything about a dag but its tasks."""
+    card = dag_lists.get_dag(caller.ops, dag_id)
+    spec = card.spec
+    details = dags.DagDetails(
+        **_fields(card, caller),
+        doc=spec.doc,
+        params=spec.params,
+        start_date=spec.start_date,
+        end_date=spec.end_date,
+        catchup=spec.catchup,
+        max_active_runs=spec.max_active_runs,
+        max_active_tasks=spec.max_active_tasks,
+        first_seen=card.head.first_seen,
+        file_hash=card.head.file_hash,
+    )
+    return conditional(request, details)
+
+
+@router.get("/dags/{dag_id}/versions")
+def list_versions(caller: By, dag_id: str, limit: Limit = 50, cursor: Cursor = None) -> Page[dags.Version]:
+    """The versions of a dag, newest first."""
+    found, following = dag_lists.list_versions(caller.ops, dag_id, decode_cursor(cursor, RowNumber), limit)
+    return Page(
+        items=[_version(head, tasks) for head, tasks in found],
+        next=None if following is None else encode_cursor(following),
+    )
+
+
+@router.get("/dags/{dag_id}/versions/{number}/code")
+def get_code(caller: By, dag_id: str, number: Number) -> dags.Code:
+    """The DAG file of a version."""
+    head, source = dag_lists.get_code(caller.ops, dag_id, number)
+    return dags.Code(version=head.number, rel_path=head.rel_path, file_hash=head.file_hash, source=source)
+
+
+@router.get("/dags/{dag_id}/structure", response_model=dags.Structure, responses=NOT_CHANGED)
+def get_structure(
+    request: Request,
+    caller: By,
+    dag_id: str,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Default: the current one.")] = None,
+) -> Response:
+    """The graph of a version."""
+    number, spec = dag_lists.get_structure(caller.ops, dag_id, version)
+    return conditional(request, _structure(number, spec))
+
+
+@router.get("/import-errors")
+def list_import_errors(caller: By) -> list[admin.ImportError_]:
+    """What is wrong with DAG files now."""
+    found = dag_lists.import_errors(caller.ops, None if caller.sees_all else caller.sees)
+    return [admin.ImportError_.model_validate(error) for error in found]
+
+
+def _fields(card: DagCard, caller: Caller) -> dict[str, Any]:
+    head, spec = card.head, card.spec
+    return {
+        "dag_id": head.dag_id,
+        "display_name": spec.display_name,
+        "description": spec.description,
+        "tags": list(spec.tags),
+        "owner": spec.owner,
+        "bundle": head.bundle,
+        "rel_path": head.rel_path,
+        "version": head.version,
+        "paused": head.paused,
+        "active": head.active,
+        "schedule": dag_lists.schedule_text(spec.schedule),
+        "timezone": spec.timezone,
+        "next_run_after": card.next_run_after,
+        "task_count": card.task_count,
+        "has_import_errors": card.has_import_errors,
+        "last_runs": [dags.RunBar.model_validate(run) for run in card.last_runs],
+        "can_edit": caller.may(Role.EDITOR, head.dag_id),
+    }
+
+
+def _version(head: VersionHead, tasks: int) -> dags.Version:
+    return dags.Version(
+        number=head.number,
+        created_at=head.created_at,  # type: ignore[arg-type]
+        spec_hash=head.spec_hash,
+        file_hash=head.file_hash,
+        rel_path=head.rel_path,
+        task_count=tasks,
+    )
+
+
+def _structure(number: int, spec: DagSpec) -> dags.Structure:
+    return dags.Structure(
+        version=number,
+        tasks=[_task(task) for task in spec.tasks],
+        groups=[group_of(group) for group in spec.groups],
+        edge_labels=spec.edge_labels,
+    )
+
+
+def _task(task: TaskSpec) -> dags.TaskNode:
+    names = dags.TaskNode.model_fields.keys() - {"mapped", "upstream"}
+    values = {name: getattr(task, name) for name in names}
+    return dags.TaskNode(mapped=task.map is not None, upstream=list(task.upstream), **values)
+
+
+def group_of(group: GroupSpec) -> dags.GroupNode:
+    """A task group as the API shows it."""
+    return dags.GroupNode.model_validate(group)

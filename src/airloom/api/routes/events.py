@@ -1,6 +1,7 @@
 """What changes, as it changes: Server-Sent Events."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -11,11 +12,16 @@ from fastapi.responses import StreamingResponse
 from airloom.api.access import By, Caller
 from airloom.api.hub import Audience, Client, Hub
 from airloom.api.problems import Refused
+from airloom.api.security.authentication import authenticate
+from airloom.api.state import Api, Served
+from airloom.model.errors import StoreError
 
 router = APIRouter()
 
 #: seconds of silence after which a comment is sent, so that nobody on the way takes the line for dead
 _HEARTBEAT = 15.0
+#: seconds between two looks whether a client's login is still good
+_LOOK = 60.0
 #: milliseconds after which a browser connects again
 _RETRY = b"retry: 1000\n\n"
 
@@ -29,6 +35,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 )
 async def events(
     request: Request,
+    api: Served,
     caller: By,
     dag_id: Annotated[str | None, Query(max_length=250, description="Only what is about that dag.")] = None,
     last_event_id: Annotated[int | None, Query(ge=0, description="As the header; that one counts more.")] = None,
@@ -44,7 +51,8 @@ async def events(
     hub: Hub = request.app.state.hub
     client = Client(_audience(caller, dag_id))
     last = last_event_id if last_event_id_header is None else last_event_id_header
-    return StreamingResponse(_stream(hub, client, last), media_type="text/event-stream", headers=_HEADERS)
+    stream = _stream(hub, client, last, _Watch(request, api, caller))
+    return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 
 
 def _audience(caller: Caller, dag_id: str | None) -> Audience:
@@ -55,17 +63,39 @@ def _audience(caller: Caller, dag_id: str | None) -> Audience:
     return Audience(key=caller.identity, sees=caller.sees)
 
 
-async def _stream(hub: Hub, client: Client, last: int | None) -> AsyncIterator[bytes]:
+class _Watch:
+    """Sees from time to time whether a stream's caller may still have it."""
+
+    def __init__(self, request: Request, api: Api, caller: Caller) -> None:
+        self._request = request
+        self._api = api
+        self._caller = caller
+        self._look_at = time.monotonic() + _LOOK
+
+    async def allows(self) -> bool:
+        """False: the login or token has ended, or what it is good for has changed. The client comes again if it can."""
+        if time.monotonic() < self._look_at:
+            return True
+        self._look_at = time.monotonic() + _LOOK
+        try:
+            identity = await authenticate(self._request, self._api)
+        except Refused:
+            return False
+        except StoreError:
+            # Nothing can be read that it could be told.
+            return True
+        return identity == self._caller.identity
+
+
+async def _stream(hub: Hub, client: Client, last: int | None, watch: _Watch) -> AsyncIterator[bytes]:
     try:
-        yield _RETRY + await run_in_threadpool(hub.add, client, last)
-        while True:
+        event: bytes | None = _RETRY + await run_in_threadpool(hub.add, client, last)
+        while event is not None and not hub.closed and await watch.allows():
+            yield event
             try:
                 async with asyncio.timeout(_HEARTBEAT):
                     event = await client.get()
             except TimeoutError:
                 event = b":\n\n"
-            if event is None:
-                return
-            yield event
     finally:
         hub.remove(client)

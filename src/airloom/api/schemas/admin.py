@@ -115,15 +115,17 @@ class Connection(Out):
     has_password: bool = False
     extra: dict[str, Any] = {}
     updated_at: Moment | None = None
+    readable: bool = Field(default=True, description="False: it was saved with another secret key; save it anew.")
 
 
 class ConnectionText(In):
-    """A connection to be made or changed. A password that is left out stays; a *** in `extra` stays what it was."""
+    """A connection to be made or changed. A password that is left out stays, an empty one is removed; a *** in `extra`
+    stays what it was."""
 
     conn_type: str = Field(min_length=1, max_length=250)
     description: str | None = Field(default=None, max_length=10_000)
     host: str | None = None
-    port: int | None = Field(default=None, ge=0, le=65535)
+    port: int | None = Field(default=None, ge=1, le=65535)
     login: str | None = None
     password: str | None = None
     schema_: str | None = Field(default=None, alias="schema")

@@ -7,7 +7,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def _moment(value: Any) -> Any:
-    return datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else value
+    try:
+        return datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else value
+    except (OverflowError, OSError):
+        raise ValueError("this is too far away to be a moment") from None
 
 
 #: A moment; epoch seconds, as the model has them, are taken too.

@@ -44,6 +44,13 @@ class Dag(Out):
     can_edit: bool = Field(description="Whether the caller may trigger, clear, mark and pause it.")
 
 
+class Tag(Out):
+    """A tag, and how many active dags have it."""
+
+    name: str
+    dags: int
+
+
 class DagDetails(Dag):
     """Everything about a dag but its tasks."""
 

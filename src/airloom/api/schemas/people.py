@@ -1,12 +1,19 @@
 """Sessions, users, tokens, the audit log."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from airloom.api.schemas.base import In, Moment, Out
+from airloom.model.access import Role
 
-RoleName = Literal["viewer", "editor", "operator", "admin"]
+
+def _label(value: Any) -> Any:
+    return value.label if isinstance(value, Role) else value
+
+
+#: A role's name; the model's Role is taken too.
+RoleName = Annotated[Literal["viewer", "editor", "operator", "admin"], BeforeValidator(_label)]
 
 
 class LoginWays(Out):

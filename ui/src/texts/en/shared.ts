@@ -16,6 +16,7 @@ export const shared = {
   'shared.unknown': 'unknown',
   'shared.filters': 'Filters',
   'shared.clearFilters': 'Clear filters',
+  'shared.clear': 'Clear',
   'shared.search': 'Search',
   'shared.any': 'any',
   'shared.by': 'by {name}',

@@ -15,7 +15,7 @@ class PoolTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     place: int | None = None
 
 
-class PoolUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PoolState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """used: slots that live tries take. waiting: TIs in its line. holders and waiters: the first of each."""
 
     name: str

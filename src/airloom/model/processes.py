@@ -1,0 +1,135 @@
+"""What the processes of Airloom tell about themselves: a row each, renewed while they live, with a state by its kind."""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from airloom.model.report import TryKey
+
+#: seconds between two renewals of a row, and after which a process that did not renew its row is taken for dead
+RENEWAL = 5.0
+SILENCE = 20.0
+
+
+class ProcessKind(StrEnum):
+    """What a process is for. A loader lives in a scheduler's process and has a row of its own."""
+
+    SCHEDULER = "scheduler"
+    LOADER = "loader"
+    API = "api"
+    RUNNER = "runner"
+
+
+class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A process. state: the struct of its kind, below, as a dict."""
+
+    id: str
+    kind: ProcessKind
+    host: str
+    pid: int
+    version: str
+    started_at: float
+    seen_at: float
+    state: dict[str, Any] = {}
+
+    def alive(self, now: float) -> bool:
+        """Whether it has been heard of lately."""
+        return now - self.seen_at <= SILENCE
+
+
+class Histogram(msgspec.Struct, frozen=True, kw_only=True):
+    """How often something took how long. counts: up to each bound (seconds), and one more beyond the last."""
+
+    bounds: tuple[float, ...] = ()
+    counts: tuple[int, ...] = ()
+    seconds: float = 0.0
+
+
+class WaitingFor(msgspec.Struct, frozen=True, kw_only=True):
+    """How many TIs one thing holds. kind: a ReasonKind. name: of the pool, dag, executor ... dag_id: whose TIs they are
+    if they are of one dag only."""
+
+    kind: str
+    name: str
+    text: str
+    count: int
+    dag_id: str | None = None
+
+
+class ExecutorUse(msgspec.Struct, frozen=True, kw_only=True):
+    """An executor. slots None: no limit. why: it takes nothing, if it does not."""
+
+    name: str
+    slots: int | None
+    used: int
+    why: str = ""
+
+
+class PoolUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool: slots in use, and TIs in its line."""
+
+    name: str
+    used: int
+    waiting: int
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What a leader has in its memory. schedule_lag: seconds by which the run that is due longest is late.
+
+    instances: TIs of unfinished runs by state. waiting: by what holds them, the most first; of very many only the first.
+    """
+
+    runs: int = 0
+    queued: int = 0
+    running: int = 0
+    scheduled: int = 0
+    timers: int = 0
+    schedule_lag: float = 0.0
+    instances: dict[str, int] = {}
+    waiting: tuple[WaitingFor, ...] = ()
+    executors: tuple[ExecutorUse, ...] = ()
+    pools: tuple[PoolUse, ...] = ()
+
+
+class SchedulerState(msgspec.Struct, frozen=True, kw_only=True):
+    """A scheduler. load: of the one that leads. turns: those that changed anything. runs, tries: made since its start.
+    inbox: commands that wait. dropped: spans of traces that could not be sent."""
+
+    leading: bool = False
+    epoch: int | None = None
+    load: Load | None = None
+    turns: Histogram = Histogram()
+    runs: int = 0
+    tries: int = 0
+    inbox: int = 0
+    dropped: int = 0
+
+
+class LoaderState(msgspec.Struct, frozen=True, kw_only=True):
+    """A loader. looked_at: when it last looked at all files; that took so many seconds. trouble: why it cannot."""
+
+    bundle: str = ""
+    files: int = 0
+    looked_at: float | None = None
+    seconds: float = 0.0
+    trouble: str = ""
+
+
+class ApiState(msgspec.Struct, frozen=True, kw_only=True):
+    """An API server. clients: browsers that follow its events."""
+
+    clients: int = 0
+
+
+class RunnerState(msgspec.Struct, frozen=True, kw_only=True):
+    """A runner: supervises tries on a machine. queues empty: it takes the work of every queue. slots None: no limit.
+
+    tries: those that a runner on another machine has in hand. They are leased to it while its row counts as alive.
+    """
+
+    executor: str
+    queues: tuple[str, ...] = ()
+    slots: int | None = None
+    running: int = 0
+    tries: tuple[TryKey, ...] = ()

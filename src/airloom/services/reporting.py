@@ -1,0 +1,164 @@
+"""Every process tells that it lives and what it does, in rows of the database that it renews: health, metrics and the
+lists of workers and executors are read from there, whatever process is asked.
+"""
+
+import logging
+import os
+import socket
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from airloom import __version__
+from airloom.decide.load import Tally, load
+from airloom.decide.state import World
+from airloom.model.errors import StoreError
+from airloom.model.plan import Plan
+from airloom.model.processes import RENEWAL, Histogram, Load, ProcessKind, ProcessRow, SchedulerState
+from airloom.services.leader import Leadership
+from airloom.store import processes
+from airloom.store.database import Database
+
+log = logging.getLogger("airloom.reporting")
+
+#: upper bounds of the histogram of turns, in seconds
+_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+#: a look at all that waits is taken no more often than this, and takes no more than this share of the scheduler's time
+_LOOK_EVERY = 2.0
+_SHARE = 0.01
+#: seconds after which a process that was not seen is forgotten, and between two looks for such
+_FORGOTTEN = 86400.0
+_SWEEP_EVERY = 600.0
+
+
+class Durations:
+    """Counts how long something took. One thread adds; any may read."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(_BOUNDS) + 1)
+        self._seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        """It took so long, once more."""
+        self._counts[bisect_left(_BOUNDS, seconds)] += 1
+        self._seconds += seconds
+
+    def histogram(self) -> Histogram:
+        """All of it so far."""
+        return Histogram(bounds=_BOUNDS, counts=tuple(self._counts), seconds=self._seconds)
+
+
+class SchedulerReport:
+    """What a scheduler tells about itself. `turns`: how long its turns took."""
+
+    def __init__(self, leadership: Leadership, turns: Durations, dropped: Callable[[], int] = lambda: 0) -> None:
+        self._leadership = leadership
+        self._turns = turns
+        self._dropped = dropped
+        self._runs = 0
+        self._tries = 0
+        self._tally = Tally()
+        self._load: Load | None = None
+        self._look_at = 0.0
+
+    def on_commit(self, world: World, plan: Plan) -> None:
+        """Count what a turn made, and look at the memory from time to time. In the scheduler's thread."""
+        self._runs += len(plan.new_runs)
+        self._tries += len(plan.new_tries)
+        self._tally.note(world)
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._load = load(world, self._tally.instances(world))
+            self._look_at = now + max(_LOOK_EVERY, (time.monotonic() - now) / _SHARE)
+
+    def state(self, inbox: int) -> SchedulerState:
+        """What there is to tell now. `inbox`: how many commands wait."""
+        epoch = self._leadership.epoch
+        return SchedulerState(
+            leading=epoch is not None,
+            epoch=epoch,
+            load=None if epoch is None else self._load,
+            turns=self._turns.histogram(),
+            runs=self._runs,
+            tries=self._tries,
+            inbox=inbox,
+            dropped=self._dropped(),
+        )
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a row is to say. id, host, pid, version: where they are not this process's."""
+
+    kind: ProcessKind
+    state: msgspec.Struct
+    id: str = ""
+    host: str = ""
+    pid: int = 0
+    version: str = __version__
+
+
+class Reporting:
+    """The service. `tell` says what rows there are to be, with what the database has in the inbox."""
+
+    name = "reporting"
+
+    def __init__(self, db: Database, tell: Callable[[int], Iterable[Told]], now: Callable[[], float]) -> None:
+        self._db = db
+        self._tell = tell
+        self._now = now
+        self._began: dict[str, float] = {}
+        self._sweep_at = 0.0
+        self._failed = False
+
+    def tick(self) -> float:
+        """Renew the rows. Returns the seconds until that is due again."""
+        now = self._now()
+        try:
+            self._renew(now)
+            self._failed = False
+        except StoreError as error:
+            if not self._failed:
+                log.error("%s; this process looks dead to others until that is over", error)
+            self._failed = True
+        return RENEWAL
+
+    def interrupt(self) -> None:
+        """A tick takes no time."""
+
+    def close(self) -> None:
+        """This process ends in good order."""
+        try:
+            with self._db.transaction() as conn:
+                processes.remove(conn, list(self._began))
+        except StoreError as error:
+            log.error("%s; it will be seen that this process has gone", error)
+
+    def _renew(self, now: float) -> None:
+        with self._db.reading() as conn:
+            inbox = processes.inbox_size(conn)
+        rows = [self._row(told, now) for told in self._tell(inbox)]
+        gone = self._began.keys() - {row.id for row in rows}
+        with self._db.transaction() as conn:
+            processes.renew(conn, rows)
+            processes.remove(conn, sorted(gone))
+            if now >= self._sweep_at:
+                processes.sweep(conn, now - _FORGOTTEN)
+                self._sweep_at = now + _SWEEP_EVERY
+        for name in gone:
+            del self._began[name]
+
+    def _row(self, told: Told, now: float) -> ProcessRow:
+        host, pid = told.host or socket.gethostname(), told.pid or os.getpid()
+        name = f"{told.kind.value}:{told.id or f'{host}:{pid}'}"
+        return ProcessRow(
+            id=name,
+            kind=told.kind,
+            host=host,
+            pid=pid,
+            version=told.version,
+            started_at=self._began.setdefault(name, now),
+            seen_at=now,
+            state=msgspec.to_builtins(told.state),
+        )

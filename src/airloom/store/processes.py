@@ -1,0 +1,52 @@
+"""The rows by which processes tell that they live, and what they do."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, delete, func, select
+
+from airloom.model.processes import ProcessKind, ProcessRow
+from airloom.store.dialects import dialect_of
+from airloom.store.rows import storable
+from airloom.store.tables import inbox, process
+
+
+def renew(conn: Connection, rows: Iterable[ProcessRow]) -> None:
+    """Write these, over what they said before."""
+    values = [_to_row(row) for row in rows]
+    dialect_of(conn).insert(conn, process, values, replace=("id",))
+
+
+def remove(conn: Connection, ids: Sequence[str]) -> None:
+    """These have ended in good order, or are replaced."""
+    dialect_of(conn).delete(conn, process, "id", ids)
+
+
+def sweep(conn: Connection, before: float) -> int:
+    """Delete what was not seen since `before`; how many."""
+    return conn.execute(delete(process).where(process.c.seen_at < before)).rowcount
+
+
+def list_processes(conn: Connection, kind: ProcessKind | None = None) -> list[ProcessRow]:
+    """All that are known, or those of one kind, by kind, host and start."""
+    query = select(process).order_by(process.c.kind, process.c.host, process.c.started_at, process.c.id)
+    if kind is not None:
+        query = query.where(process.c.kind == kind.value)
+    return [_to_struct(row._asdict()) for row in conn.execute(query)]
+
+
+def inbox_size(conn: Connection) -> int:
+    """How many commands wait for the leader."""
+    return int(conn.execute(select(func.count()).select_from(inbox)).scalar_one())
+
+
+def _to_row(row: ProcessRow) -> dict[str, Any]:
+    values: dict[str, Any] = msgspec.to_builtins(row)
+    values["state"] = storable(msgspec.json.encode(row.state).decode())
+    return values
+
+
+def _to_struct(values: dict[str, Any]) -> ProcessRow:
+    values["state"] = msgspec.json.decode(values["state"])
+    return msgspec.convert(values, ProcessRow)

@@ -1,0 +1,34 @@
+import { Button } from '@mantine/core';
+import { Component, type ReactNode } from 'react';
+import { Command } from '@/components/Command';
+import { EmptyState } from '@/components/EmptyState';
+import { t } from '@/texts';
+
+type State = { error: Error | null };
+
+/** Catches a fault in what it holds, and says what to do. */
+export class ErrorBoundary extends Component<{ children: ReactNode }, State> {
+  override state: State = { error: null };
+
+  static getDerivedStateFromError(error: unknown): State {
+    return { error: error instanceof Error ? error : new Error(String(error)) };
+  }
+
+  override render() {
+    const { error } = this.state;
+    if (!error) return this.props.children;
+    // After an update the parts of the page that were not loaded yet are gone from the server.
+    const outdated = /dynamically imported module|Importing a module script failed/i.test(error.message);
+    return (
+      <div role="alert">
+        <EmptyState
+          title={t('shell.crashed')}
+          action={<Button onClick={() => location.reload()}>{t('shell.crashed.reload')}</Button>}
+        >
+          {outdated ? t('shell.updated') : t('shell.crashed.text')}
+          {!outdated && <Command text={(error.stack ?? error.message).split('\n').slice(0, 4).join('\n')} />}
+        </EmptyState>
+      </div>
+    );
+  }
+}

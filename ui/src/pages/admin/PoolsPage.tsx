@@ -1,0 +1,5 @@
+import { PageHeader } from '@/components/PageHeader';
+
+export default function PoolsPage(_: { name?: string }) {
+  return <PageHeader title="PoolsPage" />;
+}
