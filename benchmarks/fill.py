@@ -1,16 +1,19 @@
-"""Fills a database with live runs, through the store: as if a scheduler had brought them so far."""
+"""Fills a database with live runs and with history, through the store: as if a scheduler had brought them so far."""
 
 import time
 from collections.abc import Sequence
 
 from airloom.model.loading import ParsedFile
 from airloom.model.plan import Plan
-from airloom.model.report import TryKey
+from airloom.model.report import Cause, TryKey
 from airloom.model.run import PoolRow, RunRow, RunType, TIRow, TryRow
 from airloom.model.spec import DagSpec, TaskSpec
 from airloom.model.states import RunState, TIState
 from airloom.store import dags, plans, snapshots
 from airloom.store.database import Database
+
+#: rows that one commit writes: a few tenths of a second
+_TIS_PER_COMMIT = 20_000
 
 
 def wide_dag(dag_id: str, tasks: int, pool: str = "default_pool") -> DagSpec:
@@ -84,3 +87,59 @@ def set_pool(db: Database, epoch: int, name: str, slots: int) -> None:
     plan.set_pools[name] = PoolRow(name=name, slots=slots)
     with db.transaction() as conn:
         plans.apply_plan(conn, plan, epoch, time.time())
+
+
+def add_history(db: Database, epoch: int, spec: DagSpec, version: int, count: int, failing: int = 50) -> None:
+    """Finished runs, an hour apart until now, with a try for each TI. One in `failing` runs failed, at its last task."""
+    now = time.time()
+    per_commit = max(1, _TIS_PER_COMMIT // len(spec.tasks))
+    for first in range(0, count, per_commit):
+        with db.transaction() as conn:
+            run, ti = snapshots.next_numbers(conn)
+            plan = Plan()
+            for number in range(first, min(count, first + per_commit)):
+                due = now - 3600.0 * (count - number)
+                failed = number % failing == failing - 1
+                _add_finished(plan, spec, version, (run, ti), due, failed=failed)
+                run += 1
+                ti += len(spec.tasks)
+            plans.apply_plan(conn, plan, epoch, now)
+
+
+def _add_finished(
+    plan: Plan, spec: DagSpec, version: int, numbers: tuple[int, int], due: float, *, failed: bool
+) -> None:
+    run, first = numbers
+    seconds = 10.0
+    plan.new_runs[run] = RunRow(
+        id=run,
+        dag_id=spec.dag_id,
+        run_id=f"scheduled__{run}",
+        version_id=version,
+        run_type=RunType.SCHEDULED,
+        state=RunState.FAILED if failed else RunState.SUCCESS,
+        run_after=due,
+        logical_date=due,
+        queued_at=due,
+        started_at=due,
+        ended_at=due + seconds,
+    )
+    for number, task in enumerate(spec.tasks, first):
+        bad = failed and task is spec.tasks[-1]
+        state = TIState.FAILED if bad else TIState.SUCCESS
+        times = {"queued_at": due, "started_at": due + 0.1, "ended_at": due + seconds}
+        plan.new_tis[number] = TIRow(
+            id=number,
+            run_id=run,
+            task_id=task.task_id,
+            state=state,
+            try_number=1,
+            scheduled_at=due,
+            executor="local",
+            cause=Cause.ERROR if bad else None,
+            detail="ValueError: no such airport" if bad else None,
+            **times,
+        )
+        plan.new_tries[TryKey(number, 1)] = TryRow(
+            ti_id=number, try_number=1, state=state, executor="local", queue="default", **times
+        )

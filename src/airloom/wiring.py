@@ -31,6 +31,7 @@ from airloom.model.spec import DagSpec, Isolation
 from airloom.operations.ops import Ops, open_ops, wake_path
 from airloom.operations.secret_key import read_secret_keys
 from airloom.operations.task_requests import answer
+from airloom.operations.users import first_link
 from airloom.runtime.parsing import ParseJob, ParserPool
 from airloom.sdk.params import run_params
 from airloom.services.aside import run_aside
@@ -150,7 +151,7 @@ def standalone(loaded: Loaded, dags_folder: Path, on_ready: Callable[[str], None
     sockets.close()
 
     def ready(ops: Ops) -> Callable[[], None]:
-        link = address
+        link = first_link(ops, address)
         keeper.go()
         on_ready(link)
         # Before the database is closed here: the last one who closes SQLite tidies it up.
@@ -311,7 +312,7 @@ def _loader(settings: Settings, dags_folder: Path, ops: Ops, brain: Scheduler, b
 
 
 def _maintenance(settings: Settings, db: Database, leadership: Leadership) -> Daemon:
-    keep = (settings.retention.days, settings.logs.retention)
+    keep = (settings.retention.days, settings.logs.retention, settings.retention.audit)
     logs = settings.core.home / "logs"
     return Daemon(Maintenance(db, logs, keep, settings.retention.every, lambda: leadership.epoch is not None), Bell())
 

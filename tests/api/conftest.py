@@ -1,5 +1,6 @@
 """An API on a home with a real database, called in process as whoever a test wants to be."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,3 +61,11 @@ def as_(api: Api) -> As:
 def client(as_: As) -> TestClient:
     """A client that is an administrator."""
     return as_(ADMIN)
+
+
+@pytest.fixture
+def impatient(api: Api) -> TestClient:
+    """An administrator's client of an API that waits for no scheduler's answer."""
+    app = make_app(dataclasses.replace(api, ops=dataclasses.replace(api.ops, answer_timeout=0.05)))
+    app.dependency_overrides[authenticate] = lambda: ADMIN
+    return TestClient(app, base_url="http://127.0.0.1:8080")

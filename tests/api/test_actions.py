@@ -1,5 +1,8 @@
 """What the API does to dags and runs, with a leader that really decides."""
 
+import time
+from urllib.parse import quote
+
 from fastapi.testclient import TestClient
 
 from airloom.model.report import Outcome
@@ -7,17 +10,146 @@ from airloom.model.work import Work
 from airloom.settings import Settings
 from tests.operations.leading import leading, never_end
 
+FLIGHTS = "/api/v1/dags/flights"
+
 
 def fail_join(work: Work) -> Outcome | None:
     return Outcome.FAILED if work.task_id == "join" else Outcome.SUCCESS
 
 
+def trigger(client: TestClient, run_id: str) -> None:
+    answer = client.post(f"{FLIGHTS}/runs", json={"run_id": run_id})
+    assert answer.status_code == 201, answer.text
+
+
+def states(client: TestClient, run_id: str) -> dict[str, str]:
+    found = client.get(f"{FLIGHTS}/runs/{run_id}/tasks").json()["items"]
+    return {one["task_id"]: one["state"] for one in found}
+
+
+def wait_for(client: TestClient, run_id: str, state: str) -> None:
+    """Until the run is in that state."""
+    deadline = time.monotonic() + 20
+    while (now := client.get(f"{FLIGHTS}/runs/{run_id}").json()["state"]) != state:
+        assert time.monotonic() < deadline, f"the run is {now}"
+        time.sleep(0.01)
+
+
 def test_a_run_is_triggered_and_told_with_its_address(client: TestClient, settings: Settings) -> None:
     with leading(settings):
-        answer = client.post("/api/v1/dags/flights/runs", json={"conf": {"airport": "LAX"}, "note": "a try"})
+        answer = client.post(f"{FLIGHTS}/runs", json={"conf": {"airport": "LAX"}, "note": "a try"})
     assert answer.status_code == 201, answer.text
     run = answer.json()
-    assert answer.headers["Location"] == f"/api/v1/dags/flights/runs/{run['run_id'].replace(':', '%3A').replace('+', '%2B')}"
+    assert answer.headers["Location"] == f"{FLIGHTS}/runs/{quote(run['run_id'])}"
+    assert client.get(answer.headers["Location"]).json()["run_id"] == run["run_id"]
     assert run["conf"] == {"airport": "LAX"}
     assert run["triggered_by"] == "ada"
     assert run["note"]["text"] == "a try"
+
+
+def test_a_moment_without_a_time_zone_is_refused(client: TestClient) -> None:
+    answer = client.post(f"{FLIGHTS}/runs", json={"logical_date": "2026-01-01T00:00:00"})
+    assert answer.status_code == 422
+    assert "end it with Z" in answer.json()["detail"]
+
+
+def test_without_a_scheduler_a_request_is_kept_and_says_so(impatient: TestClient) -> None:
+    answer = impatient.post(f"{FLIGHTS}/runs", json={})
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "5"
+    assert "The request is kept" in answer.json()["detail"]
+
+
+def test_tasks_of_several_runs_are_cleared_after_a_dry_run(client: TestClient, settings: Settings) -> None:
+    with leading(settings):
+        for run_id in ("one", "two"):
+            trigger(client, run_id)
+            wait_for(client, run_id, "success")
+        body = {"runs": ["one", "two"], "tasks": ["join"], "downstream": True}
+        would = client.post(f"{FLIGHTS}/clear", json={**body, "dry_run": True}).json()
+        assert would["instances"] == ["one/join", "one/report", "two/join", "two/report"]
+        assert would["dry_run"] and would["total"] == 4
+        assert client.get(f"{FLIGHTS}/runs/one").json()["state"] == "success"
+        assert client.post(f"{FLIGHTS}/clear", json=body).json()["total"] == 4
+        wait_for(client, "one", "success")
+        wait_for(client, "two", "success")
+        tries = client.get(f"{FLIGHTS}/runs/two/tasks/join/tries").json()
+    assert len(tries) == 2
+
+
+def test_a_run_that_is_not_there_leaves_the_others_alone(client: TestClient, settings: Settings) -> None:
+    with leading(settings):
+        trigger(client, "one")
+        wait_for(client, "one", "success")
+        answer = client.post(f"{FLIGHTS}/clear", json={"runs": ["one", "nothing"]})
+        assert answer.status_code == 404
+        assert client.get(f"{FLIGHTS}/runs/one").json()["state"] == "success"
+
+
+def test_a_failed_task_that_is_marked_success_lets_the_run_go_on(client: TestClient, settings: Settings) -> None:
+    with leading(settings, fail_join):
+        trigger(client, "one")
+        wait_for(client, "one", "failed")
+        assert states(client, "one") == {"load": "success", "join": "failed", "report": "upstream_failed"}
+        answer = client.post(f"{FLIGHTS}/mark", json={"runs": ["one"], "tasks": ["join"], "state": "success"})
+        assert answer.json() == {"dry_run": False, "total": 1, "instances": ["one/join"]}
+        wait_for(client, "one", "success")
+        assert set(states(client, "one").values()) == {"success"}
+
+
+def test_a_running_run_is_marked_and_its_try_ends(client: TestClient, settings: Settings) -> None:
+    with leading(settings, never_end):
+        trigger(client, "one")
+        would = client.post(f"{FLIGHTS}/runs/one/mark", json={"state": "failed", "dry_run": True}).json()
+        assert would["instances"] == ["one/load", "one/join", "one/report"]
+        client.post(f"{FLIGHTS}/runs/one/mark", json={"state": "failed"})
+        assert client.get(f"{FLIGHTS}/runs/one").json()["state"] == "failed"
+        assert states(client, "one") == {"load": "failed", "join": "skipped", "report": "skipped"}
+        assert client.get("/api/v1/pools/default_pool").json()["used"] == 0
+
+
+def test_a_run_is_cancelled_once(client: TestClient, settings: Settings) -> None:
+    with leading(settings, never_end):
+        trigger(client, "one")
+        assert client.post(f"{FLIGHTS}/runs/one/cancel").status_code == 200
+        wait_for(client, "one", "failed")
+        assert client.post(f"{FLIGHTS}/runs/one/cancel").status_code == 409
+
+
+def test_a_dag_is_paused_and_unpaused(client: TestClient, settings: Settings) -> None:
+    with leading(settings):
+        assert client.patch(FLIGHTS, json={"paused": True}).status_code == 204
+        assert client.get(FLIGHTS).json()["paused"] is True
+        assert client.patch(FLIGHTS, json={"paused": False}).status_code == 204
+        assert client.get(FLIGHTS).json()["paused"] is False
+
+
+def test_a_dag_that_its_file_still_has_is_not_deleted(client: TestClient, settings: Settings) -> None:
+    with leading(settings):
+        answer = client.delete(FLIGHTS)
+    assert answer.status_code == 409
+    assert "dags.py" in answer.json()["detail"]
+
+
+def test_notes_are_written_and_removed(client: TestClient, settings: Settings) -> None:
+    with leading(settings):
+        trigger(client, "one")
+        wait_for(client, "one", "success")
+    for path in (f"{FLIGHTS}/runs/one", f"{FLIGHTS}/runs/one/tasks/join"):
+        note = client.put(f"{path}/note", json={"text": "<b>seen</b>"}).json()
+        assert (note["text"], note["by"]) == ("<b>seen</b>", "ada")
+        assert client.get(path).json()["note"]["text"] == "<b>seen</b>"
+        assert client.put(f"{path}/note", json={"text": " "}).json() is None
+        assert client.get(path).json()["note"] is None
+    assert client.put(f"{FLIGHTS}/runs/one/tasks/nothing/note", json={"text": "x"}).status_code == 404
+
+
+def test_what_was_done_is_in_the_audit_log(client: TestClient, settings: Settings) -> None:
+    with leading(settings):
+        trigger(client, "one")
+        client.post(f"{FLIGHTS}/mark", json={"runs": ["one"], "state": "success", "dry_run": True})
+        client.post(f"{FLIGHTS}/runs/one/mark", json={"state": "success"})
+        client.put(f"{FLIGHTS}/runs/one/note", json={"text": "x"})
+    entries = client.get("/api/v1/audit").json()["items"]
+    assert [entry["action"] for entry in entries] == ["note.set", "run.mark", "run.trigger"]
+    assert {entry["by"] for entry in entries} == {"ada"}

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airloom.decide.explain import explain
+from airloom.decide.pools import show_pools
 from airloom.decide.progress import judge
 from airloom.decide.recovery import rebuild
 from airloom.decide.state import WorldConfig
@@ -20,7 +21,6 @@ from airloom.model.events import (
     RunLoaded,
     SetPaused,
     SetPool,
-    ShowPools,
     TriggerRun,
 )
 from airloom.model.report import Cause, Outcome, Skip, SkipMode
@@ -148,6 +148,7 @@ class Checker:
         self.nothing_is_lost()
         self.new_work_was_allowed()
         self.every_wait_has_a_reason()
+        self.pools_are_shown_as_they_are()
         self.nobody_waits_for_nothing()
 
     def nobody_waits_for_nothing(self) -> None:
@@ -216,6 +217,27 @@ class Checker:
                 # A clear puts tasks back that others ran after; those are asked no more once they have been started.
                 assert not states or self.cleared or allowed(spec.trigger_rule, states)
         self.seen_plans = len(self.sim.plans)
+
+    def pools_are_shown_as_they_are(self) -> None:
+        db = self.sim.db
+        held, waiting = Counter[str](), 0
+        for ti in db.tis.values():
+            version = db.versions[db.runs[ti.run_id].version_id]
+            spec = next(task for task in version.spec.tasks if task.task_id == ti.task_id)
+            if ti.state in LIVE_TRY:
+                held[spec.pool] += spec.pool_slots
+            waiting += ti.state is TIState.SCHEDULED
+        at_other_gates = 0
+        for run in self.sim.world.runs.values():
+            for lane in run.lanes.values():
+                at_other_gates += len(lane.keys) if lane.gate is not lane.pool else 0
+        shown = show_pools(self.sim.world)
+        assert {pool.name: pool.used for pool in shown} == {name: held[name] for name in sorted(db.pools)}
+        assert sum(pool.waiting for pool in shown) == waiting - at_other_gates
+        for pool in shown:
+            [details] = show_pools(self.sim.world, pool.name)
+            assert sum(task.slots for task in details.holders) == details.used
+            assert [task.place for task in details.waiters] == list(range(1, details.waiting + 1))
 
     def every_wait_has_a_reason(self) -> None:
         for run in self.sim.world.runs.values():

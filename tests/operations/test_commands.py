@@ -131,8 +131,8 @@ def test_clearing_what_failed_lets_it_run_again(ops: Ops, settings: Settings) ->
         assert runs.get_run(ops, "flights", "r").state is RunState.FAILED
         assert runs.clear(ops, ClearTasks(dag_id="flights", run_id="r", only_failed=True)) == ["join", "report"]
         until(lambda: runs.get_run(ops, "flights", "r").state is RunState.SUCCESS)
-    _, [join] = tasks.get_tis(ops, "flights", "r", "join")
-    assert [one.state for one in tasks.list_tries(ops, join)] == [TIState.FAILED, TIState.SUCCESS]
+    run, [join] = tasks.get_tis(ops, "flights", "r", "join")
+    assert [one.state for one in tasks.list_tries(ops, run, join)] == [TIState.FAILED, TIState.SUCCESS]
 
 
 def test_clearing_names_an_unknown_task(ops: Ops, settings: Settings) -> None:

@@ -27,6 +27,7 @@ class Client:
         self.masked: list[str] = []
         self.pushed: dict[str, Any] = {}
         self.asked: list[Any] = []
+        self.rendered: dict[str, str] = {}
 
     def keep(self, task_id: str, value: Any, key: str = "return_value", map_index: int = -1) -> None:
         """Have an XCom of another task."""
@@ -52,6 +53,10 @@ class Client:
             return self.connections.get(request.conn_id)
         assert isinstance(request, GetPreviousRun)
         return self.previous
+
+    def show_rendered(self, fields: dict[str, str]) -> None:
+        """Keep what people would see."""
+        self.rendered = fields
 
     def push_xcom(self, value: XComValue) -> None:
         """Keep what a task pushes."""

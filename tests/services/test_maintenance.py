@@ -17,7 +17,7 @@ DAY = 86_400.0
 
 
 def keeper(db: Database, logs: Path, runs_days: int = 0, logs_days: int = 0, leads: bool = True) -> Maintenance:
-    return Maintenance(db, logs, (runs_days, logs_days), 3_600.0, lambda: leads)
+    return Maintenance(db, logs, (runs_days, logs_days, 0), 3_600.0, lambda: leads)
 
 
 def run_ids(db: Database) -> list[str]:

@@ -81,7 +81,7 @@ def test_the_observer_sees_each_plan_after_its_commit(rig: Rig, monkeypatch: pyt
     def observe(world: World, plan: Plan) -> None:
         seen.append(plan)
 
-    monkeypatch.setattr(rig.scheduler, "_on_commit", observe)
+    rig.scheduler.watch(observe)
     rig.load(dag(task("a")))
     fail_commits(monkeypatch)
     rig.tick()

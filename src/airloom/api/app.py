@@ -1,39 +1,53 @@
 """Puts the API together: routers, authorisation, errors."""
 
-import contextlib
 import importlib.metadata
-from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, FastAPI
 
 from airloom.api import problems
 from airloom.api.access import authorise
-from airloom.api.hub import Hub
+from airloom.api.live import Live
+from airloom.api.metrics import Measured
 from airloom.api.routes import (
     actions,
     audit,
     connections,
+    dags,
     events,
     explain,
+    health,
+    history,
+    home,
+    logs,
     notes,
+    oidc,
     pools,
     queues,
+    runs,
     session,
+    tasks,
     tokens,
     users,
     variables,
+    workers,
 )
+from airloom.api.security.gate import Gate
+from airloom.api.security.headers import SecureHeaders
 from airloom.api.security.known import Guards
+from airloom.api.security.provider import make_provider
 from airloom.api.state import Api
+from airloom.api.static import Pages
 
 PREFIX = "/api/v1"
-#: seconds that the thread that follows the feed has to end
-_JOIN = 5.0
 
 #: the routers of the public API
 ROUTERS: tuple[APIRouter, ...] = (
     events.router,
+    home.router,
+    health.router,
+    workers.router,
     session.router,
+    oidc.router,
     users.router,
     tokens.router,
     audit.router,
@@ -44,20 +58,17 @@ ROUTERS: tuple[APIRouter, ...] = (
     queues.router,
     variables.router,
     connections.router,
+    dags.router,
+    runs.router,
+    tasks.router,
+    history.router,
+    logs.router,
 )
 
 
 def make_app(api: Api) -> FastAPI:
     """The ASGI application of one API server."""
-    hub = Hub(api.ops.db, api.settings.core.home)
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        hub.start()
-        yield
-        hub.close()
-        hub.join(_JOIN)
-
+    live = Live(api)
     app = FastAPI(
         title="Airloom",
         version=importlib.metadata.version("airloom"),
@@ -65,14 +76,19 @@ def make_app(api: Api) -> FastAPI:
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
         generate_unique_id_function=lambda route: route.name,
-        lifespan=lifespan,
+        lifespan=live.lifespan,
     )
     app.state.api = api
-    app.state.guards = Guards()
-    app.state.hub = hub
+    app.state.guards = Guards(provider=make_provider(api.settings.oidc))
+    app.state.live = live
     problems.install(app)
     public = APIRouter(prefix=PREFIX, dependencies=[authorise], responses=problems.RESPONSES)
     for router in ROUTERS:
         public.include_router(router)
     app.include_router(public)
+    app.include_router(health.outside)
+    app.router.default = Pages(app.router.not_found)
+    # Around all else, so that answers about defects are guarded too.
+    guarded = SecureHeaders(Gate(app.build_middleware_stack(), api.settings), api.settings)
+    app.middleware_stack = Measured(guarded, live.requests)
     return app

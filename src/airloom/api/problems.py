@@ -3,9 +3,10 @@
 import logging
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from airloom.api.schemas.base import Problem
@@ -89,7 +90,7 @@ def _of_defect(request: Request, error: Exception) -> JSONResponse:
     return problem(500, "A fault in Airloom", "This is a fault in Airloom; its log says more. Nothing was changed.")
 
 
-def install(app: FastAPI) -> None:
+def install(app: Starlette) -> None:
     """Have every error told as a problem."""
     app.add_exception_handler(AirloomError, _of_airloom)
     app.add_exception_handler(RequestValidationError, _of_validation)

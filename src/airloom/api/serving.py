@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from airloom.api.app import make_app
 from airloom.api.remote.app import PREFIX as TASK_PREFIX
 from airloom.api.remote.app import make_task_app
+from airloom.api.security.protocol import GuardedHttp
 from airloom.api.state import Api
 from airloom.decide.state import WorldConfig
 from airloom.model.errors import SettingsError
@@ -66,7 +67,7 @@ def _server(api: Api, app: ASGIApp) -> _Server:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=GuardedHttp,
         ws="none",
         log_config=None,
         access_log=False,

@@ -77,7 +77,9 @@ class Pages:
         if path in build.files:
             return _file(build.files, path, headers)
         if path.startswith(_HASHED):
-            return problem(404, "Not found", "there is no such file; a newer build may have replaced it: reload the page")
+            return problem(
+                404, "Not found", "there is no such file; a newer build may have replaced it: reload the page"
+            )
         if not build.stamp:
             return HTMLResponse(_NOT_BUILT, status_code=404)
         nonce = secrets.token_urlsafe(16)

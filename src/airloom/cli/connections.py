@@ -8,8 +8,8 @@ import typer
 
 from airloom.cli.opening import json_object, opened
 from airloom.cli.output import Format, Output, moment, show_record, show_rows
+from airloom.cli.verbs import connections
 from airloom.model.errors import InvalidRequest
-from airloom.operations import connections
 from airloom.operations.environment import parse_connection
 from airloom.operations.lookup import nearest
 from airloom.store.connections import ConnectionRow

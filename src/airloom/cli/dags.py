@@ -9,9 +9,9 @@ from airloom.cli.opening import confirm, json_object, opened
 from airloom.cli.output import Format, Output, moment, show_record, show_rows
 from airloom.cli.statuses import Status
 from airloom.cli.times import parse_time, period
+from airloom.cli.verbs import dags, runs
 from airloom.model.run import DagRow
 from airloom.model.spec import Cron, Delta, Never, Once, Schedule
-from airloom.operations import dags, runs
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -7,9 +7,9 @@ import typer
 from airloom.cli.opening import opened
 from airloom.cli.output import Format, Output, console, moment, show_rows
 from airloom.cli.times import date_time
+from airloom.cli.verbs import explain as explaining
 from airloom.decide.state import WorldConfig
 from airloom.model.reasons import Explanation, Reason
-from airloom.operations.explain import explain as explain_verb
 
 app = typer.Typer()
 
@@ -34,7 +34,7 @@ def explain(
             infrastructure_retries=core.infrastructure_retries,
             max_map_length=core.max_map_length,
         )
-        found = explain_verb(here.ops, dag_id, run_id, task_id, map_index, config=config)
+        found = explaining.explain(here.ops, dag_id, run_id, task_id, map_index, config=config)
         if output is not Format.TABLE:
             show_rows(_rows(found, output), ["task_id", "map_index", "state", "kind", "text"], output, here.zone)
             return

@@ -5,9 +5,9 @@ import time
 from airloom.cli.live import LiveView
 from airloom.cli.opening import Opened
 from airloom.cli.output import Format, console, moment, show_record
+from airloom.cli.verbs import dags, tasks
 from airloom.model.run import RunRow, TIRow
 from airloom.model.states import RUN_FINISHED
-from airloom.operations import dags, tasks
 
 #: seconds between two looks at the database: enough for a person, next to nothing for the database
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 0.5, 1.3

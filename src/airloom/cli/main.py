@@ -11,8 +11,9 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from airloom.cli.elsewhere import named_server
 from airloom.cli.statuses import Status, status_of
-from airloom.model.errors import AirloomError
+from airloom.model.errors import AirloomError, InvalidRequest
 
 #: command -> the module of its typer app, its one-line help. A module is imported only when its command is used:
 #: the database library alone takes longer to import than most commands take to run.
@@ -28,10 +29,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pools": ("airloom.cli.pools", "List, set and delete pools."),
     "variables": ("airloom.cli.variables", "List, get, set, delete, import and export variables."),
     "connections": ("airloom.cli.connections", "List, get, add and delete connections."),
+    "users": ("airloom.cli.users", "List, add, change and delete users; make one-time login links."),
+    "tokens": ("airloom.cli.tokens", "List, add and delete API tokens."),
     "db": ("airloom.cli.db", "Migrate, check, downgrade and clean the database."),
     "config": ("airloom.cli.config", "Show every setting, its value and where that comes from."),
     "version": ("airloom.cli.version", "Show the version of Airloom."),
 }
+
+#: the commands that work on a server elsewhere, too
+REMOTE = ("dags", "runs", "tasks", "explain", "pools", "variables", "connections")
 
 EPILOG = (
     "Exit statuses: 0 done; 1 the run or task failed; 2 wrong usage; 3 not found; 4 conflict; "
@@ -87,9 +93,21 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Show the version.", callback=_show_version, is_eager=True),
+    server: str | None = typer.Option(
+        None,
+        "--server",
+        metavar="URL",
+        help="Work on a server elsewhere, with the token in AIRLOOM_TOKEN. AIRLOOM_SERVER names one for good.",
+    ),
 ) -> None:
     """Run and watch DAGs of tasks."""
+    named_server.set(server)
+    if server and context.invoked_subcommand not in REMOTE:
+        raise InvalidRequest(
+            f"{context.invoked_subcommand} works on this machine only; with --server there are {', '.join(REMOTE)}"
+        )
 
 
 def main() -> None:

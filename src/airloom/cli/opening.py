@@ -1,9 +1,10 @@
 """What most commands begin with: the settings, the database, and the arguments that are JSON or need a yes."""
 
+import importlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 import typer
 
 from airloom import settings
+from airloom.cli.elsewhere import named_server
 from airloom.cli.times import zone_of
 from airloom.model.errors import InvalidRequest
 from airloom.operations.ops import Ops, open_ops
@@ -34,8 +36,14 @@ def load_settings() -> settings.Loaded:
 
 @contextmanager
 def opened() -> Iterator[Opened]:
-    """Settings and database. Raises SettingsError, StoreError."""
+    """Settings and database, or the server elsewhere that `--server` names. Raises SettingsError, StoreError."""
     loaded = load_settings().settings
+    address = named_server.get() or os.environ.get("AIRLOOM_SERVER")
+    if address:
+        remote = importlib.import_module("airloom.cli.remote.server").Server(address, os.environ.get("AIRLOOM_TOKEN"))
+        with closing(remote):
+            yield Opened(settings=loaded, ops=remote, zone=zone_of(loaded.cli.timezone))
+        return
     with open_ops(loaded) as ops:
         yield Opened(settings=loaded, ops=ops, zone=zone_of(loaded.cli.timezone))
 

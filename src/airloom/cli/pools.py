@@ -6,8 +6,8 @@ import typer
 
 from airloom.cli.opening import opened
 from airloom.cli.output import Format, Output, show_record, show_rows
+from airloom.cli.verbs import pools
 from airloom.model.run import PoolRow
-from airloom.operations import pools
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -1,16 +1,17 @@
 """`airloom runs`."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from airloom.cli.opening import opened
 from airloom.cli.output import Format, Output, moment, show_record, show_rows, span
-from airloom.cli.tasks import show_cleared, ti_record
+from airloom.cli.tasks import show_touched, ti_record
+from airloom.cli.verbs import runs, tasks
 from airloom.model.events import ClearTasks
 from airloom.model.run import RunRow
 from airloom.model.states import RunState
-from airloom.operations import runs, tasks
 from airloom.operations.ops import Ops
 
 app = typer.Typer(no_args_is_help=True)
@@ -21,7 +22,7 @@ RunId = Annotated[str, typer.Argument(help="The run's id, the beginning of it, o
 
 @app.callback()
 def _root() -> None:
-    """List, show, clear and cancel runs."""
+    """List, show, clear, mark and cancel runs."""
 
 
 @app.command("list")
@@ -49,7 +50,7 @@ def show(dag_id: DagId, run_id: RunId = "latest", output: Output = Format.TABLE)
     """
     with opened() as here:
         run, tis = tasks.list_tis(here.ops, dag_id, run_id)
-        record = _record(here.ops, run)
+        record = {**_record(here.ops, run), "note": runs.get_note(here.ops, dag_id, run.run_id)}
         rows = [ti_record(ti, here.ops.now()) for ti in tis]
         if output in (Format.JSON, Format.YAML):
             show_record({**record, "tasks": rows}, output, here.zone)
@@ -71,7 +72,33 @@ def clear(
     """
     with opened() as here:
         wanted = ClearTasks(dag_id=dag_id, run_id=run_id, only_failed=only_failed, dry_run=dry_run)
-        show_cleared(runs.clear(here.ops, wanted), dry_run=dry_run)
+        show_touched(runs.clear(here.ops, wanted), "cleared", "clear", dry_run=dry_run)
+
+
+class MarkedAs(StrEnum):
+    """What a run may be marked as."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+@app.command()
+def mark(
+    dag_id: DagId,
+    run_id: RunId,
+    state: Annotated[MarkedAs, typer.Argument(help="What it is to count as.", show_default=False)],
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only show which task instances would be marked."),
+) -> None:
+    """End a run as success or failed at once, or have one that has ended count so.
+
+    As success: all its tasks count as succeeded, but those that were skipped. As failed: running tasks are stopped and
+    count as failed, those that have not started as skipped.
+
+    Example: airloom runs mark flights latest success
+    """
+    with opened() as here:
+        names = runs.mark_run(here.ops, dag_id, run_id, RunState(state.value), dry_run=dry_run)
+        show_touched(names, "marked", "mark", dry_run=dry_run)
 
 
 @app.command()

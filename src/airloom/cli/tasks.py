@@ -11,11 +11,12 @@ import typer
 from airloom.cli.opening import Opened, opened
 from airloom.cli.output import Format, Output, moment, show_record, show_rows, span
 from airloom.cli.times import parse_time
+from airloom.cli.verbs import dags, runs, tasks
 from airloom.model.errors import AirloomError, InvalidRequest, NotFound
-from airloom.model.events import ClearTasks
+from airloom.model.events import ClearTasks, MarkTasks
 from airloom.model.run import RunRow, TIRow
-from airloom.model.states import FINISHED
-from airloom.operations import dags, runs, tasks
+from airloom.model.states import FINISHED, TIState
+from airloom.operations.ops import Ops
 from airloom.runtime.logs import LogLine, log_path, read_log
 
 app = typer.Typer(no_args_is_help=True)
@@ -27,7 +28,7 @@ MapIndex = Annotated[int | None, typer.Option("--map-index", help="Which instanc
 
 
 class Relatives(StrEnum):
-    """What may be cleared along with a task."""
+    """What may be cleared or marked along with a task."""
 
     UPSTREAM = "upstream"
     DOWNSTREAM = "downstream"
@@ -39,7 +40,7 @@ _FOLLOW_PAUSE = 0.2
 
 @app.callback()
 def _root() -> None:
-    """List task instances, show their states and logs, clear them."""
+    """List task instances, show their states and logs, clear and mark them."""
 
 
 @app.command("list")
@@ -80,8 +81,10 @@ def state(
     Example: airloom tasks state flights latest load_flights -o json
     """
     with opened() as here:
-        _, tis = tasks.get_tis(here.ops, dag_id, run_id, task_id, map_index)
-        records: list[dict[str, Any]] = [{**ti_record(ti, here.ops.now()), "tries": _tries(here, ti)} for ti in tis]
+        run, tis = tasks.get_tis(here.ops, dag_id, run_id, task_id, map_index)
+        records: list[dict[str, Any]] = [
+            {**ti_record(ti, here.ops.now()), "tries": _tries(here, run, ti)} for ti in tis
+        ]
         if len(records) == 1 and output is Format.TABLE:
             tries = records[0].pop("tries")
             show_record(records[0], output, here.zone)
@@ -116,7 +119,45 @@ def clear(
         dry_run=dry_run,
     )
     with opened() as here:
-        show_cleared(runs.clear(here.ops, wanted), dry_run=dry_run)
+        show_touched(runs.clear(here.ops, wanted), "cleared", "clear", dry_run=dry_run)
+
+
+class MarkedAs(StrEnum):
+    """What a task instance may be marked as."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@app.command()
+def mark(
+    dag_id: DagId,
+    run_id: RunId,
+    state: Annotated[MarkedAs, typer.Argument(help="What they are to count as.", show_default=False)],
+    task_ids: Annotated[list[str], typer.Argument(help="The tasks' ids.", show_default=False)],
+    map_index: MapIndex = None,
+    also: Annotated[list[Relatives] | None, typer.Option("--with", help="And everything up- or downstream.")] = None,
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only show what would be marked."),
+) -> None:
+    """Have tasks of a run count as ended: what runs of them is stopped, what follows them follows by its trigger rule.
+
+    Example: airloom tasks mark flights latest success join
+    """
+    with opened() as here:
+        run = runs.get_run(here.ops, dag_id, run_id)
+        wanted = MarkTasks(
+            dag_id=dag_id,
+            run_id=run.run_id,
+            state=TIState(state.value),
+            task_ids=tuple(task_ids),
+            map_index=map_index,
+            upstream=Relatives.UPSTREAM in (also or ()),
+            downstream=Relatives.DOWNSTREAM in (also or ()),
+            dry_run=dry_run,
+        )
+        names = runs.mark_tasks(here.ops, wanted, [run.run_id])
+        show_touched([name.removeprefix(f"{run.run_id}/") for name in names], "marked", "mark", dry_run=dry_run)
 
 
 @app.command()
@@ -149,15 +190,15 @@ def logs(
         _show_log(here, run, tis[0], max(number, 1), follow=follow, form=output)
 
 
-def show_cleared(names: list[str], *, dry_run: bool) -> None:
-    """One name a line on stdout; what it means on stderr."""
+def show_touched(names: list[str], done: str, verb: str, *, dry_run: bool) -> None:
+    """One name a line on stdout; what it means on stderr. done, verb: as in "cleared" and "clear"."""
     for name in names:
         typer.echo(name)
     if not names:
-        typer.echo("nothing to clear", err=True)
+        typer.echo(f"nothing to {verb}", err=True)
         return
     noun = "task instance" if len(names) == 1 else "task instances"
-    typer.echo(f"{len(names)} {noun} {'would be cleared' if dry_run else 'cleared'}", err=True)
+    typer.echo(f"{len(names)} {noun} {'would be ' if dry_run else ''}{done}", err=True)
 
 
 def ti_record(ti: TIRow, now: float) -> dict[str, object]:
@@ -177,7 +218,7 @@ def ti_record(ti: TIRow, now: float) -> dict[str, object]:
     }
 
 
-def _tries(here: Opened, ti: TIRow) -> list[dict[str, object]]:
+def _tries(here: Opened, run: RunRow, ti: TIRow) -> list[dict[str, object]]:
     return [
         {
             "try_number": one.try_number,
@@ -195,11 +236,26 @@ def _tries(here: Opened, ti: TIRow) -> list[dict[str, object]]:
             "exit_code": one.exit_code,
             "signal": one.signal,
         }
-        for one in tasks.list_tries(here.ops, ti)
+        for one in tasks.list_tries(here.ops, run, ti)
     ]
 
 
 def _show_log(here: Opened, run: RunRow, ti: TIRow, number: int, *, follow: bool, form: Format) -> None:
+    if isinstance(here.ops, Ops):
+        _show_file(here, run, ti, number, follow=follow, form=form)
+        return
+    place, ended = None, False
+    while not ended:
+        lines, place, ended = tasks.read_log(here.ops, run, ti, number, place)
+        for line in lines:
+            _show_line(here, line, form)
+        if not lines and not ended:
+            if not follow:
+                break
+            time.sleep(_FOLLOW_PAUSE)
+
+
+def _show_file(here: Opened, run: RunRow, ti: TIRow, number: int, *, follow: bool, form: Format) -> None:
     path = log_path(str(here.settings.core.home), run.dag_id, run.run_id, ti.task_id, ti.map_index, number)
     offset = 0
     while True:
@@ -219,7 +275,7 @@ def _show_log(here: Opened, run: RunRow, ti: TIRow, number: int, *, follow: bool
 
 def _has_ended(here: Opened, run: RunRow, ti: TIRow, number: int) -> bool:
     _, [now] = tasks.get_tis(here.ops, run.dag_id, run.run_id, ti.task_id, ti.map_index)
-    over = any(one.try_number == number and one.ended_at is not None for one in tasks.list_tries(here.ops, now))
+    over = any(one.try_number == number and one.ended_at is not None for one in tasks.list_tries(here.ops, run, now))
     return over or now.state in FINISHED
 
 

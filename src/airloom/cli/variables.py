@@ -9,8 +9,8 @@ import typer
 
 from airloom.cli.opening import json_object, opened
 from airloom.cli.output import Format, Output, moment, show_record, show_rows
+from airloom.cli.verbs import variables
 from airloom.model.errors import InvalidRequest
-from airloom.operations import variables
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -59,24 +59,32 @@ class Answers:
         wait = _FIRST_WAIT
         while self._live(ask.key) and not self._closed.is_set():
             try:
-                return frame(Reply(id=ask.id, value=self._answer(ask.key, ask.request)), MAX_PAYLOAD)
-            except FrameError as error:
-                return _refusal(
-                    ask,
-                    f"the answer is too large ({error}): keep large data in a file or an object store and hand on "
-                    "where it is; the results of a mapped task can be read one map index at a time",
-                )
+                return reply_to(ask, self._answer)
             except StoreError as error:
-                if isinstance(error, Rejected):
-                    return _refusal(ask, str(error))
                 log.warning("a task's request waits for the database: %s; trying again in %g s", error, wait)
-            except AirloomError as error:
-                return _refusal(ask, str(error))
-            except Exception as error:
-                return _refusal(ask, f"the scheduler could not answer: {type(error).__name__}: {error}")
             self._closed.wait(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
         return None
+
+
+def reply_to(ask: Ask, answer: AnswerTask) -> bytes:
+    """The frame of the reply to a request, or of why there is none. Raises StoreError while the database is away."""
+    try:
+        return frame(Reply(id=ask.id, value=answer(ask.key, ask.request)), MAX_PAYLOAD)
+    except FrameError as error:
+        return _refusal(
+            ask,
+            f"the answer is too large ({error}): keep large data in a file or an object store and hand on "
+            "where it is; the results of a mapped task can be read one map index at a time",
+        )
+    except StoreError as error:
+        if isinstance(error, Rejected):
+            return _refusal(ask, str(error))
+        raise
+    except AirloomError as error:
+        return _refusal(ask, str(error))
+    except Exception as error:
+        return _refusal(ask, f"the scheduler could not answer: {type(error).__name__}: {error}")
 
 
 def _refusal(ask: Ask, text: str) -> bytes:

@@ -125,7 +125,8 @@ class ApiState(msgspec.Struct, frozen=True, kw_only=True):
 class RunnerState(msgspec.Struct, frozen=True, kw_only=True):
     """A runner: supervises tries on a machine. queues empty: it takes the work of every queue. slots None: no limit.
 
-    tries: those that a runner on another machine has in hand. They are leased to it while its row counts as alive.
+    Of a runner on another machine, tries: those that it has in hand, which are leased to it while its row counts as
+    alive; credential: what it proved itself with.
     """
 
     executor: str
@@ -133,3 +134,4 @@ class RunnerState(msgspec.Struct, frozen=True, kw_only=True):
     slots: int | None = None
     running: int = 0
     tries: tuple[TryKey, ...] = ()
+    credential: str = ""

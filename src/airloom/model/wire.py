@@ -164,6 +164,14 @@ FromRunner = Hello | Reports | Heartbeat | Ask | LogChunk
 ToRunner = Submit | CancelTries | Ack | Reply | LogAck | Stop
 
 
+class Welcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What HTTP answers to a Hello. `session` is part of the address of all that follows; `alive`: seconds between two
+    signs of life on its stream."""
+
+    session: str
+    alive: float
+
+
 class FrameError(AirloomError):
     """What was sent, or is to be sent, is no frame of this protocol."""
 
@@ -197,6 +205,11 @@ class Unframer(Generic[T]):
     def __init__(self, kind: Any) -> None:
         self._buffer = bytearray()
         self._decoder: msgspec.msgpack.Decoder[T] = decoder_of(kind)
+
+    @property
+    def whole(self) -> bool:
+        """Whether no message has come in part."""
+        return not self._buffer
 
     def feed(self, data: bytes) -> list[T]:
         """The messages that are complete with `data`. Raises FrameError on anything else than frames."""

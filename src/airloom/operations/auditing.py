@@ -13,6 +13,7 @@ from airloom.model.events import (
     MarkRun,
     MarkTasks,
     Reload,
+    Reported,
     SetPaused,
     SetPool,
     ShowPools,
@@ -134,6 +135,7 @@ _ENTRIES: dict[type, Callable[[Any], _Entry]] = {
     ShowPools: lambda command: None,
     Explain: lambda command: None,
     Reload: lambda command: None,
+    Reported: lambda command: None,
 }
 
 

@@ -1,4 +1,4 @@
-"""What a process remembers of dag versions between requests. A version's spec never changes, and its id never returns."""
+"""What a process remembers of dag versions between requests: a version's spec never changes, its id never returns."""
 
 import threading
 from collections import OrderedDict

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
 
@@ -16,6 +16,8 @@ from airloom.store.leadership import LeaderRow
 
 OK, DEGRADED, DOWN = "ok", "degraded", "down"
 _WORST = (DOWN, DEGRADED, OK)
+#: kinds of parts without which nothing works
+_NEEDED = ("database", "scheduler")
 #: seconds that the database has to answer, and for which what was found is believed
 _PATIENCE = 2.0
 _BELIEVED = 1.0
@@ -93,12 +95,96 @@ class Examiner:
 
 def judge(known: Known, now: float) -> Health:
     """How the parts are, by what is known of them."""
-    parts = [Part(kind="database", name="database", status=OK, text="it answers", seen_at=now)]
-    parts += _schedulers(known, now)
-    parts += _loaders(known, now)
-    parts += _runners(known, now)
-    apis = [row for row in known.rows if row.kind is ProcessKind.API and row.alive(now)]
-    parts += [_part(row, OK, "it serves") for row in apis]
-    needed = {part.status for part in parts if part.kind == "database" or (part.kind, part.name) == ("scheduler", "")}
-    others = {DEGRADED if part.status == DOWN else part.status for part in parts}
-    return Health(status=next(status for status in _WORST if status in needed | others), parts=tuple(parts))
+    parts = (
+        Part(kind="database", name="database", status=OK, text="it answers", seen_at=now),
+        *_schedulers(known, now),
+        *_loaders(known, now),
+        *_executors(known, now),
+        *_runners(known, now),
+        *(_part(row, OK, "it serves") for row in _of(known, ProcessKind.API) if row.alive(now)),
+    )
+    if any(part.status == DOWN and part.kind in _NEEDED for part in parts):
+        return Health(status=DOWN, parts=parts)
+    return Health(status=OK if all(part.status == OK for part in parts) else DEGRADED, parts=parts)
+
+
+def in_brief(health: Health) -> Health:
+    """The same for whoever asks: how each kind of part is, and nothing of machines, names and files."""
+    worst: dict[str, Part] = {}
+    for part in health.parts:
+        known = worst.get(part.kind)
+        if known is None or _WORST.index(part.status) < _WORST.index(known.status):
+            text = "it works" if part.status == OK else "a user who sees all dags is told what is wrong"
+            worst[part.kind] = Part(kind=part.kind, name=part.kind, status=part.status, text=text)
+    return Health(status=health.status, parts=tuple(worst.values()))
+
+
+def leading_state(known: Known, now: float) -> SchedulerState | None:
+    """What the scheduler that leads says of itself; None if none does, or has not yet."""
+    row = _leader_row(known, now)
+    return None if row is None else msgspec.convert(row.state, SchedulerState)
+
+
+def _of(known: Known, kind: ProcessKind) -> list[ProcessRow]:
+    return [row for row in known.rows if row.kind is kind]
+
+
+def _part(row: ProcessRow, status: str, text: str) -> Part:
+    return Part(kind=row.kind.value, name=f"{row.host}:{row.pid}", status=status, text=text, seen_at=row.seen_at)
+
+
+def _leader_row(known: Known, now: float) -> ProcessRow | None:
+    leader = known.leader
+    if leader is None or leader.expires_at <= now:
+        return None
+    mine = [row for row in _of(known, ProcessKind.SCHEDULER) if (row.host, row.pid) == (leader.host, leader.pid)]
+    return next((row for row in mine if row.alive(now)), None)
+
+
+def _schedulers(known: Known, now: float) -> Iterator[Part]:
+    leader, row = known.leader, _leader_row(known, now)
+    if leader is None or leader.expires_at <= now:
+        text = "no scheduler leads, so nothing is started: `airloom standalone` or `airloom scheduler` starts one"
+        yield Part(kind="scheduler", name="leader", status=DOWN, text=text)
+    elif row is None:
+        # Its lease is good: it has just begun, or cannot write its row.
+        text = "it leads, and has not told yet how it does"
+        yield Part(kind="scheduler", name=f"{leader.host}:{leader.pid}", status=OK, text=text)
+    else:
+        load = msgspec.convert(row.state, SchedulerState).load
+        late = 0.0 if load is None else load.schedule_lag
+        text = f"a run of a schedule is {late:.0f} s late" if late > _LATE else "it leads"
+        yield _part(row, DEGRADED if late > _LATE else OK, text)
+    for spare in _of(known, ProcessKind.SCHEDULER):
+        if spare is not row and spare.alive(now):
+            yield _part(spare, OK, "it stands by")
+
+
+def _loaders(known: Known, now: float) -> Iterator[Part]:
+    alive = [row for row in _of(known, ProcessKind.LOADER) if row.alive(now)]
+    if not alive:
+        text = "none runs, so changes of DAG files are not seen"
+        yield Part(kind="loader", name="loader", status=DEGRADED, text=text)
+    for row in alive:
+        state = msgspec.convert(row.state, LoaderState)
+        yield _part(row, DEGRADED if state.trouble else OK, state.trouble or f"it watches {state.files} files")
+
+
+def _executors(known: Known, now: float) -> Iterator[Part]:
+    row = _leader_row(known, now)
+    state = None if row is None else msgspec.convert(row.state, SchedulerState)
+    if row is None or state is None or state.load is None:
+        return
+    for use in state.load.executors:
+        status = DEGRADED if use.slots == 0 else OK
+        text = use.why if use.slots == 0 else f"{use.used} of {'any number' if use.slots is None else use.slots} in use"
+        yield Part(kind="executor", name=use.name, status=status, text=text, seen_at=row.seen_at)
+
+
+def _runners(known: Known, now: float) -> Iterator[Part]:
+    for row in _of(known, ProcessKind.RUNNER):
+        state = msgspec.convert(row.state, RunnerState)
+        if row.alive(now):
+            yield _part(row, OK, f"it serves executor {state.executor}; tries in hand: {state.running}")
+        elif now - row.seen_at <= _MISSED:
+            yield _part(row, DOWN, f"it served executor {state.executor}, and is silent")

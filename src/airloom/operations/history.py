@@ -108,7 +108,9 @@ def grid(
         numbers = dag_lists.version_numbers(conn, versions)
         rows = _rows(specs.values())
         plain = history.cells(conn, [run.id for run in runs]) if runs else []
-        mapped = history.mapped_cells(conn, [run.id for run in runs]) if any(row.mapped for row in rows) and runs else []
+        mapped = (
+            history.mapped_cells(conn, [run.id for run in runs]) if any(row.mapped for row in rows) and runs else []
+        )
     place = {row.task_id: number for number, row in enumerate(rows)}
     cells = {run.id: [_NO_CELL] * len(rows) for run in runs}
     for run, task, state in plain:
@@ -154,9 +156,7 @@ def durations(
     return runs, {task: [found.get((run.id, task)) for run in runs] for task in task_ids}
 
 
-def calendar(
-    ops: Ops, dag_id: str, start: float, end: float
-) -> list[tuple[int, dict[RunState, int], int]]:
+def calendar(ops: Ops, dag_id: str, start: float, end: float) -> list[tuple[int, dict[RunState, int], int]]:
     """(day since the epoch in UTC, runs that were due then by state, runs that the schedule will make then).
 
     Of the future the first thousand runs are counted. Raises NotFound.

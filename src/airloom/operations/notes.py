@@ -23,12 +23,6 @@ def set_ti_note(ops: Ops, dag_id: str, run_id: str, task: tuple[str, int | None]
     return _set(ops, dag_id, run_id, task, text)
 
 
-def run_note(ops: Ops, run_key: int) -> NoteRow | None:
-    """The note about a run, by its number."""
-    with ops.db.reading() as conn:
-        return notes.notes_of_runs(conn, [run_key]).get(run_key)
-
-
 def _set(ops: Ops, dag_id: str, run_id: str, task: tuple[str, int | None] | None, text: str) -> NoteRow | None:
     if len(text) > _LONGEST:
         raise InvalidRequest(f"a note has at most {_LONGEST} characters")

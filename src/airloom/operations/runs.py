@@ -15,7 +15,7 @@ from airloom.operations.asking import ask, ask_all
 from airloom.operations.lookup import find_dag, find_run, find_tis
 from airloom.operations.ops import Ops
 from airloom.sdk.params import run_params
-from airloom.store import choices, runs
+from airloom.store import choices, history, runs
 
 _LONGEST_RUN_ID = 250
 #: seconds
@@ -30,30 +30,13 @@ def trigger(
     run_id: str | None = None,
     logical_date: float | None = None,
     run_after: float | None = None,
-    since: float | None = None,
 ) -> str:
     """Make a run of a dag; its run id.
 
-    since: the same was asked for at that moment, and may have been done; then it is not done again. It needs a run id.
     Raises NotFound (no such dag), InvalidRequest (a bad run id, a conf that breaks the dag's params), Conflict (the run
     id or the logical date is taken, or the dag is gone from its file), NoAnswer.
     """
-    with ops.db.reading() as conn:
-        dag = find_dag(conn, dag_id)
-        if _is_made(conn, dag_id, run_id, since, ops.by):
-            return str(run_id)
-        if not dag.active:
-            raise Conflict(f"dag {dag_id} is gone from {dag.rel_path}; bring it back there to run it again")
-        run_params(dag.spec.params, conf or {})
-        if run_id is not None:
-            _check_run_id(run_id)
-            if runs.find_run(conn, dag_id, run_id) is not None:
-                raise Conflict(f"dag {dag_id} has a run {run_id!r} already; give the new one another id")
-        if logical_date is not None:
-            other = runs.run_with_logical_date(conn, dag_id, logical_date)
-            if other is not None:
-                raise Conflict(f"run {other.run_id} of dag {dag_id} has this logical date already")
-    command = TriggerRun(
+    wanted = TriggerRun(
         dag_id=dag_id,
         run_id=run_id,
         logical_date=logical_date,
@@ -61,28 +44,55 @@ def trigger(
         conf=dict(conf or {}),
         by=ops.by,
     )
-    try:
-        return str(ask(ops, command)["run_id"])
-    except Conflict:
-        with ops.db.reading() as conn:
-            if _is_made(conn, dag_id, run_id, since, ops.by):
-                return str(run_id)
-        raise
+    return make_run(ops, wanted)
+
+
+def make_run(ops: Ops, wanted: TriggerRun, since: float | None = None) -> str:
+    """As `trigger`. since: the same may have been asked for before, at that moment or later; if it was done, it is not
+    done again. Then `wanted` needs a run id."""
+    if since is None:
+        _check_trigger(ops, wanted)
+        return str(ask(ops, wanted)["run_id"])
+    if not _is_made(ops, wanted, since):
+        try:
+            _check_trigger(ops, wanted)
+            ask(ops, wanted)
+        except Conflict:
+            if not _is_made(ops, wanted, since):
+                raise
+    return str(wanted.run_id)
+
+
+def _check_trigger(ops: Ops, wanted: TriggerRun) -> None:
+    """Raise what is wrong with a run that is asked for, as far as the database can tell."""
+    dag_id, run_id = wanted.dag_id, wanted.run_id
+    with ops.db.reading() as conn:
+        dag = find_dag(conn, dag_id)
+        if not dag.active:
+            raise Conflict(f"dag {dag_id} is gone from {dag.rel_path}; bring it back there to run it again")
+        run_params(dag.spec.params, wanted.conf)
+        if run_id is not None:
+            _check_run_id(run_id)
+            if runs.find_run(conn, dag_id, run_id) is not None:
+                raise Conflict(f"dag {dag_id} has a run {run_id!r} already; give the new one another id")
+        if wanted.logical_date is not None:
+            other = runs.run_with_logical_date(conn, dag_id, wanted.logical_date)
+            if other is not None:
+                raise Conflict(f"run {other.run_id} of dag {dag_id} has this logical date already")
+
+
+def _is_made(ops: Ops, wanted: TriggerRun, since: float) -> bool:
+    """Whether the run was made since then, for whom it is asked for."""
+    with ops.db.reading() as conn:
+        run = runs.find_run(conn, wanted.dag_id, wanted.run_id or "")
+    # The clock of the scheduler may differ a little from the asking machine's.
+    return run is not None and run.triggered_by == wanted.by and (run.queued_at or 0.0) >= since - _CLOCKS_DIFFER
 
 
 def repeatable_run_id(at: float, key: str) -> str:
     """The id of the run that is asked for at a moment, under a key that is nobody else's: the same each time."""
     mark = hashlib.blake2b(key.encode(), digest_size=5).hexdigest()
     return f"{run_name(RunType.MANUAL, at)}_{mark}"
-
-
-def _is_made(conn: Any, dag_id: str, run_id: str | None, since: float | None, by: str) -> bool:
-    """Whether there is the run that `by` has asked for since then."""
-    if run_id is None or since is None:
-        return False
-    run = runs.find_run(conn, dag_id, run_id)
-    # The clock of the scheduler may differ a little from the asking machine's.
-    return run is not None and run.triggered_by == by and (run.queued_at or 0.0) >= since - _CLOCKS_DIFFER
 
 
 def list_runs(ops: Ops, *, dag_id: str | None = None, state: RunState | None = None, limit: int = 50) -> list[RunRow]:
@@ -206,6 +216,14 @@ def _narrowed(conn: Any, found: Mapping[str, RunRow], commands: Sequence[C], tas
             kept = tuple(task_id for task_id in task_ids if task_id in names)
             narrowed.append(msgspec.structs.replace(command, task_ids=kept))
     return narrowed
+
+
+def get_note(ops: Ops, dag_id: str, run_id: str) -> str | None:
+    """What somebody wrote about a run. Raises NotFound, InvalidRequest."""
+    with ops.db.reading() as conn:
+        key = (find_run(conn, dag_id, run_id).id, 0)
+        note = history.notes(conn, [key]).get(key)
+    return None if note is None else note.text
 
 
 def _check_run_id(run_id: str) -> None:

@@ -27,7 +27,7 @@ def get_tis(
         return run, find_tis(conn, run, task_id, map_index)
 
 
-def list_tries(ops: Ops, ti: TIRow) -> list[TryRow]:
-    """Every try of a TI, oldest first."""
+def list_tries(ops: Ops, run: RunRow, ti: TIRow) -> list[TryRow]:
+    """Every try of a TI of that run, oldest first."""
     with ops.db.reading() as conn:
         return runs.list_tries(conn, ti.id)

@@ -23,7 +23,7 @@ FIRST_ADMIN = "admin"
 LINK_LASTS = 86400.0
 
 #: No sign that has a meaning in addresses, and nothing that cannot be seen.
-_NAME = re.compile(r"\w[\w.@+-]{0,249}")
+NAME = re.compile(r"\w[\w.@+-]{0,249}")
 _MOST_GRANTS = 1000
 
 
@@ -64,7 +64,7 @@ def get_user(ops: Ops, username: str) -> AccountRow:
 
 def add_user(ops: Ops, username: str, first: UserChange) -> AccountRow:
     """Make a user; what `first` does not set is empty. Raises InvalidRequest, and Conflict when the name is taken."""
-    if not _NAME.fullmatch(username):
+    if not NAME.fullmatch(username):
         raise InvalidRequest(
             f"{username[:60]!r} cannot be a user's name: it has letters, digits and . _ @ + -, at most 250, and begins "
             "with a letter or a digit"

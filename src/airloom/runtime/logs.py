@@ -1,9 +1,10 @@
 """The log of a try: where its file is, how lines get into it (masked, bounded, never at the try's cost), reading it.
 
-A file has one JSON object a line: t (ISO time), level, source (stdout, stderr, task or runner), text, logger.
+A file has one JSON object a line: t (ISO time), level, source (stdout, stderr, task, runner or rendered), text, logger.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -16,10 +17,13 @@ import msgspec
 from airloom.model.work import Work
 from airloom.runtime.masking import Masker
 from airloom.runtime.messages import LONGEST_RECORD
+from airloom.sdk.rendered import LONGEST as LONGEST_FIELD
 
 LONGEST_LINE = 1024 * 1024
 _READ = 1024 * 1024
 _LONGEST_NAME = 200
+#: source of the line that has the template fields as they were filled in: a JSON object, field -> text
+RENDERED = "rendered"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.:+=@ -]")
 
 
@@ -53,7 +57,8 @@ def log_path_of(home: str, work: Work) -> str:
 def read_log(path: str, offset: int = 0) -> tuple[list[LogLine], int]:
     """The next whole lines from byte `offset` on (about a MiB at most), and the offset to go on from.
 
-    A try that has not written anything yet has an empty log. Raises OSError if the file cannot be read.
+    A try that has not written anything yet has an empty log. The line of the rendered fields is left out. Raises
+    OSError if the file cannot be read.
     """
     data = b""
     try:
@@ -70,7 +75,9 @@ def read_log(path: str, offset: int = 0) -> tuple[list[LogLine], int]:
     lines: list[LogLine] = []
     for line in data[:end].splitlines():
         with contextlib.suppress(msgspec.MsgspecError):  # a line that a full disk has torn
-            lines.append(_decode(line))
+            found = _decode(line)
+            if found.source != RENDERED:
+                lines.append(found)
     return lines, offset + end
 
 
@@ -117,6 +124,11 @@ class TryLog:
         """Write a record of the task's logging, cut at LONGEST_RECORD."""
         text = self._masker.mask_head(text, LONGEST_RECORD)
         self._write([LogLine(_iso(at), level, "task", text, logger)])
+
+    def rendered(self, at: float, fields: dict[str, str]) -> None:
+        """Write the template fields, each cut at LONGEST_FIELD."""
+        shown = {name: self._masker.mask_head(text, LONGEST_FIELD) for name, text in fields.items()}
+        self._write([LogLine(_iso(at), "INFO", RENDERED, _encode(shown).decode())])
 
     def note(self, text: str, level: str = "INFO") -> None:
         """Write a line of the runner's own."""
@@ -181,6 +193,30 @@ def _open(path: str) -> int:
     except FileNotFoundError:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, flags, 0o640)
+
+
+def append_chunk(path: str, offset: int, data: bytes, limit: int) -> int | None:
+    """Write `data`, which begins at byte `offset` of a log, as far as it is not there yet. Returns how far the log goes
+    then: less than `offset` if something before is missing, and None once it has its limit of bytes. Raises OSError."""
+    if not data and not Path(path).exists():
+        return 0
+    fd = _open(path)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        size = os.fstat(fd).st_size
+        if size >= limit:
+            return None
+        if offset > size:
+            return size
+        fresh = data[size - offset :]
+        full = len(fresh) > limit - size
+        if full:
+            notice = _notice(f"this log has reached its limit of {limit:,} bytes: the rest is dropped")
+            fresh = fresh[: limit - size] + b"\n" + notice
+        written = os.write(fd, fresh) if fresh else 0
+        return None if full else size + written
+    finally:
+        os.close(fd)
 
 
 def _notice(text: str) -> bytes:

@@ -156,6 +156,13 @@ class Record(msgspec.Struct, frozen=True, tag="record", array_like=True):
     text: str
 
 
+class Rendered(msgspec.Struct, frozen=True, tag="rendered", array_like=True):
+    """The template fields of the try as they were filled in, each as text."""
+
+    at: float
+    fields: dict[str, str]
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready", array_like=True):
     """A task process that had to import its DAG file itself has done so."""
 
@@ -180,4 +187,4 @@ class Parsed(msgspec.Struct, frozen=True, tag="parsed", array_like=True):
     file: ParsedFile
 
 
-FromTask = Request | Mask | Push | Record | Ready | Result | Parsed
+FromTask = Request | Mask | Push | Record | Rendered | Ready | Result | Parsed

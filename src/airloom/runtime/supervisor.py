@@ -22,6 +22,7 @@ from airloom.runtime.messages import (
     Push,
     Ready,
     Record,
+    Rendered,
     Request,
     Result,
     Start,
@@ -235,6 +236,8 @@ class Supervisor:
         match message:
             case Record(at=at, level=level, logger=logger, text=text):
                 attempt.log.record(at, level, logger, text)
+            case Rendered(at=at, fields=fields):
+                attempt.log.rendered(at, fields)
             case Push(value=value):
                 attempt.pushed[value.key] = value
             case Request():

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from airloom.runtime.messages import (
     Push,
     Ready,
     Record,
+    Rendered,
     Request,
     Result,
     Start,
@@ -93,6 +95,10 @@ class Conversation:
     def mask(self, secret: str) -> None:
         """From now on, this text is never written to the log."""
         self._call(Mask, secret)
+
+    def show_rendered(self, fields: dict[str, str]) -> None:
+        """Have the log keep the template fields of the try."""
+        self.send(Rendered(time.time(), fields))
 
     def push_xcom(self, value: XComValue) -> None:
         """Keep an XCom, whatever becomes of the try. Raises AirloomError if it is too large."""

@@ -19,6 +19,9 @@ class TaskClient(Protocol):
     def mask(self, secret: str) -> None:
         """Hide `secret` in every log line from now on."""
 
+    def show_rendered(self, fields: dict[str, str]) -> None:
+        """Have people see these template fields as they were filled in."""
+
 
 _client: TaskClient | None = None
 

@@ -20,6 +20,7 @@ from airloom.sdk.exceptions import (
 )
 from airloom.sdk.mapping import MappedOperator
 from airloom.sdk.operator import BaseOperator
+from airloom.sdk.rendered import rendered
 from airloom.sdk.task_instance import TaskInstance
 from airloom.sdk.templating import needs_templates
 from airloom.sdk.xcom import RETURN_KEY, LazyXComSequence, XComArg
@@ -77,6 +78,8 @@ def _result(operator: BaseOperator, work: Work, ti: TaskInstance, client: TaskCl
             task = operator.concrete(work.map_index, work.map_lengths, context)
             context["task"] = ti.task = task
         task.render_template_fields(context)
+        if shown := rendered(task):
+            client.show_rendered(shown)
         value = _call(task, context)
         if isinstance(value, LazyXComSequence):
             value = list(value)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from airloom.model.errors import StoreError
-from airloom.store.cleanup import clean, sweep
+from airloom.store.cleanup import clean, expire, sweep
 from airloom.store.database import Database
 
 log = logging.getLogger("airloom.maintenance")
@@ -18,16 +18,17 @@ _UNFETCHED = 3600.0
 
 
 class Maintenance:
-    """The service. keep: days for runs and for logs, 0 = for ever. Runs are deleted only while `leads` says so."""
+    """The service. keep: days for runs, for logs, for the audit log; 0 = for ever. Rows are deleted only while `leads`
+    says so."""
 
     name = "maintenance"
 
     def __init__(
-        self, db: Database, logs: Path, keep: tuple[int, int], every: float, leads: Callable[[], bool]
+        self, db: Database, logs: Path, keep: tuple[int, int, int], every: float, leads: Callable[[], bool]
     ) -> None:
         self._db = db
         self._logs = logs
-        self._keep_runs, self._keep_logs = keep
+        self._keep_runs, self._keep_logs, self._keep_audit = keep
         self._every = every
         self._leads = leads
 
@@ -50,6 +51,7 @@ class Maintenance:
 
     def _clean_database(self, now: float) -> None:
         sweep(self._db, now - _UNFETCHED)
+        expire(self._db, now, now - self._keep_audit * _DAY if self._keep_audit else None)
         if self._keep_runs:
             counts = clean(self._db, now - self._keep_runs * _DAY, keep_last=True)
             if counts.runs:

@@ -51,6 +51,7 @@ def page(conn: Connection, wanted: AuditFilter, limit: int, before: int | None =
     return [AuditRow(**row._asdict()) for row in conn.execute(query)]
 
 
-def forget(conn: Connection, before: float) -> int:
-    """Delete the rows from before that moment; how many."""
-    return conn.execute(delete(audit).where(audit.c.at < before)).rowcount
+def forget(conn: Connection, before: float, limit: int) -> int:
+    """Delete up to `limit` rows from before that moment; how many."""
+    old = select(audit.c.id).where(audit.c.at < before).order_by(audit.c.at).limit(limit)
+    return conn.execute(delete(audit).where(audit.c.id.in_(old))).rowcount

@@ -12,9 +12,11 @@ import msgspec
 from sqlalchemy import Connection, Select, delete, exists, func, literal, or_, select, update
 
 from airloom.model.states import RUN_FINISHED
+from airloom.store import audit, credentials
 from airloom.store.dags import hand_over, parse_again
 from airloom.store.database import Database
 from airloom.store.dialects import dialect_of
+from airloom.store.idempotency import KEPT
 from airloom.store.tables import (
     dag,
     dag_code,
@@ -22,6 +24,7 @@ from airloom.store.tables import (
     dag_run,
     dag_version,
     doomed_run,
+    idempotency,
     import_error,
     inbox,
     inbox_answer,
@@ -34,6 +37,9 @@ from airloom.store.tables import (
 #: Task instances that one transaction deletes: some tens of milliseconds.
 BATCH_TIS = 5_000
 BATCH_RUNS = 500
+BATCH_AUDIT = 10_000
+#: seconds in which one can still see in a list that a token has expired
+_EXPIRED_STAYS = 7 * 86400.0
 
 
 class CleanCounts(msgspec.Struct, kw_only=True):
@@ -98,6 +104,20 @@ def sweep(db: Database, before: float) -> None:
     if stale is not None:
         with db.transaction() as conn:
             conn.execute(delete(inbox_answer).where(inbox_answer.c.answered_at < before))
+
+
+def expire(db: Database, now: float, audit_before: float | None = None) -> None:
+    """Delete what has had its time: credentials a week after their end, answers kept for requests that come twice,
+    and, where that is wanted, what the audit log has from before `audit_before`."""
+    with db.transaction() as conn:
+        credentials.forget_expired(conn, now - _EXPIRED_STAYS)
+        conn.execute(delete(idempotency).where(idempotency.c.created_at < now - KEPT))
+    while audit_before is not None:
+        began = time.monotonic()
+        with db.transaction() as conn:
+            if not audit.forget(conn, audit_before, BATCH_AUDIT):
+                break
+        time.sleep(time.monotonic() - began)
 
 
 def purge(conn: Connection, limit: int = BATCH_TIS) -> CleanCounts:

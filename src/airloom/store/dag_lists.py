@@ -60,7 +60,9 @@ class RunHead(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float | None = None
 
 
-_HEAD_COLUMNS = [dag_version.c.number.label("version") if n == "version" else dag.c[n] for n in DagHead.__struct_fields__]
+_HEAD_COLUMNS = [
+    dag_version.c.number.label("version") if n == "version" else dag.c[n] for n in DagHead.__struct_fields__
+]
 _VERSION_COLUMNS = [dag_version.c[name] for name in VersionHead.__struct_fields__]
 RUN_HEAD_COLUMNS = [dag_run.c[name] for name in RunHead.__struct_fields__]
 #: only for statements in words
@@ -94,7 +96,7 @@ def specs(conn: Connection, version_ids: Collection[int]) -> dict[int, DagSpec]:
 def version_numbers(conn: Connection, version_ids: Collection[int]) -> dict[int, int]:
     """The numbers of versions, as users know them."""
     query = select(dag_version.c.id, dag_version.c.number).where(dag_version.c.id.in_(list(version_ids)))
-    return {number: shown for number, shown in conn.execute(query)}
+    return dict(conn.execute(query).tuples().all())
 
 
 def version_heads(
@@ -141,8 +143,8 @@ def last_runs(conn: Connection, ids: Sequence[str], count: int) -> dict[str, lis
 @cache
 def _last_runs(dags: int) -> TextClause:
     """One look into the index for each dag, in one statement."""
-    one = "SELECT * FROM (SELECT {names} FROM dag_run WHERE dag_id = :d{number} ORDER BY id DESC LIMIT :count) AS r{number}"
-    return text(" UNION ALL ".join(one.format(names=_RUN_HEAD_NAMES, number=number) for number in range(dags)))
+    one = f"SELECT {_RUN_HEAD_NAMES} FROM dag_run WHERE dag_id = :d{{0}} ORDER BY id DESC LIMIT :count"
+    return text(" UNION ALL ".join(f"SELECT * FROM ({one}) AS r{{0}}".format(number) for number in range(dags)))
 
 
 def broken(conn: Connection) -> tuple[set[str], set[tuple[str, str]]]:
@@ -150,4 +152,3 @@ def broken(conn: Connection) -> tuple[set[str], set[tuple[str, str]]]:
     rows = conn.execute(select(import_error.c.dag_id, import_error.c.bundle, import_error.c.rel_path)).all()
     named = {row.dag_id for row in rows if row.dag_id is not None}
     return named, {(row.bundle, row.rel_path) for row in rows if row.dag_id is None}
-

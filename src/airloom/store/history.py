@@ -19,9 +19,9 @@ Cell = tuple[int, str, str]
 #: (run, task id, state, how many instances)
 MappedCell = tuple[int, str, str, int]
 
-_CELLS = text(
-    "SELECT run_id, task_id, state FROM task_instance WHERE run_id IN :runs AND map_index < 0"
-).bindparams(bindparam("runs", expanding=True))
+_CELLS = text("SELECT run_id, task_id, state FROM task_instance WHERE run_id IN :runs AND map_index < 0").bindparams(
+    bindparam("runs", expanding=True)
+)
 _MAPPED_CELLS = text(
     "SELECT run_id, task_id, state, count(*) FROM task_instance WHERE run_id IN :runs AND map_index >= 0 "
     "GROUP BY run_id, task_id, state"
@@ -84,9 +84,7 @@ def cells(conn: Connection, runs: Sequence[int]) -> list[Cell]:
 
 def mapped_cells(conn: Connection, runs: Sequence[int]) -> list[MappedCell]:
     """How many TIs of each mapped task of these runs are in each state."""
-    found: list[MappedCell] = conn.execute(
-        _MAPPED_CELLS, {"runs": list(runs)}
-    ).cursor.fetchall()  # type: ignore[union-attr]
+    found: list[MappedCell] = conn.execute(_MAPPED_CELLS, {"runs": list(runs)}).cursor.fetchall()  # type: ignore[union-attr]
     return found
 
 

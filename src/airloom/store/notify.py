@@ -78,14 +78,14 @@ def feed_notifier(db: Database, home: Path) -> Notifier:
     return _Nobody() if db.path is None else _DatagramsNotifier(home)
 
 
-def feed_listener(db: Database, home: Path) -> Listener:
-    """What hears the hints for a process that follows the feed of `db`. Raises AirloomError when its socket cannot be
-    made in `home`."""
+def feed_listener(db: Database, home: Path, name: str = "") -> Listener:
+    """What hears the hints for a process that follows the feed of `db`; `name` tells several of one process apart.
+    Raises AirloomError when its socket cannot be made in `home`."""
     if db.in_memory:
         return _Silence()
     if db.path is None:
         return _PostgresListener(db, _FEED_CHANNEL)
-    return _DatagramListener(home / f"{_FOLLOWER}{os.getpid()}{_WAKE}")
+    return _DatagramListener(home / f"{_FOLLOWER}{os.getpid()}{name}{_WAKE}")
 
 
 class _Bell:

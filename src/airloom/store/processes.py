@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, Row, delete, func, select
 
 from airloom.model.processes import ProcessKind, ProcessRow
 from airloom.store.dialects import dialect_of
@@ -33,7 +33,13 @@ def list_processes(conn: Connection, kind: ProcessKind | None = None) -> list[Pr
     query = select(process).order_by(process.c.kind, process.c.host, process.c.started_at, process.c.id)
     if kind is not None:
         query = query.where(process.c.kind == kind.value)
-    return [_to_struct(row._asdict()) for row in conn.execute(query)]
+    return [_to_struct(row) for row in conn.execute(query)]
+
+
+def get_process(conn: Connection, process_id: str) -> ProcessRow | None:
+    """The process of that id."""
+    row = conn.execute(select(process).where(process.c.id == process_id)).first()
+    return None if row is None else _to_struct(row._asdict())
 
 
 def inbox_size(conn: Connection) -> int:
@@ -47,6 +53,8 @@ def _to_row(row: ProcessRow) -> dict[str, Any]:
     return values
 
 
-def _to_struct(values: dict[str, Any]) -> ProcessRow:
+def _to_struct(row: Row[Any]) -> ProcessRow:
+    # Exactly str: some of SQLAlchemy's names are a subclass of it.
+    values = {str(name): value for name, value in row._mapping.items()}
     values["state"] = msgspec.json.decode(values["state"])
     return msgspec.convert(values, ProcessRow)

@@ -1,5 +1,7 @@
 """Encryption of what the database keeps secret, so that a copy of the database alone gives no secret away."""
 
+import hmac
+from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -22,6 +24,12 @@ class Secrets:
             raise Rejected(
                 "the key for secrets is not valid: it must be 32 random bytes in URL-safe base64 (44 characters)"
             ) from None
+        self._keys = tuple(urlsafe_b64decode(key) for key in keys)
+
+    def derived(self, label: str) -> tuple[bytes, ...]:
+        """A key for another purpose, which `label` names, from each key: the first is to be used, any may still hold.
+        None of them tells anything of another one."""
+        return tuple(hmac.digest(key, label.encode(), "sha256") for key in self._keys)
 
     def encrypt(self, data: bytes) -> bytes:
         """`data` as a token."""

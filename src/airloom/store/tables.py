@@ -133,6 +133,8 @@ dag_run = Table(
     UniqueConstraint("dag_id", "run_id", name="uq_dag_run"),
     Index("ix_dag_run_dag", "dag_id", "id"),
     Index("ix_dag_run_logical", "dag_id", "logical_date"),
+    Index("ix_dag_run_dag_due", "dag_id", "run_after", "id"),
+    Index("ix_dag_run_due", "run_after", "id"),
     Index("ix_dag_run_version", "version_id"),
     Index("ix_dag_run_ended", "ended_at"),
     _partial("ix_dag_run_live", "id", where=RUN_IS_LIVE),

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, select, text, tuple_
 from airloom.model.run import TIRow
 from airloom.model.states import LIVE_TRY, TIState
 from airloom.store.rows import to_structs
-from airloom.store.tables import TRY_IS_LIVE, dag_run, task_instance, task_try
+from airloom.store.tables import TI_IS_REMARKABLE, TRY_IS_LIVE, dag_run, task_instance, task_try
 
 #: the states that a partial index has
 REMARKABLE = frozenset({TIState.FAILED, TIState.UPSTREAM_FAILED, TIState.SKIPPED, TIState.REMOVED})
@@ -34,9 +34,16 @@ class TIChoice(msgspec.Struct, frozen=True, kw_only=True):
     task_id: str | None = None
 
 
-_VIEW = select(
-    task_instance, dag_run.c.dag_id, dag_run.c.run_id.label("run_name"), dag_run.c.version_id
-).join_from(task_instance, dag_run, dag_run.c.id == task_instance.c.run_id)
+_VIEW = select(task_instance, dag_run.c.dag_id, dag_run.c.run_id.label("run_name"), dag_run.c.version_id).join_from(
+    task_instance, dag_run, dag_run.c.id == task_instance.c.run_id
+)
+
+#: A place in the index of rare states. Compared as a pair: for a number alone, SQLite would read along the primary key.
+_PLACE: Any = tuple_(task_instance.c.state, task_instance.c.id)
+_PLACE_DESCENDING = (task_instance.c.state.desc(), task_instance.c.id.desc())
+#: The dag of a TI, in a way that has no database begin with all runs of that dag.
+_RUN = dag_run.alias("run")
+_DAG: Any = select(_RUN.c.dag_id).where(_RUN.c.id == task_instance.c.run_id).correlate(task_instance).scalar_subquery()
 
 
 def tis_of_run_query(
@@ -93,20 +100,24 @@ def remarkable_query(
     choice: TIChoice, state: TIState, before: int | None, floor: int | None, limit: int
 ) -> Select[Any]:
     """TIs in a state that is rare and looked for, newest first."""
-    query = _VIEW.where(text(f"task_instance.state = '{state.value}'"), *_dag_and_task(choice))
-    if before is not None:
-        query = query.where(task_instance.c.id < before)
+    query = _VIEW.where(*_remarkable(state, before), *_dag_and_task(choice))
     if floor is not None:
         query = query.where(task_instance.c.id >= floor)
-    return query.order_by(task_instance.c.id.desc()).limit(limit)
+    return query.order_by(*_PLACE_DESCENDING).limit(limit)
 
 
 def remarkable_floor_query(state: TIState, before: int | None, length: int) -> Select[Any]:
     """The number of the last TI of a stretch."""
-    query = select(task_instance.c.id).where(text(f"state = '{state.value}'"))
+    query = select(task_instance.c.id).where(*_remarkable(state, before))
+    return query.order_by(*_PLACE_DESCENDING).limit(1).offset(length - 1)
+
+
+def _remarkable(state: TIState, before: int | None) -> list[ColumnElement[bool]]:
+    # Written out, not bound: a partial index serves only what it can be proved to hold.
+    where: list[Any] = [text(f"task_instance.{TI_IS_REMARKABLE}"), text(f"task_instance.state = '{state.value}'")]
     if before is not None:
-        query = query.where(task_instance.c.id < before)
-    return query.order_by(task_instance.c.id.desc()).limit(1).offset(length - 1)
+        where.append(task_instance.c.id < before)
+    return where
 
 
 def remarkable_tis(
@@ -123,10 +134,9 @@ def remarkable_tis(
 def _dag_and_task(choice: TIChoice) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = []
     if choice.dag_id is not None:
-        where.append(dag_run.c.dag_id == choice.dag_id)
+        where.append(_DAG == choice.dag_id)
     elif choice.dag_ids is not None:
-        where.append(dag_run.c.dag_id.in_(choice.dag_ids))
+        where.append(_DAG.in_(choice.dag_ids))
     if choice.task_id is not None:
         where.append(task_instance.c.task_id == choice.task_id)
     return where
-

@@ -4,199 +4,6 @@
  */
 
 export interface paths {
-    "/api/v1/health": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R1 */
-        get: operations["r1"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/login": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R2 */
-        get: operations["r2"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/session": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R6 */
-        get: operations["r6"];
-        put?: never;
-        /** R3 */
-        post: operations["r3"];
-        /** R7 */
-        delete: operations["r7"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/session/oidc": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R4 */
-        get: operations["r4"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/session/oidc/callback": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R5 */
-        get: operations["r5"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/session/password": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /** R8 */
-        put: operations["r8"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/tokens": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R9 */
-        get: operations["r9"];
-        put?: never;
-        /** R10 */
-        post: operations["r10"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/tokens/{token_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /** R11 */
-        delete: operations["r11"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/users": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R12 */
-        get: operations["r12"];
-        put?: never;
-        /** R13 */
-        post: operations["r13"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/users/{username}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R14 */
-        get: operations["r14"];
-        put?: never;
-        post?: never;
-        /** R16 */
-        delete: operations["r16"];
-        options?: never;
-        head?: never;
-        /** R15 */
-        patch: operations["r15"];
-        trace?: never;
-    };
-    "/api/v1/users/{username}/link": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** R17 */
-        post: operations["r17"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/audit": {
         parameters: {
             query?: never;
@@ -204,8 +11,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R18 */
-        get: operations["r18"];
+        /**
+         * List Audit
+         * @description What was changed, by whom, the newest first.
+         */
+        get: operations["list_audit"];
         put?: never;
         post?: never;
         delete?: never;
@@ -214,15 +24,18 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/events": {
+    "/api/v1/connections": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** R19 */
-        get: operations["r19"];
+        /**
+         * List Connections
+         * @description Every connection by id, without its secrets.
+         */
+        get: operations["list_connections"];
         put?: never;
         post?: never;
         delete?: never;
@@ -231,18 +44,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/home": {
+    "/api/v1/connections/{conn_id}": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** R20 */
-        get: operations["r20"];
-        put?: never;
+        /**
+         * Get Connection
+         * @description A connection without its secrets.
+         */
+        get: operations["get_connection"];
+        /**
+         * Set Connection
+         * @description Make or change a connection. A password that is left out stays, and so does each *** in `extra`.
+         */
+        put: operations["set_connection"];
         post?: never;
-        delete?: never;
+        /**
+         * Delete Connection
+         * @description Delete a connection.
+         */
+        delete: operations["delete_connection"];
         options?: never;
         head?: never;
         patch?: never;
@@ -255,25 +79,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R21 */
-        get: operations["r21"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/tags": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R22 */
-        get: operations["r22"];
+        /**
+         * List Dags
+         * @description Dags with their newest runs and their next one.
+         */
+        get: operations["list_dags"];
         put?: never;
         post?: never;
         delete?: never;
@@ -289,101 +99,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R23 */
-        get: operations["r23"];
+        /**
+         * Get Dag
+         * @description Everything about a dag but its tasks.
+         */
+        get: operations["get_dag"];
         put?: never;
         post?: never;
-        /** R25 */
-        delete: operations["r25"];
+        /**
+         * Delete Dag
+         * @description Forget a dag whose definition is gone from its file, with all its history.
+         */
+        delete: operations["delete_dag"];
         options?: never;
         head?: never;
-        /** R24 */
-        patch: operations["r24"];
-        trace?: never;
-    };
-    "/api/v1/dags/{dag_id}/versions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R26 */
-        get: operations["r26"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/dags/{dag_id}/versions/{number}/code": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R27 */
-        get: operations["r27"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/dags/{dag_id}/structure": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R28 */
-        get: operations["r28"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/dags/{dag_id}/grid": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R29 */
-        get: operations["r29"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/dags/{dag_id}/durations": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R30 */
-        get: operations["r30"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
+        /**
+         * Change Dag
+         * @description Pause or unpause a dag: what runs goes on, nothing new of it is started while it is paused.
+         */
+        patch: operations["change_dag"];
         trace?: never;
     };
     "/api/v1/dags/{dag_id}/calendar": {
@@ -393,62 +127,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R31 */
-        get: operations["r31"];
+        /**
+         * Get Calendar
+         * @description The runs of each day, by state, and those that the schedule will make (the first 1,000 ahead).
+         */
+        get: operations["get_calendar"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/runs": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R32 */
-        get: operations["r32"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/task-instances": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R33 */
-        get: operations["r33"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/dags/{dag_id}/runs": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R34 */
-        get: operations["r34"];
-        put?: never;
-        /** R35 */
-        post: operations["r35"];
         delete?: never;
         options?: never;
         head?: never;
@@ -464,8 +149,51 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** R36 */
-        post: operations["r36"];
+        /**
+         * Clear Tasks
+         * @description Let tasks of runs run again: what has ended begins anew, what runs is ended first.
+         */
+        post: operations["clear_tasks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dags/{dag_id}/durations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Durations
+         * @description How long the newest runs took, oldest first.
+         */
+        get: operations["get_durations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dags/{dag_id}/grid": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Grid
+         * @description Runs by tasks, newest run first.
+         */
+        get: operations["get_grid"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -481,8 +209,35 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** R37 */
-        post: operations["r37"];
+        /**
+         * Mark Tasks
+         * @description Have tasks of runs count as ended. What runs is ended; what follows them follows by its trigger rule.
+         */
+        post: operations["mark_tasks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dags/{dag_id}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Runs
+         * @description Runs of a dag. A page may be short, or empty, although `next` leads to more.
+         */
+        get: operations["list_runs"];
+        put?: never;
+        /**
+         * Trigger Run
+         * @description Make a run.
+         */
+        post: operations["trigger_run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -496,8 +251,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R38 */
-        get: operations["r38"];
+        /**
+         * Get Run
+         * @description A run with its counts and its note. `run_id` may be `latest`, or the beginning of one recent run's id.
+         */
+        get: operations["get_run"];
         put?: never;
         post?: never;
         delete?: never;
@@ -515,8 +273,31 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** R39 */
-        post: operations["r39"];
+        /**
+         * Cancel Run
+         * @description End a run as failed: what runs of it is stopped, the rest never starts.
+         */
+        post: operations["cancel_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dags/{dag_id}/runs/{run_id}/gantt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Gantt
+         * @description When the tries of a run ran, and its critical path.
+         */
+        get: operations["get_gantt"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -532,8 +313,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** R40 */
-        post: operations["r40"];
+        /**
+         * Mark Run
+         * @description End a run as success or failed at once, or have one that has ended count so.
+         */
+        post: operations["mark_run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -548,25 +332,11 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** R41 */
-        put: operations["r41"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/dags/{dag_id}/runs/{run_id}/gantt": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R42 */
-        get: operations["r42"];
-        put?: never;
+        /**
+         * Set Run Note
+         * @description Write a note on a run in place of the one before; an empty text removes it, and null is the answer.
+         */
+        put: operations["set_run_note"];
         post?: never;
         delete?: never;
         options?: never;
@@ -581,8 +351,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R43 */
-        get: operations["r43"];
+        /**
+         * List Tasks
+         * @description The task instances of a run, in the order of the dag's tasks and by map index.
+         */
+        get: operations["list_tasks"];
         put?: never;
         post?: never;
         delete?: never;
@@ -598,8 +371,31 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R44 */
-        get: operations["r44"];
+        /**
+         * Get Task
+         * @description One task instance.
+         */
+        get: operations["get_task"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Explain Task
+         * @description Everything that holds each instance of a task in a run, in words.
+         */
+        get: operations["explain_task"];
         put?: never;
         post?: never;
         delete?: never;
@@ -616,8 +412,11 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** R45 */
-        put: operations["r45"];
+        /**
+         * Set Task Note
+         * @description Write a note on a task instance in place of the one before; an empty text removes it, and null is the answer.
+         */
+        put: operations["set_task_note"];
         post?: never;
         delete?: never;
         options?: never;
@@ -632,8 +431,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R46 */
-        get: operations["r46"];
+        /**
+         * List Tries
+         * @description The tries of a task instance, first to last.
+         */
+        get: operations["list_tries"];
         put?: never;
         post?: never;
         delete?: never;
@@ -649,25 +451,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R47 */
-        get: operations["r47"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/tries/{try_number}/log/stream": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R48 */
-        get: operations["r48"];
+        /**
+         * Get Log
+         * @description Lines of a log. `next` always leads on: to what is there already, or to what will be written.
+         */
+        get: operations["get_log"];
         put?: never;
         post?: never;
         delete?: never;
@@ -683,8 +471,33 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R49 */
-        get: operations["r49"];
+        /**
+         * Download Log
+         * @description The whole log as a text file: time, level, text. Colours and control characters are taken out.
+         */
+        get: operations["download_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/tries/{try_number}/log/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stream Log
+         * @description A log as it is written. `lines`: data is {"lines": [LogLine]}. `end`: the try has ended and all was sent.
+         *
+         *     The id of each event is a cursor; given as Last-Event-ID, the stream goes on from there.
+         */
+        get: operations["stream_log"];
         put?: never;
         post?: never;
         delete?: never;
@@ -700,8 +513,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R50 */
-        get: operations["r50"];
+        /**
+         * Get Rendered
+         * @description The template fields as they were filled in for the try. A try whose operator has none has no fields here.
+         */
+        get: operations["get_rendered"];
         put?: never;
         post?: never;
         delete?: never;
@@ -717,8 +533,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R51 */
-        get: operations["r51"];
+        /**
+         * List Xcoms
+         * @description The XComs of a task instance, without their values.
+         */
+        get: operations["list_xcoms"];
         put?: never;
         post?: never;
         delete?: never;
@@ -734,8 +553,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R52 */
-        get: operations["r52"];
+        /**
+         * Get Xcom
+         * @description One XCom. Of a value above 1 MB the beginning is given.
+         */
+        get: operations["get_xcom"];
         put?: never;
         post?: never;
         delete?: never;
@@ -744,15 +566,121 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/explain": {
+    "/api/v1/dags/{dag_id}/structure": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** R53 */
-        get: operations["r53"];
+        /**
+         * Get Structure
+         * @description The graph of a version.
+         */
+        get: operations["get_structure"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dags/{dag_id}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Versions
+         * @description The versions of a dag, newest first.
+         */
+        get: operations["list_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dags/{dag_id}/versions/{number}/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Code
+         * @description The DAG file of a version.
+         */
+        get: operations["get_code"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Events
+         * @description State changes within 100 ms of their commit.
+         *
+         *     `ready`: what happens from now on will be told. `changes`: what changed; `data` is the schema Changes. `resync`: more
+         *     was missed than can be told, fetch everything anew. The id of each event, given as Last-Event-ID, resumes from there.
+         */
+        get: operations["events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/import-errors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Import Errors
+         * @description What is wrong with DAG files now.
+         */
+        get: operations["list_import_errors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Login Ways
+         * @description How one can log in here.
+         */
+        get: operations["login_ways"];
         put?: never;
         post?: never;
         delete?: never;
@@ -768,8 +696,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R54 */
-        get: operations["r54"];
+        /**
+         * List Pools
+         * @description Every pool by name.
+         */
+        get: operations["list_pools"];
         put?: never;
         post?: never;
         delete?: never;
@@ -785,13 +716,22 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R55 */
-        get: operations["r55"];
-        /** R56 */
-        put: operations["r56"];
+        /**
+         * Get Pool
+         * @description A pool with who holds it and who waits.
+         */
+        get: operations["get_pool"];
+        /**
+         * Set Pool
+         * @description Make or change a pool.
+         */
+        put: operations["set_pool"];
         post?: never;
-        /** R57 */
-        delete: operations["r57"];
+        /**
+         * Delete Pool
+         * @description Delete a pool; tasks that name it wait, and say so.
+         */
+        delete: operations["delete_pool"];
         options?: never;
         head?: never;
         patch?: never;
@@ -804,8 +744,317 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R58 */
-        get: operations["r58"];
+        /**
+         * List Queues
+         * @description Every queue that has something to do or a worker of its own, and `default`.
+         */
+        get: operations["list_queues"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List All Runs
+         * @description Runs of all dags. A page may be short, or empty, although `next` leads to more.
+         */
+        get: operations["list_all_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who Am I
+         * @description Who is logged in, what they may do, and the CSRF token of their session.
+         */
+        get: operations["who_am_i"];
+        put?: never;
+        /**
+         * Log In
+         * @description Log in by a name and a password, or by the code of a one-time link. The answer sets the session's cookie.
+         */
+        post: operations["log_in"];
+        /**
+         * Log Out
+         * @description Log out: the session is over, wherever its cookie is.
+         */
+        delete: operations["log_out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Password
+         * @description Change one's own password. All other sessions of the user end.
+         */
+        put: operations["change_password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Tags
+         * @description The tags of active dags.
+         */
+        get: operations["list_tags"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/task-instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Task Instances
+         * @description Task instances of all dags, newest first. A page may be short, or empty, although `next` leads to more.
+         */
+        get: operations["list_task_instances"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Tokens
+         * @description One's own API tokens; an administrator sees everybody's.
+         */
+        get: operations["list_tokens"];
+        put?: never;
+        /**
+         * Make Token
+         * @description Make an API token for oneself. Only this answer has its secret.
+         */
+        post: operations["make_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens/{token_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Token
+         * @description Delete an API token; it is refused from then on.
+         */
+        delete: operations["delete_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Users
+         * @description Users by name.
+         */
+        get: operations["list_users"];
+        put?: never;
+        /**
+         * Add User
+         * @description Make a user.
+         */
+        post: operations["add_user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{username}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get User
+         * @description A user.
+         */
+        get: operations["get_user"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete User
+         * @description Delete a user with their sessions and tokens.
+         */
+        delete: operations["delete_user"];
+        options?: never;
+        head?: never;
+        /**
+         * Change User
+         * @description Change a user. A new password, or not being active any more, ends what they are logged in with.
+         */
+        patch: operations["change_user"];
+        trace?: never;
+    };
+    "/api/v1/users/{username}/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make Link
+         * @description Make a link that logs the user in, once. Those that were made before are void.
+         */
+        post: operations["make_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/variables": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Variables
+         * @description Every variable by key, without its value.
+         */
+        get: operations["list_variables"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/variables/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Variable
+         * @description A variable; its value is null where its key says that it is a secret.
+         */
+        get: operations["get_variable"];
+        /**
+         * Set Variable
+         * @description Make or change a variable; a description that is left out stays.
+         */
+        put: operations["set_variable"];
+        post?: never;
+        /**
+         * Delete Variable
+         * @description Delete a variable.
+         */
+        delete: operations["delete_variable"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** R1 */
+        get: operations["r1"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/home": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** R20 */
+        get: operations["r20"];
         put?: never;
         post?: never;
         delete?: never;
@@ -848,95 +1097,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/variables": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R61 */
-        get: operations["r61"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/variables/{key}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R62 */
-        get: operations["r62"];
-        /** R63 */
-        put: operations["r63"];
-        post?: never;
-        /** R64 */
-        delete: operations["r64"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/connections": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R65 */
-        get: operations["r65"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/connections/{conn_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R66 */
-        get: operations["r66"];
-        /** R67 */
-        put: operations["r67"];
-        post?: never;
-        /** R68 */
-        delete: operations["r68"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/import-errors": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R69 */
-        get: operations["r69"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -946,8 +1106,10 @@ export interface components {
          * @description A change that somebody made.
          */
         AuditEntry: {
-            /** Id */
-            id: number;
+            /** Action */
+            action: string;
+            /** Address */
+            address?: string | null;
             /**
              * At
              * Format: date-time
@@ -955,20 +1117,18 @@ export interface components {
             at: string;
             /** By */
             by: string;
-            /** Via */
-            via: string;
-            /** Action */
-            action: string;
             /** Dag Id */
             dag_id?: string | null;
+            /** Detail */
+            detail?: string | null;
+            /** Id */
+            id: number;
             /** Run Id */
             run_id?: string | null;
             /** Subject */
             subject?: string | null;
-            /** Detail */
-            detail?: string | null;
-            /** Address */
-            address?: string | null;
+            /** Via */
+            via: string;
         };
         /**
          * Calendar
@@ -983,15 +1143,15 @@ export interface components {
          * @description The runs of a day (UTC) by state.
          */
         CalendarDay: {
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
             /**
              * Day
              * @description YYYY-MM-DD
              */
             day: string;
-            /** Counts */
-            counts: {
-                [key: string]: number;
-            };
             /**
              * Planned
              * @description Runs that the schedule will make that day.
@@ -1005,6 +1165,1468 @@ export interface components {
          * @enum {string}
          */
         Cause: "error" | "fail" | "exit_code" | "signal" | "out_of_memory" | "timeout" | "result" | "dag_import" | "killed" | "stopped" | "runner_lost" | "launch" | "cancelled";
+        /**
+         * ClearChoice
+         * @description What is to run again.
+         */
+        ClearChoice: {
+            /**
+             * Downstream
+             * @default false
+             */
+            downstream: boolean;
+            /**
+             * Dry Run
+             * @description Say what would be touched, and touch nothing.
+             * @default false
+             */
+            dry_run: boolean;
+            /**
+             * Map Index
+             * @description Only with exactly one task.
+             */
+            map_index?: number | null;
+            /**
+             * Only Failed
+             * @default false
+             */
+            only_failed: boolean;
+            /**
+             * Runs
+             * @description Run ids.
+             */
+            runs: string[];
+            /**
+             * Tasks
+             * @description Task ids; null: all.
+             */
+            tasks?: string[] | null;
+            /**
+             * Upstream
+             * @default false
+             */
+            upstream: boolean;
+        };
+        /**
+         * Code
+         * @description The DAG file of a version, as it was.
+         */
+        Code: {
+            /** File Hash */
+            file_hash: string;
+            /** Rel Path */
+            rel_path: string;
+            /** Source */
+            source: string;
+            /** Version */
+            version: number;
+        };
+        /**
+         * Connection
+         * @description A connection. Its password and the secret parts of `extra` never leave: they are shown as ***.
+         */
+        Connection: {
+            /** Conn Id */
+            conn_id: string;
+            /** Conn Type */
+            conn_type: string;
+            /** Description */
+            description?: string | null;
+            /**
+             * Extra
+             * @default {}
+             */
+            extra: {
+                [key: string]: unknown;
+            };
+            /**
+             * Has Password
+             * @default false
+             */
+            has_password: boolean;
+            /** Host */
+            host?: string | null;
+            /** Login */
+            login?: string | null;
+            /** Port */
+            port?: number | null;
+            /**
+             * Readable
+             * @description False: it was saved with another secret key; save it anew.
+             * @default true
+             */
+            readable: boolean;
+            /** Schema */
+            schema?: string | null;
+            /** Updated At */
+            updated_at?: string | null;
+        };
+        /**
+         * ConnectionText
+         * @description A connection to be made or changed. A password that is left out stays, an empty one is removed; a *** in `extra`
+         *     stays what it was.
+         */
+        ConnectionText: {
+            /** Conn Type */
+            conn_type: string;
+            /** Description */
+            description?: string | null;
+            /**
+             * Extra
+             * @default {}
+             */
+            extra: {
+                [key: string]: unknown;
+            };
+            /** Host */
+            host?: string | null;
+            /** Login */
+            login?: string | null;
+            /** Password */
+            password?: string | null;
+            /** Port */
+            port?: number | null;
+            /** Schema */
+            schema?: string | null;
+        };
+        /**
+         * Dag
+         * @description A dag as lists show it.
+         */
+        Dag: {
+            /**
+             * Active
+             * @description False: its file or its definition is gone; its history is still here.
+             */
+            active: boolean;
+            /** Bundle */
+            bundle: string;
+            /**
+             * Can Edit
+             * @description Whether the caller may trigger, clear, mark and pause it.
+             */
+            can_edit: boolean;
+            /** Dag Id */
+            dag_id: string;
+            /** Description */
+            description?: string | null;
+            /** Display Name */
+            display_name?: string | null;
+            /** Has Import Errors */
+            has_import_errors: boolean;
+            /**
+             * Last Runs
+             * @description The newest runs, newest first.
+             */
+            last_runs: components["schemas"]["RunBar"][];
+            /**
+             * Next Run After
+             * @description When its next scheduled run begins.
+             */
+            next_run_after?: string | null;
+            /** Owner */
+            owner: string;
+            /** Paused */
+            paused: boolean;
+            /** Rel Path */
+            rel_path: string;
+            /**
+             * Schedule
+             * @description For people: a cron expression, `every 10 min`, `once`, `when triggered`.
+             */
+            schedule: string;
+            /** Tags */
+            tags: string[];
+            /** Task Count */
+            task_count: number;
+            /** Timezone */
+            timezone: string;
+            /**
+             * Version
+             * @description Number of the current version.
+             */
+            version: number;
+        };
+        /**
+         * DagDetails
+         * @description Everything about a dag but its tasks.
+         */
+        DagDetails: {
+            /**
+             * Active
+             * @description False: its file or its definition is gone; its history is still here.
+             */
+            active: boolean;
+            /** Bundle */
+            bundle: string;
+            /**
+             * Can Edit
+             * @description Whether the caller may trigger, clear, mark and pause it.
+             */
+            can_edit: boolean;
+            /** Catchup */
+            catchup: boolean;
+            /** Dag Id */
+            dag_id: string;
+            /** Description */
+            description?: string | null;
+            /** Display Name */
+            display_name?: string | null;
+            /** Doc */
+            doc?: string | null;
+            /** End Date */
+            end_date?: string | null;
+            /** File Hash */
+            file_hash: string;
+            /**
+             * First Seen
+             * Format: date-time
+             */
+            first_seen: string;
+            /** Has Import Errors */
+            has_import_errors: boolean;
+            /**
+             * Last Runs
+             * @description The newest runs, newest first.
+             */
+            last_runs: components["schemas"]["RunBar"][];
+            /** Max Active Runs */
+            max_active_runs: number;
+            /** Max Active Tasks */
+            max_active_tasks: number;
+            /**
+             * Next Run After
+             * @description When its next scheduled run begins.
+             */
+            next_run_after?: string | null;
+            /** Owner */
+            owner: string;
+            /**
+             * Params
+             * @description Each param: {value, schema}; schema is JSON Schema.
+             */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Paused */
+            paused: boolean;
+            /** Rel Path */
+            rel_path: string;
+            /**
+             * Schedule
+             * @description For people: a cron expression, `every 10 min`, `once`, `when triggered`.
+             */
+            schedule: string;
+            /** Start Date */
+            start_date?: string | null;
+            /** Tags */
+            tags: string[];
+            /** Task Count */
+            task_count: number;
+            /** Timezone */
+            timezone: string;
+            /**
+             * Version
+             * @description Number of the current version.
+             */
+            version: number;
+        };
+        /**
+         * DagPatch
+         * @description What can be changed of a dag.
+         */
+        DagPatch: {
+            /** Paused */
+            paused: boolean;
+        };
+        /**
+         * Durations
+         * @description How long runs took, oldest first; with task ids, how long those tasks took in them.
+         */
+        Durations: {
+            /**
+             * Queued
+             * @description Of each run, from when it was due to its start.
+             */
+            queued: (number | null)[];
+            /** Runs */
+            runs: components["schemas"]["RunBar"][];
+            /**
+             * Seconds
+             * @description Of each run, from its start to its end.
+             */
+            seconds: (number | null)[];
+            /**
+             * Tasks
+             * @description Task id -> seconds in each run.
+             */
+            tasks: {
+                [key: string]: (number | null)[];
+            };
+        };
+        /**
+         * Explanation
+         * @description Everything that holds one task instance.
+         */
+        Explanation: {
+            /** Dag Id */
+            dag_id: string;
+            /** Map Index */
+            map_index: number;
+            /** Reasons */
+            reasons: components["schemas"]["Reason"][];
+            /** Run Id */
+            run_id: string;
+            state: components["schemas"]["TIState"];
+            /** Task Id */
+            task_id: string;
+            /** Try Number */
+            try_number: number;
+        };
+        /**
+         * Gantt
+         * @description When the tries of a run ran, and the chain of task instances that its length is due to.
+         */
+        Gantt: {
+            /** Bars */
+            bars: components["schemas"]["GanttBar"][];
+            /**
+             * Critical Path
+             * @description "task" or "task[index]", first to last
+             */
+            critical_path: string[];
+            /**
+             * Truncated
+             * @default false
+             */
+            truncated: boolean;
+        };
+        /**
+         * GanttBar
+         * @description A try on the time line of a run.
+         */
+        GanttBar: {
+            /** Ended At */
+            ended_at?: string | null;
+            /** Map Index */
+            map_index: number;
+            /** Queued At */
+            queued_at?: string | null;
+            /** Started At */
+            started_at?: string | null;
+            state: components["schemas"]["TIState"];
+            /** Task Id */
+            task_id: string;
+            /** Try Number */
+            try_number: number;
+        };
+        /**
+         * Grant
+         * @description A role on the dags whose id matches `pattern`, in which * stands for any text.
+         */
+        Grant: {
+            /** Pattern */
+            pattern: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "viewer" | "editor" | "operator" | "admin";
+        };
+        /**
+         * GrantText
+         * @description A grant to be given.
+         */
+        GrantText: {
+            /** Pattern */
+            pattern: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "viewer" | "editor" | "operator" | "admin";
+        };
+        /**
+         * Grid
+         * @description Runs by tasks. Rows are the tasks of the newest version in its order, then those that only older runs have.
+         */
+        Grid: {
+            /** Groups */
+            groups: components["schemas"]["GroupNode"][];
+            /**
+             * Letters
+             * @description letter -> state of a task instance
+             */
+            letters: {
+                [key: string]: string;
+            };
+            /** Next */
+            next?: string | null;
+            /**
+             * Runs
+             * @description Newest first.
+             */
+            runs: components["schemas"]["GridRun"][];
+            /** Tasks */
+            tasks: components["schemas"]["GridTask"][];
+        };
+        /**
+         * GridRun
+         * @description A column of the grid.
+         */
+        GridRun: {
+            /**
+             * Cells
+             * @description One letter for each row, as `letters` says; `.`: the run has no such task. A mapped task has the letter of the state that matters most among its instances.
+             */
+            cells: string;
+            /** Ended At */
+            ended_at?: string | null;
+            /**
+             * Id
+             * @description The run's number: runs that were made later have higher ones.
+             */
+            id: number;
+            /** Logical Date */
+            logical_date?: string | null;
+            /**
+             * Mapped
+             * @description For each mapped task of the run: how many instances are in each state.
+             */
+            mapped: {
+                [key: string]: {
+                    [key: string]: number;
+                };
+            };
+            /**
+             * Run After
+             * Format: date-time
+             */
+            run_after: string;
+            /** Run Id */
+            run_id: string;
+            run_type: components["schemas"]["RunType"];
+            /** Started At */
+            started_at?: string | null;
+            state: components["schemas"]["RunState"];
+            /** Version */
+            version: number;
+        };
+        /**
+         * GridTask
+         * @description A row of the grid.
+         */
+        GridTask: {
+            /** Display Name */
+            display_name?: string | null;
+            /** Group */
+            group?: string | null;
+            /** Mapped */
+            mapped: boolean;
+            /** Task Id */
+            task_id: string;
+        };
+        /**
+         * GroupNode
+         * @description A task group of a version.
+         */
+        GroupNode: {
+            /** Display Name */
+            display_name?: string | null;
+            /** Group Id */
+            group_id: string;
+            /** Parent */
+            parent?: string | null;
+            /** Tooltip */
+            tooltip: string;
+            /** Ui Color */
+            ui_color?: string | null;
+        };
+        /**
+         * ImportError_
+         * @description What is wrong with a DAG file, or with one dag in it. Texts are untrusted.
+         */
+        ImportError_: {
+            /** Bundle */
+            bundle: string;
+            /** Dag Id */
+            dag_id?: string | null;
+            /**
+             * Found At
+             * Format: date-time
+             */
+            found_at: string;
+            /** Line */
+            line?: number | null;
+            /** Rel Path */
+            rel_path: string;
+            /** Text */
+            text: string;
+            /** Traceback */
+            traceback?: string | null;
+        };
+        /**
+         * LogLine
+         * @description A line of a task's log. It is untrusted text.
+         */
+        LogLine: {
+            /** Level */
+            level?: string | null;
+            /**
+             * Number
+             * @description From 1 on.
+             */
+            number: number;
+            /** Source */
+            source?: string | null;
+            /** Text */
+            text: string;
+            /** Time */
+            time?: string | null;
+        };
+        /**
+         * LogPage
+         * @description A part of a try's log.
+         */
+        LogPage: {
+            /**
+             * Ended
+             * @description Whether nothing will follow: the try has ended, and its log was read to the end.
+             */
+            ended: boolean;
+            /** Lines */
+            lines: components["schemas"]["LogLine"][];
+            /**
+             * Next
+             * @description The cursor of what follows, or of what will be written next.
+             */
+            next?: string | null;
+        };
+        /**
+         * Login
+         * @description Either a one-time code, or a name and a password.
+         */
+        Login: {
+            /** Code */
+            code?: string | null;
+            /** Password */
+            password?: string | null;
+            /** Username */
+            username?: string | null;
+        };
+        /**
+         * LoginLink
+         * @description A link that logs a user in, once.
+         */
+        LoginLink: {
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /** Path */
+            path: string;
+        };
+        /**
+         * LoginWays
+         * @description How one can log in here.
+         */
+        LoginWays: {
+            /**
+             * Oidc
+             * @description The name of the OpenID Connect provider, if there is one.
+             */
+            oidc?: string | null;
+            /** Password */
+            password: boolean;
+        };
+        /**
+         * MarkChoice
+         * @description What is to count as ended so.
+         */
+        MarkChoice: {
+            /**
+             * Downstream
+             * @default false
+             */
+            downstream: boolean;
+            /**
+             * Dry Run
+             * @description Say what would be touched, and touch nothing.
+             * @default false
+             */
+            dry_run: boolean;
+            /**
+             * Map Index
+             * @description Only with exactly one task.
+             */
+            map_index?: number | null;
+            /**
+             * Runs
+             * @description Run ids.
+             */
+            runs: string[];
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "success" | "failed" | "skipped";
+            /**
+             * Tasks
+             * @description Task ids; null: all.
+             */
+            tasks?: string[] | null;
+            /**
+             * Upstream
+             * @default false
+             */
+            upstream: boolean;
+        };
+        /**
+         * Note
+         * @description What somebody wrote about a run or a task instance.
+         */
+        Note: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** By */
+            by: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * NoteText
+         * @description A note; an empty text removes it.
+         */
+        NoteText: {
+            /** Text */
+            text: string;
+        };
+        /** Page[AuditEntry] */
+        Page_AuditEntry_: {
+            /** Items */
+            items: components["schemas"]["AuditEntry"][];
+            /**
+             * Next
+             * @description Give it as `cursor` to get what follows.
+             */
+            next?: string | null;
+        };
+        /** Page[Dag] */
+        Page_Dag_: {
+            /** Items */
+            items: components["schemas"]["Dag"][];
+            /**
+             * Next
+             * @description Give it as `cursor` to get what follows.
+             */
+            next?: string | null;
+        };
+        /** Page[Run] */
+        Page_Run_: {
+            /** Items */
+            items: components["schemas"]["Run"][];
+            /**
+             * Next
+             * @description Give it as `cursor` to get what follows.
+             */
+            next?: string | null;
+        };
+        /** Page[TaskInstance] */
+        Page_TaskInstance_: {
+            /** Items */
+            items: components["schemas"]["TaskInstance"][];
+            /**
+             * Next
+             * @description Give it as `cursor` to get what follows.
+             */
+            next?: string | null;
+        };
+        /** Page[Token] */
+        Page_Token_: {
+            /** Items */
+            items: components["schemas"]["Token"][];
+            /**
+             * Next
+             * @description Give it as `cursor` to get what follows.
+             */
+            next?: string | null;
+        };
+        /** Page[User] */
+        Page_User_: {
+            /** Items */
+            items: components["schemas"]["User"][];
+            /**
+             * Next
+             * @description Give it as `cursor` to get what follows.
+             */
+            next?: string | null;
+        };
+        /** Page[Version] */
+        Page_Version_: {
+            /** Items */
+            items: components["schemas"]["Version"][];
+            /**
+             * Next
+             * @description Give it as `cursor` to get what follows.
+             */
+            next?: string | null;
+        };
+        /**
+         * PasswordChange
+         * @description A new password. `old` is needed if there is one.
+         */
+        PasswordChange: {
+            /** New */
+            new: string;
+            /** Old */
+            old?: string | null;
+        };
+        /**
+         * Pool
+         * @description A pool and what it has to do.
+         */
+        Pool: {
+            /** Description */
+            description: string;
+            /** Include Deferred */
+            include_deferred: boolean;
+            /** Name */
+            name: string;
+            /**
+             * Slots
+             * @description -1: unlimited.
+             */
+            slots: number;
+            /**
+             * Used
+             * @description Slots in use; null: no scheduler runs.
+             */
+            used?: number | null;
+            /**
+             * Waiting
+             * @description Task instances in its line; null: no scheduler runs.
+             */
+            waiting?: number | null;
+        };
+        /**
+         * PoolDetails
+         * @description A pool with who holds it and who waits, at most 100 of each.
+         */
+        PoolDetails: {
+            /** Description */
+            description: string;
+            /** Holders */
+            holders: components["schemas"]["PoolMember"][];
+            /** Include Deferred */
+            include_deferred: boolean;
+            /** Name */
+            name: string;
+            /**
+             * Slots
+             * @description -1: unlimited.
+             */
+            slots: number;
+            /**
+             * Used
+             * @description Slots in use; null: no scheduler runs.
+             */
+            used?: number | null;
+            /** Waiters */
+            waiters: components["schemas"]["PoolMember"][];
+            /**
+             * Waiting
+             * @description Task instances in its line; null: no scheduler runs.
+             */
+            waiting?: number | null;
+        };
+        /**
+         * PoolMember
+         * @description A task instance that holds slots of a pool, or waits for them.
+         */
+        PoolMember: {
+            /** Dag Id */
+            dag_id: string;
+            /** Map Index */
+            map_index: number;
+            /** Place */
+            place?: number | null;
+            /** Run Id */
+            run_id: string;
+            /** Since */
+            since?: string | null;
+            /** Slots */
+            slots: number;
+            /** Task Id */
+            task_id: string;
+        };
+        /**
+         * PoolText
+         * @description A pool to be made or changed.
+         */
+        PoolText: {
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * Include Deferred
+             * @default false
+             */
+            include_deferred: boolean;
+            /** Slots */
+            slots: number;
+        };
+        /**
+         * Queue
+         * @description A queue: what waits in it, what runs from it, who serves it.
+         */
+        Queue: {
+            /** Name */
+            name: string;
+            /** Queued */
+            queued: number;
+            /** Running */
+            running: number;
+            /** Workers */
+            workers: string[];
+        };
+        /**
+         * Reason
+         * @description One thing that holds a task instance.
+         */
+        Reason: {
+            /**
+             * Holders
+             * @default []
+             */
+            holders: string[];
+            kind: components["schemas"]["ReasonKind"];
+            /** Of */
+            of?: number | null;
+            /** Place */
+            place?: number | null;
+            /** Text */
+            text: string;
+            /** Until */
+            until?: string | null;
+        };
+        /**
+         * ReasonKind
+         * @description What holds a TI. docs/explain.md shows each with an example.
+         * @enum {string}
+         */
+        ReasonKind: "no_scheduler" | "paused" | "run_queued" | "run_after" | "upstream" | "mapping" | "retry" | "parallelism" | "pool" | "dag_limit" | "task_limit" | "capacity" | "no_executor" | "starting" | "running" | "finished";
+        /**
+         * Rendered
+         * @description Template fields as they were filled in for a try; secrets are masked.
+         */
+        Rendered: {
+            /** Fields */
+            fields: {
+                [key: string]: string;
+            };
+            /** Try Number */
+            try_number: number;
+        };
+        /**
+         * Run
+         * @description A run.
+         */
+        Run: {
+            /** Cancelled At */
+            cancelled_at?: string | null;
+            /** Conf */
+            conf: {
+                [key: string]: unknown;
+            };
+            /**
+             * Counts
+             * @description Task instances by state, where asked for.
+             */
+            counts?: {
+                [key: string]: number;
+            } | null;
+            /** Dag Id */
+            dag_id: string;
+            /** Data Interval End */
+            data_interval_end?: string | null;
+            /** Data Interval Start */
+            data_interval_start?: string | null;
+            /** Ended At */
+            ended_at?: string | null;
+            /**
+             * Id
+             * @description Its number: runs that were made later have higher ones.
+             */
+            id: number;
+            /** Logical Date */
+            logical_date?: string | null;
+            note?: components["schemas"]["Note"] | null;
+            /** Queued At */
+            queued_at?: string | null;
+            /**
+             * Run After
+             * Format: date-time
+             */
+            run_after: string;
+            /** Run Id */
+            run_id: string;
+            run_type: components["schemas"]["RunType"];
+            /** Started At */
+            started_at?: string | null;
+            state: components["schemas"]["RunState"];
+            /** Triggered By */
+            triggered_by?: string | null;
+            /**
+             * Version
+             * @description Number of the dag version that it began with.
+             */
+            version: number;
+        };
+        /**
+         * RunBar
+         * @description A run as one bar of a chart.
+         */
+        RunBar: {
+            /** Ended At */
+            ended_at?: string | null;
+            /** Logical Date */
+            logical_date?: string | null;
+            /**
+             * Run After
+             * Format: date-time
+             */
+            run_after: string;
+            /** Run Id */
+            run_id: string;
+            run_type: components["schemas"]["RunType"];
+            /** Started At */
+            started_at?: string | null;
+            state: components["schemas"]["RunState"];
+        };
+        /**
+         * RunMark
+         * @description Ends a run by hand: what runs of it is stopped, what has not ended counts as ended so.
+         */
+        RunMark: {
+            /**
+             * Dry Run
+             * @default false
+             */
+            dry_run: boolean;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "success" | "failed";
+        };
+        /**
+         * RunState
+         * @description The state of a dag run.
+         * @enum {string}
+         */
+        RunState: "queued" | "running" | "success" | "failed";
+        /**
+         * RunTrigger
+         * @description A run to be made.
+         */
+        RunTrigger: {
+            /**
+             * Conf
+             * @default {}
+             */
+            conf: {
+                [key: string]: unknown;
+            };
+            /** Logical Date */
+            logical_date?: string | null;
+            /** Note */
+            note?: string | null;
+            /** Run After */
+            run_after?: string | null;
+            /** Run Id */
+            run_id?: string | null;
+        };
+        /**
+         * RunType
+         * @description What made a run.
+         * @enum {string}
+         */
+        RunType: "scheduled" | "manual" | "backfill" | "asset_triggered";
+        /**
+         * Session
+         * @description Who is logged in.
+         */
+        Session: {
+            /**
+             * Csrf Token
+             * @description Send it as X-CSRF-Token with what changes something; tokens need none.
+             */
+            csrf_token: string | null;
+            /** Display Name */
+            display_name: string;
+            /** Expires At */
+            expires_at: string | null;
+            /** Grants */
+            grants: components["schemas"]["Grant"][];
+            /** Has Password */
+            has_password: boolean;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "session" | "token";
+            /** Role */
+            role: ("viewer" | "editor" | "operator" | "admin") | null;
+            /** Username */
+            username: string;
+            /** Version */
+            version: string;
+        };
+        /**
+         * Structure
+         * @description The graph of a version. Tasks are in topological order.
+         */
+        Structure: {
+            /**
+             * Edge Labels
+             * @description Keys are "upstream>downstream".
+             */
+            edge_labels: {
+                [key: string]: string;
+            };
+            /** Groups */
+            groups: components["schemas"]["GroupNode"][];
+            /** Tasks */
+            tasks: components["schemas"]["TaskNode"][];
+            /** Version */
+            version: number;
+        };
+        /**
+         * TIState
+         * @description The state of a task instance (TI): one task of one run, at one map index.
+         * @enum {string}
+         */
+        TIState: "none" | "scheduled" | "queued" | "running" | "success" | "failed" | "skipped" | "upstream_failed" | "removed" | "restarting" | "up_for_retry" | "up_for_reschedule" | "deferred";
+        /**
+         * Tag
+         * @description A tag, and how many active dags have it.
+         */
+        Tag: {
+            /** Dags */
+            dags: number;
+            /** Name */
+            name: string;
+        };
+        /**
+         * TaskInstance
+         * @description One task of one run at one map index.
+         */
+        TaskInstance: {
+            cause?: components["schemas"]["Cause"] | null;
+            /** Dag Id */
+            dag_id: string;
+            /** Detail */
+            detail?: string | null;
+            /** Ended At */
+            ended_at?: string | null;
+            /** Executor */
+            executor?: string | null;
+            /** Id */
+            id: number;
+            /**
+             * Map Index
+             * @description -1: the task is not mapped.
+             */
+            map_index: number;
+            /** Max Tries */
+            max_tries: number;
+            note?: components["schemas"]["Note"] | null;
+            /** Operator */
+            operator?: string | null;
+            /** Pool */
+            pool?: string | null;
+            /** Priority Weight */
+            priority_weight?: number | null;
+            /** Queue */
+            queue?: string | null;
+            /** Queued At */
+            queued_at?: string | null;
+            /** Retry At */
+            retry_at?: string | null;
+            /** Run Id */
+            run_id: string;
+            /** Scheduled At */
+            scheduled_at?: string | null;
+            /** Started At */
+            started_at?: string | null;
+            state: components["schemas"]["TIState"];
+            /** Task Id */
+            task_id: string;
+            /**
+             * Try Number
+             * @description How many tries were made; 0: none yet.
+             */
+            try_number: number;
+        };
+        /**
+         * TaskNode
+         * @description A task of a version.
+         */
+        TaskNode: {
+            /** Display Name */
+            display_name?: string | null;
+            /** Doc */
+            doc?: string | null;
+            /** Execution Timeout */
+            execution_timeout?: number | null;
+            /** Executor */
+            executor?: string | null;
+            /** Group */
+            group?: string | null;
+            /** Is Setup */
+            is_setup: boolean;
+            /** Is Teardown */
+            is_teardown: boolean;
+            /** Mapped */
+            mapped: boolean;
+            /** Operator */
+            operator: string;
+            /** Owner */
+            owner: string;
+            /** Pool */
+            pool: string;
+            /** Pool Slots */
+            pool_slots: number;
+            /** Priority Weight */
+            priority_weight: number;
+            /** Queue */
+            queue: string;
+            /** Retries */
+            retries: number;
+            /** Retry Delay */
+            retry_delay: number;
+            /** Task Id */
+            task_id: string;
+            trigger_rule: components["schemas"]["TriggerRule"];
+            /** Ui Color */
+            ui_color?: string | null;
+            /** Ui Fgcolor */
+            ui_fgcolor?: string | null;
+            /** Upstream */
+            upstream: string[];
+        };
+        /**
+         * Token
+         * @description An API token without its secret.
+         */
+        Token: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Dags
+             * @description Patterns of dag ids that it is good for; null: all
+             */
+            dags: string[] | null;
+            /** Expires At */
+            expires_at: string | null;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Role
+             * @description Narrows its user's role; null: as the user
+             */
+            role: ("viewer" | "editor" | "operator" | "admin") | null;
+            /** Used At */
+            used_at?: string | null;
+            /** Username */
+            username: string;
+        };
+        /**
+         * TokenNew
+         * @description A token to be made.
+         */
+        TokenNew: {
+            /** Dags */
+            dags?: string[] | null;
+            /**
+             * Days
+             * @description null: it does not expire
+             * @default 90
+             */
+            days: number | null;
+            /** Name */
+            name: string;
+            /** Role */
+            role?: ("viewer" | "editor" | "operator" | "admin") | null;
+        };
+        /**
+         * TokenSecret
+         * @description A token that has just been made: the secret is shown this once.
+         */
+        TokenSecret: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Dags
+             * @description Patterns of dag ids that it is good for; null: all
+             */
+            dags: string[] | null;
+            /** Expires At */
+            expires_at: string | null;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Role
+             * @description Narrows its user's role; null: as the user
+             */
+            role: ("viewer" | "editor" | "operator" | "admin") | null;
+            /** Token */
+            token: string;
+            /** Used At */
+            used_at?: string | null;
+            /** Username */
+            username: string;
+        };
+        /**
+         * Touched
+         * @description What was, or would be, touched.
+         */
+        Touched: {
+            /** Dry Run */
+            dry_run: boolean;
+            /**
+             * Instances
+             * @description "run/task" or "run/task[index]"; at most 1,000 of them.
+             */
+            instances: string[];
+            /** Total */
+            total: number;
+        };
+        /**
+         * TriggerRule
+         * @description When a task may run, given how its upstream tasks ended. Exact meanings: decide/trigger_rules.py.
+         * @enum {string}
+         */
+        TriggerRule: "all_success" | "all_failed" | "all_done" | "all_done_min_one_success" | "all_done_setup_success" | "one_success" | "one_failed" | "one_done" | "none_failed" | "none_failed_min_one_success" | "none_skipped" | "all_skipped" | "always";
+        /**
+         * Try
+         * @description One attempt at a task instance.
+         */
+        Try: {
+            cause?: components["schemas"]["Cause"] | null;
+            /** Detail */
+            detail?: string | null;
+            /** Ended At */
+            ended_at?: string | null;
+            /** Executor */
+            executor: string;
+            /** Exit Code */
+            exit_code?: number | null;
+            /** Host */
+            host?: string | null;
+            /** Pid */
+            pid?: number | null;
+            /** Queue */
+            queue: string;
+            /**
+             * Queued At
+             * Format: date-time
+             */
+            queued_at: string;
+            /** Runner */
+            runner?: string | null;
+            /** Signal */
+            signal?: number | null;
+            /** Started At */
+            started_at?: string | null;
+            state: components["schemas"]["TIState"];
+            /** Try Number */
+            try_number: number;
+        };
+        /**
+         * User
+         * @description A user.
+         */
+        User: {
+            /** Active */
+            active: boolean;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Display Name */
+            display_name: string;
+            /** Email */
+            email?: string | null;
+            /** Grants */
+            grants: components["schemas"]["Grant"][];
+            /** Has Password */
+            has_password: boolean;
+            /** Last Login At */
+            last_login_at?: string | null;
+            /** Oidc */
+            oidc: boolean;
+            /**
+             * Role
+             * @description null: nothing but what the grants say
+             */
+            role: ("viewer" | "editor" | "operator" | "admin") | null;
+            /** Username */
+            username: string;
+        };
+        /**
+         * UserNew
+         * @description A user to be made.
+         */
+        UserNew: {
+            /**
+             * Display Name
+             * @default
+             */
+            display_name: string;
+            /** Email */
+            email?: string | null;
+            /**
+             * Grants
+             * @default []
+             */
+            grants: components["schemas"]["GrantText"][];
+            /** Password */
+            password?: string | null;
+            /**
+             * Role
+             * @default viewer
+             */
+            role: ("viewer" | "editor" | "operator" | "admin") | null;
+            /** Username */
+            username: string;
+        };
+        /**
+         * UserPatch
+         * @description What is to change; what is left out stays.
+         */
+        UserPatch: {
+            /** Active */
+            active?: boolean | null;
+            /** Display Name */
+            display_name?: string | null;
+            /** Email */
+            email?: string | null;
+            /** Grants */
+            grants?: components["schemas"]["GrantText"][] | null;
+            /**
+             * No Role
+             * @description Take the role away; the grants stay.
+             * @default false
+             */
+            no_role: boolean;
+            /** Password */
+            password?: string | null;
+            /** Role */
+            role?: ("viewer" | "editor" | "operator" | "admin") | null;
+        };
+        /**
+         * Variable
+         * @description A variable without its value.
+         */
+        Variable: {
+            /** Description */
+            description?: string | null;
+            /** Key */
+            key: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+        };
+        /**
+         * VariableText
+         * @description A variable to be made or changed.
+         */
+        VariableText: {
+            /** Description */
+            description?: string | null;
+            /** Value */
+            value: string;
+        };
+        /**
+         * VariableValue
+         * @description A variable. `value` is null where its key says that it is a secret: it can be set, and never be read here.
+         */
+        VariableValue: {
+            /** Description */
+            description?: string | null;
+            /** Key */
+            key: string;
+            /** Secret */
+            secret: boolean;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /** Value */
+            value: string | null;
+        };
+        /**
+         * Version
+         * @description One stored state of a dag.
+         */
+        Version: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** File Hash */
+            file_hash: string;
+            /** Number */
+            number: number;
+            /** Rel Path */
+            rel_path: string;
+            /** Spec Hash */
+            spec_hash: string;
+            /** Task Count */
+            task_count: number;
+        };
+        /**
+         * XCom
+         * @description A value that a task left for others. `value` is JSON, as text; it is untrusted.
+         */
+        XCom: {
+            /** Key */
+            key: string;
+            /** Size */
+            size: number;
+            /**
+             * Truncated
+             * @default false
+             */
+            truncated: boolean;
+            /**
+             * Value
+             * @description Left out of lists, and cut off after 1 MB.
+             */
+            value?: string | null;
+        };
         /**
          * Changes
          * @description What one or several commits changed: the data of an event of /events.
@@ -1043,273 +2665,6 @@ export interface components {
             topics: string[];
         };
         /**
-         * ClearChoice
-         * @description What is to run again.
-         */
-        ClearChoice: {
-            /**
-             * Runs
-             * @description Run ids.
-             */
-            runs: string[];
-            /**
-             * Tasks
-             * @description Task ids; null: all.
-             */
-            tasks?: string[] | null;
-            /**
-             * Map Index
-             * @description Only with exactly one task.
-             */
-            map_index?: number | null;
-            /**
-             * Upstream
-             * @default false
-             */
-            upstream: boolean;
-            /**
-             * Downstream
-             * @default false
-             */
-            downstream: boolean;
-            /**
-             * Dry Run
-             * @description Say what would be touched, and touch nothing.
-             * @default false
-             */
-            dry_run: boolean;
-            /**
-             * Only Failed
-             * @default false
-             */
-            only_failed: boolean;
-        };
-        /**
-         * Code
-         * @description The DAG file of a version, as it was.
-         */
-        Code: {
-            /** Version */
-            version: number;
-            /** Rel Path */
-            rel_path: string;
-            /** File Hash */
-            file_hash: string;
-            /** Source */
-            source: string;
-        };
-        /**
-         * Connection
-         * @description A connection. Its password and the secret parts of `extra` never leave: they are shown as ***.
-         */
-        Connection: {
-            /** Conn Id */
-            conn_id: string;
-            /** Conn Type */
-            conn_type: string;
-            /** Description */
-            description?: string | null;
-            /** Host */
-            host?: string | null;
-            /** Port */
-            port?: number | null;
-            /** Login */
-            login?: string | null;
-            /** Schema */
-            schema?: string | null;
-            /**
-             * Has Password
-             * @default false
-             */
-            has_password: boolean;
-            /**
-             * Extra
-             * @default {}
-             */
-            extra: {
-                [key: string]: unknown;
-            };
-            /** Updated At */
-            updated_at?: string | null;
-        };
-        /**
-         * ConnectionText
-         * @description A connection to be made or changed. A password that is left out stays; a *** in `extra` stays what it was.
-         */
-        ConnectionText: {
-            /** Conn Type */
-            conn_type: string;
-            /** Description */
-            description?: string | null;
-            /** Host */
-            host?: string | null;
-            /** Port */
-            port?: number | null;
-            /** Login */
-            login?: string | null;
-            /** Password */
-            password?: string | null;
-            /** Schema */
-            schema?: string | null;
-            /**
-             * Extra
-             * @default {}
-             */
-            extra: {
-                [key: string]: unknown;
-            };
-        };
-        /**
-         * Dag
-         * @description A dag as lists show it.
-         */
-        Dag: {
-            /** Dag Id */
-            dag_id: string;
-            /** Display Name */
-            display_name?: string | null;
-            /** Description */
-            description?: string | null;
-            /** Tags */
-            tags: string[];
-            /** Owner */
-            owner: string;
-            /** Bundle */
-            bundle: string;
-            /** Rel Path */
-            rel_path: string;
-            /**
-             * Version
-             * @description Number of the current version.
-             */
-            version: number;
-            /** Paused */
-            paused: boolean;
-            /**
-             * Active
-             * @description False: its file or its definition is gone; its history is still here.
-             */
-            active: boolean;
-            /**
-             * Schedule
-             * @description For people: a cron expression, `every 10 min`, `once`, `when triggered`.
-             */
-            schedule: string;
-            /** Timezone */
-            timezone: string;
-            /**
-             * Next Run After
-             * @description When its next scheduled run begins.
-             */
-            next_run_after?: string | null;
-            /** Task Count */
-            task_count: number;
-            /** Has Import Errors */
-            has_import_errors: boolean;
-            /**
-             * Last Runs
-             * @description The newest runs, newest first.
-             */
-            last_runs: components["schemas"]["RunBar"][];
-            /**
-             * Can Edit
-             * @description Whether the caller may trigger, clear, mark and pause it.
-             */
-            can_edit: boolean;
-        };
-        /**
-         * DagDetails
-         * @description Everything about a dag but its tasks.
-         */
-        DagDetails: {
-            /** Dag Id */
-            dag_id: string;
-            /** Display Name */
-            display_name?: string | null;
-            /** Description */
-            description?: string | null;
-            /** Tags */
-            tags: string[];
-            /** Owner */
-            owner: string;
-            /** Bundle */
-            bundle: string;
-            /** Rel Path */
-            rel_path: string;
-            /**
-             * Version
-             * @description Number of the current version.
-             */
-            version: number;
-            /** Paused */
-            paused: boolean;
-            /**
-             * Active
-             * @description False: its file or its definition is gone; its history is still here.
-             */
-            active: boolean;
-            /**
-             * Schedule
-             * @description For people: a cron expression, `every 10 min`, `once`, `when triggered`.
-             */
-            schedule: string;
-            /** Timezone */
-            timezone: string;
-            /**
-             * Next Run After
-             * @description When its next scheduled run begins.
-             */
-            next_run_after?: string | null;
-            /** Task Count */
-            task_count: number;
-            /** Has Import Errors */
-            has_import_errors: boolean;
-            /**
-             * Last Runs
-             * @description The newest runs, newest first.
-             */
-            last_runs: components["schemas"]["RunBar"][];
-            /**
-             * Can Edit
-             * @description Whether the caller may trigger, clear, mark and pause it.
-             */
-            can_edit: boolean;
-            /** Doc */
-            doc?: string | null;
-            /**
-             * Params
-             * @description Each param: {value, schema}; schema is JSON Schema.
-             */
-            params: {
-                [key: string]: unknown;
-            };
-            /** Start Date */
-            start_date?: string | null;
-            /** End Date */
-            end_date?: string | null;
-            /** Catchup */
-            catchup: boolean;
-            /** Max Active Runs */
-            max_active_runs: number;
-            /** Max Active Tasks */
-            max_active_tasks: number;
-            /**
-             * First Seen
-             * Format: date-time
-             */
-            first_seen: string;
-            /** File Hash */
-            file_hash: string;
-        };
-        /**
-         * DagPatch
-         * @description What can be changed of a dag.
-         */
-        DagPatch: {
-            /** Paused */
-            paused: boolean;
-        };
-        /**
          * DagRun
          * @description A run with its dag.
          */
@@ -1331,31 +2686,6 @@ export interface components {
             ended_at?: string | null;
             /** Dag Id */
             dag_id: string;
-        };
-        /**
-         * Durations
-         * @description How long runs took, oldest first; with task ids, how long those tasks took in them.
-         */
-        Durations: {
-            /** Runs */
-            runs: components["schemas"]["RunBar"][];
-            /**
-             * Seconds
-             * @description Of each run, from its start to its end.
-             */
-            seconds: (number | null)[];
-            /**
-             * Queued
-             * @description Of each run, from when it was due to its start.
-             */
-            queued: (number | null)[];
-            /**
-             * Tasks
-             * @description Task id -> seconds in each run.
-             */
-            tasks: {
-                [key: string]: (number | null)[];
-            };
         };
         /**
          * ExecutorState
@@ -1381,189 +2711,6 @@ export interface components {
              * Format: date-time
              */
             seen_at: string;
-        };
-        /**
-         * Explanation
-         * @description Everything that holds one task instance.
-         */
-        Explanation: {
-            /** Dag Id */
-            dag_id: string;
-            /** Run Id */
-            run_id: string;
-            /** Task Id */
-            task_id: string;
-            /** Map Index */
-            map_index: number;
-            state: components["schemas"]["TIState"];
-            /** Try Number */
-            try_number: number;
-            /** Reasons */
-            reasons: components["schemas"]["Reason"][];
-        };
-        /**
-         * Gantt
-         * @description When the tries of a run ran, and the chain of task instances that its length is due to.
-         */
-        Gantt: {
-            /** Bars */
-            bars: components["schemas"]["GanttBar"][];
-            /**
-             * Critical Path
-             * @description "task" or "task[index]", first to last
-             */
-            critical_path: string[];
-            /**
-             * Truncated
-             * @default false
-             */
-            truncated: boolean;
-        };
-        /**
-         * GanttBar
-         * @description A try on the time line of a run.
-         */
-        GanttBar: {
-            /** Task Id */
-            task_id: string;
-            /** Map Index */
-            map_index: number;
-            /** Try Number */
-            try_number: number;
-            state: components["schemas"]["TIState"];
-            /** Queued At */
-            queued_at?: string | null;
-            /** Started At */
-            started_at?: string | null;
-            /** Ended At */
-            ended_at?: string | null;
-        };
-        /**
-         * Grant
-         * @description A role on the dags whose id matches `pattern`, in which * stands for any text.
-         */
-        Grant: {
-            /** Pattern */
-            pattern: string;
-            /**
-             * Role
-             * @enum {string}
-             */
-            role: "viewer" | "editor" | "operator" | "admin";
-        };
-        /**
-         * GrantText
-         * @description A grant to be given.
-         */
-        GrantText: {
-            /** Pattern */
-            pattern: string;
-            /**
-             * Role
-             * @enum {string}
-             */
-            role: "viewer" | "editor" | "operator" | "admin";
-        };
-        /**
-         * Grid
-         * @description Runs by tasks. Rows are the tasks of the newest version in its order, then those that only older runs have.
-         */
-        Grid: {
-            /** Tasks */
-            tasks: components["schemas"]["GridTask"][];
-            /** Groups */
-            groups: components["schemas"]["GroupNode"][];
-            /**
-             * Runs
-             * @description Newest first.
-             */
-            runs: components["schemas"]["GridRun"][];
-            /**
-             * Letters
-             * @description letter -> state of a task instance
-             */
-            letters: {
-                [key: string]: string;
-            };
-            /** Next */
-            next?: string | null;
-        };
-        /**
-         * GridRun
-         * @description A column of the grid.
-         */
-        GridRun: {
-            /** Run Id */
-            run_id: string;
-            run_type: components["schemas"]["RunType"];
-            state: components["schemas"]["RunState"];
-            /**
-             * Run After
-             * Format: date-time
-             */
-            run_after: string;
-            /** Logical Date */
-            logical_date?: string | null;
-            /** Started At */
-            started_at?: string | null;
-            /** Ended At */
-            ended_at?: string | null;
-            /**
-             * Id
-             * @description The run's number: runs that were made later have higher ones.
-             */
-            id: number;
-            /** Version */
-            version: number;
-            /**
-             * Cells
-             * @description One letter for each row, as `letters` says; `.`: the run has no such task. A mapped task has the letter of the state that matters most among its instances.
-             */
-            cells: string;
-            /**
-             * Mapped
-             * @description For each mapped task of the run: how many instances are in each state.
-             */
-            mapped: {
-                [key: string]: {
-                    [key: string]: number;
-                };
-            };
-        };
-        /**
-         * GridTask
-         * @description A row of the grid.
-         */
-        GridTask: {
-            /** Task Id */
-            task_id: string;
-            /** Display Name */
-            display_name?: string | null;
-            /** Group */
-            group?: string | null;
-            /** Mapped */
-            mapped: boolean;
-        };
-        /**
-         * GroupNode
-         * @description A task group of a version.
-         */
-        GroupNode: {
-            /** Group Id */
-            group_id: string;
-            /** Parent */
-            parent?: string | null;
-            /** Display Name */
-            display_name?: string | null;
-            /** Tooltip */
-            tooltip: string;
-            /** Ui Color */
-            ui_color?: string | null;
-        };
-        /** HTTPValidationError */
-        HTTPValidationError: {
-            /** Detail */
-            detail?: components["schemas"]["ValidationError"][];
         };
         /**
          * Health
@@ -1619,193 +2766,10 @@ export interface components {
             ahead: components["schemas"]["Planned"][];
             health: components["schemas"]["Health"];
         };
-        /**
-         * ImportError_
-         * @description What is wrong with a DAG file, or with one dag in it. Texts are untrusted.
-         */
-        ImportError_: {
-            /** Bundle */
-            bundle: string;
-            /** Rel Path */
-            rel_path: string;
-            /** Dag Id */
-            dag_id?: string | null;
-            /** Line */
-            line?: number | null;
-            /** Text */
-            text: string;
-            /** Traceback */
-            traceback?: string | null;
-            /**
-             * Found At
-             * Format: date-time
-             */
-            found_at: string;
-        };
-        /**
-         * LogLine
-         * @description A line of a task's log. It is untrusted text.
-         */
-        LogLine: {
-            /**
-             * Number
-             * @description From 1 on.
-             */
-            number: number;
-            /** Time */
-            time?: string | null;
-            /** Level */
-            level?: string | null;
-            /** Source */
-            source?: string | null;
-            /** Text */
-            text: string;
-        };
-        /**
-         * LogPage
-         * @description A part of a try's log.
-         */
-        LogPage: {
-            /** Lines */
-            lines: components["schemas"]["LogLine"][];
-            /**
-             * Next
-             * @description The cursor of what follows, or of what will be written next.
-             */
-            next?: string | null;
-            /**
-             * Ended
-             * @description Whether nothing will follow: the try has ended, and its log was read to the end.
-             */
-            ended: boolean;
-        };
-        /**
-         * Login
-         * @description Either a one-time code, or a name and a password.
-         */
-        Login: {
-            /** Code */
-            code?: string | null;
-            /** Username */
-            username?: string | null;
-            /** Password */
-            password?: string | null;
-        };
-        /**
-         * LoginLink
-         * @description A link that logs a user in, once.
-         */
-        LoginLink: {
-            /** Path */
-            path: string;
-            /**
-             * Expires At
-             * Format: date-time
-             */
-            expires_at: string;
-        };
-        /**
-         * LoginWays
-         * @description How one can log in here.
-         */
-        LoginWays: {
-            /** Password */
-            password: boolean;
-            /**
-             * Oidc
-             * @description The name of the OpenID Connect provider, if there is one.
-             */
-            oidc?: string | null;
-        };
-        /**
-         * MarkChoice
-         * @description What is to count as ended so.
-         */
-        MarkChoice: {
-            /**
-             * Runs
-             * @description Run ids.
-             */
-            runs: string[];
-            /**
-             * Tasks
-             * @description Task ids; null: all.
-             */
-            tasks?: string[] | null;
-            /**
-             * Map Index
-             * @description Only with exactly one task.
-             */
-            map_index?: number | null;
-            /**
-             * Upstream
-             * @default false
-             */
-            upstream: boolean;
-            /**
-             * Downstream
-             * @default false
-             */
-            downstream: boolean;
-            /**
-             * Dry Run
-             * @description Say what would be touched, and touch nothing.
-             * @default false
-             */
-            dry_run: boolean;
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "success" | "failed" | "skipped";
-        };
-        /**
-         * Note
-         * @description What somebody wrote about a run or a task instance.
-         */
-        Note: {
-            /** Text */
-            text: string;
-            /** By */
-            by: string;
-            /**
-             * At
-             * Format: date-time
-             */
-            at: string;
-        };
-        /**
-         * NoteText
-         * @description A note; an empty text removes it.
-         */
-        NoteText: {
-            /** Text */
-            text: string;
-        };
-        /** Page[AuditEntry] */
-        Page_AuditEntry_: {
-            /** Items */
-            items: components["schemas"]["AuditEntry"][];
-            /**
-             * Next
-             * @description Give it as `cursor` to get what follows.
-             */
-            next?: string | null;
-        };
         /** Page[Connection] */
         Page_Connection_: {
             /** Items */
             items: components["schemas"]["Connection"][];
-            /**
-             * Next
-             * @description Give it as `cursor` to get what follows.
-             */
-            next?: string | null;
-        };
-        /** Page[Dag] */
-        Page_Dag_: {
-            /** Items */
-            items: components["schemas"]["Dag"][];
             /**
              * Next
              * @description Give it as `cursor` to get what follows.
@@ -1822,60 +2786,10 @@ export interface components {
              */
             next?: string | null;
         };
-        /** Page[Run] */
-        Page_Run_: {
-            /** Items */
-            items: components["schemas"]["Run"][];
-            /**
-             * Next
-             * @description Give it as `cursor` to get what follows.
-             */
-            next?: string | null;
-        };
-        /** Page[TaskInstance] */
-        Page_TaskInstance_: {
-            /** Items */
-            items: components["schemas"]["TaskInstance"][];
-            /**
-             * Next
-             * @description Give it as `cursor` to get what follows.
-             */
-            next?: string | null;
-        };
-        /** Page[Token] */
-        Page_Token_: {
-            /** Items */
-            items: components["schemas"]["Token"][];
-            /**
-             * Next
-             * @description Give it as `cursor` to get what follows.
-             */
-            next?: string | null;
-        };
-        /** Page[User] */
-        Page_User_: {
-            /** Items */
-            items: components["schemas"]["User"][];
-            /**
-             * Next
-             * @description Give it as `cursor` to get what follows.
-             */
-            next?: string | null;
-        };
         /** Page[Variable] */
         Page_Variable_: {
             /** Items */
             items: components["schemas"]["Variable"][];
-            /**
-             * Next
-             * @description Give it as `cursor` to get what follows.
-             */
-            next?: string | null;
-        };
-        /** Page[Version] */
-        Page_Version_: {
-            /** Items */
-            items: components["schemas"]["Version"][];
             /**
              * Next
              * @description Give it as `cursor` to get what follows.
@@ -1905,16 +2819,6 @@ export interface components {
             seen_at?: string | null;
         };
         /**
-         * PasswordChange
-         * @description A new password. `old` is needed if there is one.
-         */
-        PasswordChange: {
-            /** Old */
-            old?: string | null;
-            /** New */
-            new: string;
-        };
-        /**
          * Planned
          * @description A run that a schedule will make.
          */
@@ -1926,731 +2830,6 @@ export interface components {
              * Format: date-time
              */
             run_after: string;
-        };
-        /**
-         * Pool
-         * @description A pool and what it has to do.
-         */
-        Pool: {
-            /** Name */
-            name: string;
-            /**
-             * Slots
-             * @description -1: unlimited.
-             */
-            slots: number;
-            /** Description */
-            description: string;
-            /** Include Deferred */
-            include_deferred: boolean;
-            /**
-             * Used
-             * @description Slots in use; null: no scheduler runs.
-             */
-            used?: number | null;
-            /**
-             * Waiting
-             * @description Task instances in its line; null: no scheduler runs.
-             */
-            waiting?: number | null;
-        };
-        /**
-         * PoolDetails
-         * @description A pool with who holds it and who waits, at most 100 of each.
-         */
-        PoolDetails: {
-            /** Name */
-            name: string;
-            /**
-             * Slots
-             * @description -1: unlimited.
-             */
-            slots: number;
-            /** Description */
-            description: string;
-            /** Include Deferred */
-            include_deferred: boolean;
-            /**
-             * Used
-             * @description Slots in use; null: no scheduler runs.
-             */
-            used?: number | null;
-            /**
-             * Waiting
-             * @description Task instances in its line; null: no scheduler runs.
-             */
-            waiting?: number | null;
-            /** Holders */
-            holders: components["schemas"]["PoolMember"][];
-            /** Waiters */
-            waiters: components["schemas"]["PoolMember"][];
-        };
-        /**
-         * PoolMember
-         * @description A task instance that holds slots of a pool, or waits for them.
-         */
-        PoolMember: {
-            /** Dag Id */
-            dag_id: string;
-            /** Run Id */
-            run_id: string;
-            /** Task Id */
-            task_id: string;
-            /** Map Index */
-            map_index: number;
-            /** Slots */
-            slots: number;
-            /** Since */
-            since?: string | null;
-            /** Place */
-            place?: number | null;
-        };
-        /**
-         * PoolText
-         * @description A pool to be made or changed.
-         */
-        PoolText: {
-            /** Slots */
-            slots: number;
-            /**
-             * Description
-             * @default
-             */
-            description: string;
-            /**
-             * Include Deferred
-             * @default false
-             */
-            include_deferred: boolean;
-        };
-        /**
-         * Queue
-         * @description A queue: what waits in it, what runs from it, who serves it.
-         */
-        Queue: {
-            /** Name */
-            name: string;
-            /** Queued */
-            queued: number;
-            /** Running */
-            running: number;
-            /** Workers */
-            workers: string[];
-        };
-        /**
-         * Reason
-         * @description One thing that holds a task instance.
-         */
-        Reason: {
-            kind: components["schemas"]["ReasonKind"];
-            /** Text */
-            text: string;
-            /**
-             * Holders
-             * @default []
-             */
-            holders: string[];
-            /** Place */
-            place?: number | null;
-            /** Of */
-            of?: number | null;
-            /** Until */
-            until?: string | null;
-        };
-        /**
-         * ReasonKind
-         * @description What holds a TI. docs/explain.md shows each with an example.
-         * @enum {string}
-         */
-        ReasonKind: "no_scheduler" | "paused" | "run_queued" | "run_after" | "upstream" | "mapping" | "retry" | "parallelism" | "pool" | "dag_limit" | "task_limit" | "capacity" | "no_executor" | "starting" | "running" | "finished";
-        /**
-         * Rendered
-         * @description Template fields as they were filled in for a try; secrets are masked.
-         */
-        Rendered: {
-            /** Try Number */
-            try_number: number;
-            /** Fields */
-            fields: {
-                [key: string]: string;
-            };
-        };
-        /**
-         * Run
-         * @description A run.
-         */
-        Run: {
-            /**
-             * Id
-             * @description Its number: runs that were made later have higher ones.
-             */
-            id: number;
-            /** Dag Id */
-            dag_id: string;
-            /** Run Id */
-            run_id: string;
-            run_type: components["schemas"]["RunType"];
-            state: components["schemas"]["RunState"];
-            /**
-             * Version
-             * @description Number of the dag version that it began with.
-             */
-            version: number;
-            /**
-             * Run After
-             * Format: date-time
-             */
-            run_after: string;
-            /** Logical Date */
-            logical_date?: string | null;
-            /** Data Interval Start */
-            data_interval_start?: string | null;
-            /** Data Interval End */
-            data_interval_end?: string | null;
-            /** Conf */
-            conf: {
-                [key: string]: unknown;
-            };
-            /** Triggered By */
-            triggered_by?: string | null;
-            /** Queued At */
-            queued_at?: string | null;
-            /** Started At */
-            started_at?: string | null;
-            /** Ended At */
-            ended_at?: string | null;
-            /** Cancelled At */
-            cancelled_at?: string | null;
-            /**
-             * Counts
-             * @description Task instances by state, where asked for.
-             */
-            counts?: {
-                [key: string]: number;
-            } | null;
-            note?: components["schemas"]["Note"] | null;
-        };
-        /**
-         * RunBar
-         * @description A run as one bar of a chart.
-         */
-        RunBar: {
-            /** Run Id */
-            run_id: string;
-            run_type: components["schemas"]["RunType"];
-            state: components["schemas"]["RunState"];
-            /**
-             * Run After
-             * Format: date-time
-             */
-            run_after: string;
-            /** Logical Date */
-            logical_date?: string | null;
-            /** Started At */
-            started_at?: string | null;
-            /** Ended At */
-            ended_at?: string | null;
-        };
-        /**
-         * RunMark
-         * @description Ends a run by hand: what runs of it is stopped, what has not ended counts as ended so.
-         */
-        RunMark: {
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "success" | "failed";
-            /**
-             * Dry Run
-             * @default false
-             */
-            dry_run: boolean;
-        };
-        /**
-         * RunState
-         * @description The state of a dag run.
-         * @enum {string}
-         */
-        RunState: "queued" | "running" | "success" | "failed";
-        /**
-         * RunTrigger
-         * @description A run to be made.
-         */
-        RunTrigger: {
-            /** Run Id */
-            run_id?: string | null;
-            /** Logical Date */
-            logical_date?: string | null;
-            /** Run After */
-            run_after?: string | null;
-            /**
-             * Conf
-             * @default {}
-             */
-            conf: {
-                [key: string]: unknown;
-            };
-            /** Note */
-            note?: string | null;
-        };
-        /**
-         * RunType
-         * @description What made a run.
-         * @enum {string}
-         */
-        RunType: "scheduled" | "manual" | "backfill" | "asset_triggered";
-        /**
-         * Session
-         * @description Who is logged in.
-         */
-        Session: {
-            /** Username */
-            username: string;
-            /** Display Name */
-            display_name: string;
-            /** Role */
-            role: ("viewer" | "editor" | "operator" | "admin") | null;
-            /** Grants */
-            grants: components["schemas"]["Grant"][];
-            /** Has Password */
-            has_password: boolean;
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "session" | "token";
-            /**
-             * Csrf Token
-             * @description Send it as X-CSRF-Token with what changes something; tokens need none.
-             */
-            csrf_token: string | null;
-            /** Expires At */
-            expires_at: string | null;
-            /** Version */
-            version: string;
-        };
-        /**
-         * Structure
-         * @description The graph of a version. Tasks are in topological order.
-         */
-        Structure: {
-            /** Version */
-            version: number;
-            /** Tasks */
-            tasks: components["schemas"]["TaskNode"][];
-            /** Groups */
-            groups: components["schemas"]["GroupNode"][];
-            /**
-             * Edge Labels
-             * @description Keys are "upstream>downstream".
-             */
-            edge_labels: {
-                [key: string]: string;
-            };
-        };
-        /**
-         * TIState
-         * @description The state of a task instance (TI): one task of one run, at one map index.
-         * @enum {string}
-         */
-        TIState: "none" | "scheduled" | "queued" | "running" | "success" | "failed" | "skipped" | "upstream_failed" | "removed" | "restarting" | "up_for_retry" | "up_for_reschedule" | "deferred";
-        /**
-         * TaskInstance
-         * @description One task of one run at one map index.
-         */
-        TaskInstance: {
-            /** Id */
-            id: number;
-            /** Dag Id */
-            dag_id: string;
-            /** Run Id */
-            run_id: string;
-            /** Task Id */
-            task_id: string;
-            /**
-             * Map Index
-             * @description -1: the task is not mapped.
-             */
-            map_index: number;
-            state: components["schemas"]["TIState"];
-            /**
-             * Try Number
-             * @description How many tries were made; 0: none yet.
-             */
-            try_number: number;
-            /** Max Tries */
-            max_tries: number;
-            /** Operator */
-            operator?: string | null;
-            /** Pool */
-            pool?: string | null;
-            /** Queue */
-            queue?: string | null;
-            /** Priority Weight */
-            priority_weight?: number | null;
-            /** Executor */
-            executor?: string | null;
-            /** Retry At */
-            retry_at?: string | null;
-            /** Scheduled At */
-            scheduled_at?: string | null;
-            /** Queued At */
-            queued_at?: string | null;
-            /** Started At */
-            started_at?: string | null;
-            /** Ended At */
-            ended_at?: string | null;
-            cause?: components["schemas"]["Cause"] | null;
-            /** Detail */
-            detail?: string | null;
-            note?: components["schemas"]["Note"] | null;
-        };
-        /**
-         * TaskNode
-         * @description A task of a version.
-         */
-        TaskNode: {
-            /** Task Id */
-            task_id: string;
-            /** Display Name */
-            display_name?: string | null;
-            /** Operator */
-            operator: string;
-            /** Group */
-            group?: string | null;
-            /** Upstream */
-            upstream: string[];
-            trigger_rule: components["schemas"]["TriggerRule"];
-            /** Mapped */
-            mapped: boolean;
-            /** Pool */
-            pool: string;
-            /** Pool Slots */
-            pool_slots: number;
-            /** Queue */
-            queue: string;
-            /** Executor */
-            executor?: string | null;
-            /** Priority Weight */
-            priority_weight: number;
-            /** Retries */
-            retries: number;
-            /** Retry Delay */
-            retry_delay: number;
-            /** Execution Timeout */
-            execution_timeout?: number | null;
-            /** Owner */
-            owner: string;
-            /** Doc */
-            doc?: string | null;
-            /** Is Setup */
-            is_setup: boolean;
-            /** Is Teardown */
-            is_teardown: boolean;
-            /** Ui Color */
-            ui_color?: string | null;
-            /** Ui Fgcolor */
-            ui_fgcolor?: string | null;
-        };
-        /**
-         * Token
-         * @description An API token without its secret.
-         */
-        Token: {
-            /** Id */
-            id: string;
-            /** Name */
-            name: string;
-            /** Username */
-            username: string;
-            /**
-             * Role
-             * @description Narrows its user's role; null: as the user
-             */
-            role: ("viewer" | "editor" | "operator" | "admin") | null;
-            /**
-             * Dags
-             * @description Patterns of dag ids that it is good for; null: all
-             */
-            dags: string[] | null;
-            /**
-             * Created At
-             * Format: date-time
-             */
-            created_at: string;
-            /** Expires At */
-            expires_at: string | null;
-            /** Used At */
-            used_at?: string | null;
-        };
-        /**
-         * TokenNew
-         * @description A token to be made.
-         */
-        TokenNew: {
-            /** Name */
-            name: string;
-            /** Role */
-            role?: ("viewer" | "editor" | "operator" | "admin") | null;
-            /** Dags */
-            dags?: string[] | null;
-            /**
-             * Days
-             * @description null: it does not expire
-             * @default 90
-             */
-            days: number | null;
-        };
-        /**
-         * TokenSecret
-         * @description A token that has just been made: the secret is shown this once.
-         */
-        TokenSecret: {
-            /** Id */
-            id: string;
-            /** Name */
-            name: string;
-            /** Username */
-            username: string;
-            /**
-             * Role
-             * @description Narrows its user's role; null: as the user
-             */
-            role: ("viewer" | "editor" | "operator" | "admin") | null;
-            /**
-             * Dags
-             * @description Patterns of dag ids that it is good for; null: all
-             */
-            dags: string[] | null;
-            /**
-             * Created At
-             * Format: date-time
-             */
-            created_at: string;
-            /** Expires At */
-            expires_at: string | null;
-            /** Used At */
-            used_at?: string | null;
-            /** Token */
-            token: string;
-        };
-        /**
-         * Touched
-         * @description What was, or would be, touched.
-         */
-        Touched: {
-            /** Dry Run */
-            dry_run: boolean;
-            /** Total */
-            total: number;
-            /**
-             * Instances
-             * @description "run/task" or "run/task[index]"; at most 1,000 of them.
-             */
-            instances: string[];
-        };
-        /**
-         * TriggerRule
-         * @description When a task may run, given how its upstream tasks ended. Exact meanings: decide/trigger_rules.py.
-         * @enum {string}
-         */
-        TriggerRule: "all_success" | "all_failed" | "all_done" | "all_done_min_one_success" | "all_done_setup_success" | "one_success" | "one_failed" | "one_done" | "none_failed" | "none_failed_min_one_success" | "none_skipped" | "all_skipped" | "always";
-        /**
-         * Try
-         * @description One attempt at a task instance.
-         */
-        Try: {
-            /** Try Number */
-            try_number: number;
-            state: components["schemas"]["TIState"];
-            /** Executor */
-            executor: string;
-            /** Queue */
-            queue: string;
-            /**
-             * Queued At
-             * Format: date-time
-             */
-            queued_at: string;
-            /** Started At */
-            started_at?: string | null;
-            /** Ended At */
-            ended_at?: string | null;
-            /** Runner */
-            runner?: string | null;
-            /** Host */
-            host?: string | null;
-            /** Pid */
-            pid?: number | null;
-            cause?: components["schemas"]["Cause"] | null;
-            /** Detail */
-            detail?: string | null;
-            /** Exit Code */
-            exit_code?: number | null;
-            /** Signal */
-            signal?: number | null;
-        };
-        /**
-         * User
-         * @description A user.
-         */
-        User: {
-            /** Username */
-            username: string;
-            /** Display Name */
-            display_name: string;
-            /** Email */
-            email?: string | null;
-            /**
-             * Role
-             * @description null: nothing but what the grants say
-             */
-            role: ("viewer" | "editor" | "operator" | "admin") | null;
-            /** Grants */
-            grants: components["schemas"]["Grant"][];
-            /** Active */
-            active: boolean;
-            /** Has Password */
-            has_password: boolean;
-            /** Oidc */
-            oidc: boolean;
-            /**
-             * Created At
-             * Format: date-time
-             */
-            created_at: string;
-            /** Last Login At */
-            last_login_at?: string | null;
-        };
-        /**
-         * UserNew
-         * @description A user to be made.
-         */
-        UserNew: {
-            /** Username */
-            username: string;
-            /**
-             * Display Name
-             * @default
-             */
-            display_name: string;
-            /** Email */
-            email?: string | null;
-            /**
-             * Role
-             * @default viewer
-             */
-            role: ("viewer" | "editor" | "operator" | "admin") | null;
-            /** Password */
-            password?: string | null;
-            /**
-             * Grants
-             * @default []
-             */
-            grants: components["schemas"]["GrantText"][];
-        };
-        /**
-         * UserPatch
-         * @description What is to change; what is left out stays.
-         */
-        UserPatch: {
-            /** Display Name */
-            display_name?: string | null;
-            /** Email */
-            email?: string | null;
-            /** Role */
-            role?: ("viewer" | "editor" | "operator" | "admin") | null;
-            /**
-             * No Role
-             * @description Take the role away; the grants stay.
-             * @default false
-             */
-            no_role: boolean;
-            /** Active */
-            active?: boolean | null;
-            /** Password */
-            password?: string | null;
-            /** Grants */
-            grants?: components["schemas"]["GrantText"][] | null;
-        };
-        /** ValidationError */
-        ValidationError: {
-            /** Location */
-            loc: (string | number)[];
-            /** Message */
-            msg: string;
-            /** Error Type */
-            type: string;
-            /** Input */
-            input?: unknown;
-            /** Context */
-            ctx?: Record<string, never>;
-        };
-        /**
-         * Variable
-         * @description A variable without its value.
-         */
-        Variable: {
-            /** Key */
-            key: string;
-            /** Description */
-            description?: string | null;
-            /**
-             * Updated At
-             * Format: date-time
-             */
-            updated_at: string;
-        };
-        /**
-         * VariableText
-         * @description A variable to be made or changed.
-         */
-        VariableText: {
-            /** Value */
-            value: string;
-            /** Description */
-            description?: string | null;
-        };
-        /**
-         * VariableValue
-         * @description A variable. `value` is null where its key says that it is a secret: it can be set, and never be read here.
-         */
-        VariableValue: {
-            /** Key */
-            key: string;
-            /** Description */
-            description?: string | null;
-            /**
-             * Updated At
-             * Format: date-time
-             */
-            updated_at: string;
-            /** Value */
-            value: string | null;
-            /** Secret */
-            secret: boolean;
-        };
-        /**
-         * Version
-         * @description One stored state of a dag.
-         */
-        Version: {
-            /** Number */
-            number: number;
-            /**
-             * Created At
-             * Format: date-time
-             */
-            created_at: string;
-            /** Spec Hash */
-            spec_hash: string;
-            /** File Hash */
-            file_hash: string;
-            /** Rel Path */
-            rel_path: string;
-            /** Task Count */
-            task_count: number;
         };
         /**
          * Waiting
@@ -2706,26 +2885,7 @@ export interface components {
             /** Alive */
             alive: boolean;
         };
-        /**
-         * XCom
-         * @description A value that a task left for others. `value` is JSON, as text; it is untrusted.
-         */
-        XCom: {
-            /** Key */
-            key: string;
-            /** Size */
-            size: number;
-            /**
-             * Value
-             * @description Left out of lists, and cut off after 1 MB.
-             */
-            value?: string | null;
-            /**
-             * Truncated
-             * @default false
-             */
-            truncated: boolean;
-        };
+        Problem: Record<string, never>;
     };
     responses: never;
     parameters: never;
@@ -2737,7 +2897,6 @@ export type AuditEntry = components['schemas']['AuditEntry'];
 export type Calendar = components['schemas']['Calendar'];
 export type CalendarDay = components['schemas']['CalendarDay'];
 export type Cause = components['schemas']['Cause'];
-export type Changes = components['schemas']['Changes'];
 export type ClearChoice = components['schemas']['ClearChoice'];
 export type Code = components['schemas']['Code'];
 export type Connection = components['schemas']['Connection'];
@@ -2745,9 +2904,7 @@ export type ConnectionText = components['schemas']['ConnectionText'];
 export type Dag = components['schemas']['Dag'];
 export type DagDetails = components['schemas']['DagDetails'];
 export type DagPatch = components['schemas']['DagPatch'];
-export type DagRun = components['schemas']['DagRun'];
 export type Durations = components['schemas']['Durations'];
-export type ExecutorState = components['schemas']['ExecutorState'];
 export type Explanation = components['schemas']['Explanation'];
 export type Gantt = components['schemas']['Gantt'];
 export type GanttBar = components['schemas']['GanttBar'];
@@ -2757,9 +2914,6 @@ export type Grid = components['schemas']['Grid'];
 export type GridRun = components['schemas']['GridRun'];
 export type GridTask = components['schemas']['GridTask'];
 export type GroupNode = components['schemas']['GroupNode'];
-export type HttpValidationError = components['schemas']['HTTPValidationError'];
-export type Health = components['schemas']['Health'];
-export type Home = components['schemas']['Home'];
 export type ImportError = components['schemas']['ImportError_'];
 export type LogLine = components['schemas']['LogLine'];
 export type LogPage = components['schemas']['LogPage'];
@@ -2770,18 +2924,13 @@ export type MarkChoice = components['schemas']['MarkChoice'];
 export type Note = components['schemas']['Note'];
 export type NoteText = components['schemas']['NoteText'];
 export type PageAuditEntry = components['schemas']['Page_AuditEntry_'];
-export type PageConnection = components['schemas']['Page_Connection_'];
 export type PageDag = components['schemas']['Page_Dag_'];
-export type PageImportError = components['schemas']['Page_ImportError__'];
 export type PageRun = components['schemas']['Page_Run_'];
 export type PageTaskInstance = components['schemas']['Page_TaskInstance_'];
 export type PageToken = components['schemas']['Page_Token_'];
 export type PageUser = components['schemas']['Page_User_'];
-export type PageVariable = components['schemas']['Page_Variable_'];
 export type PageVersion = components['schemas']['Page_Version_'];
-export type Part = components['schemas']['Part'];
 export type PasswordChange = components['schemas']['PasswordChange'];
-export type Planned = components['schemas']['Planned'];
 export type Pool = components['schemas']['Pool'];
 export type PoolDetails = components['schemas']['PoolDetails'];
 export type PoolMember = components['schemas']['PoolMember'];
@@ -2799,6 +2948,7 @@ export type RunType = components['schemas']['RunType'];
 export type Session = components['schemas']['Session'];
 export type Structure = components['schemas']['Structure'];
 export type TiState = components['schemas']['TIState'];
+export type Tag = components['schemas']['Tag'];
 export type TaskInstance = components['schemas']['TaskInstance'];
 export type TaskNode = components['schemas']['TaskNode'];
 export type Token = components['schemas']['Token'];
@@ -2810,462 +2960,39 @@ export type Try = components['schemas']['Try'];
 export type User = components['schemas']['User'];
 export type UserNew = components['schemas']['UserNew'];
 export type UserPatch = components['schemas']['UserPatch'];
-export type ValidationError = components['schemas']['ValidationError'];
 export type Variable = components['schemas']['Variable'];
 export type VariableText = components['schemas']['VariableText'];
 export type VariableValue = components['schemas']['VariableValue'];
 export type Version = components['schemas']['Version'];
+export type XCom = components['schemas']['XCom'];
+export type Changes = components['schemas']['Changes'];
+export type DagRun = components['schemas']['DagRun'];
+export type ExecutorState = components['schemas']['ExecutorState'];
+export type Health = components['schemas']['Health'];
+export type Home = components['schemas']['Home'];
+export type PageConnection = components['schemas']['Page_Connection_'];
+export type PageImportError = components['schemas']['Page_ImportError__'];
+export type PageVariable = components['schemas']['Page_Variable_'];
+export type Part = components['schemas']['Part'];
+export type Planned = components['schemas']['Planned'];
 export type Waiting = components['schemas']['Waiting'];
 export type Worker = components['schemas']['Worker'];
-export type XCom = components['schemas']['XCom'];
+export type Problem = components['schemas']['Problem'];
 export type $defs = Record<string, never>;
 export interface operations {
-    r1: {
+    list_audit: {
         parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Health"];
-                };
+            query?: {
+                by?: string | null;
+                dag_id?: string | null;
+                action?: string | null;
+                /** @description No older ones. */
+                since?: string | null;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description `next` of the part before. */
+                cursor?: string | null;
             };
-        };
-    };
-    r2: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["LoginWays"];
-                };
-            };
-        };
-    };
-    r6: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Session"];
-                };
-            };
-        };
-    };
-    r3: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Login"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Session"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r7: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-        };
-    };
-    r4: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
-        };
-    };
-    r5: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
-        };
-    };
-    r8: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["PasswordChange"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r9: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Token_"];
-                };
-            };
-        };
-    };
-    r10: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TokenNew"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TokenSecret"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r11: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                token_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r12: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_User_"];
-                };
-            };
-        };
-    };
-    r13: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["UserNew"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["User"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r14: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                username: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["User"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r16: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                username: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r15: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                username: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["UserPatch"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["User"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r17: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                username: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["LoginLink"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r18: {
-        parameters: {
-            query?: never;
             header?: never;
             path?: never;
             cookie?: never;
@@ -3281,9 +3008,90 @@ export interface operations {
                     "application/json": components["schemas"]["Page_AuditEntry_"];
                 };
             };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
-    r19: {
+    list_connections: {
         parameters: {
             query?: never;
             header?: never;
@@ -3298,16 +3106,99 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Changes"];
+                    "application/json": components["schemas"]["Connection"][];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r20: {
+    get_connection: {
         parameters: {
             query?: never;
             header?: never;
-            path?: never;
+            path: {
+                conn_id: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -3318,14 +3209,327 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Home"];
+                    "application/json": components["schemas"]["Connection"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r21: {
+    set_connection: {
         parameters: {
             query?: never;
+            header?: never;
+            path: {
+                conn_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConnectionText"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connection"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connection"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_connection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                conn_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_dags: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description `next` of the part before. */
+                cursor?: string | null;
+                /** @description Words in id, name, description or tags. */
+                search?: string;
+                /** @description Dags that have all of these. */
+                tag?: string[];
+                paused?: boolean | null;
+                /** @description true: only those whose file still defines them. */
+                active?: boolean | null;
+                /** @description States of the newest run. */
+                last_run_state?: components["schemas"]["RunState"][];
+                order_by?: "dag_id" | "-last_run" | "next_run";
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -3341,29 +3545,97 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Dag_"];
                 };
             };
-        };
-    };
-    r22: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
+            /** @description The client has it already (If-None-Match) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string[];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r23: {
+    get_dag: {
         parameters: {
             query?: never;
             header?: never;
@@ -3383,18 +3655,97 @@ export interface operations {
                     "application/json": components["schemas"]["DagDetails"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The client has it already (If-None-Match) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r25: {
+    delete_dag: {
         parameters: {
             query?: never;
             header?: never;
@@ -3412,18 +3763,90 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r24: {
+    change_dag: {
         parameters: {
             query?: never;
             header?: never;
@@ -3439,184 +3862,103 @@ export interface operations {
         };
         responses: {
             /** @description Successful Response */
-            200: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DagDetails"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Validation Error */
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r26: {
+    get_calendar: {
         parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                dag_id: string;
+            query?: {
+                /** @description First day (UTC). Default: 180 days ago. */
+                from?: string | null;
+                /** @description Last day (UTC). Default: in 30 days. */
+                to?: string | null;
             };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Version_"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r27: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                dag_id: string;
-                number: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Code"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r28: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                dag_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Structure"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r29: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                dag_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Grid"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r30: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                dag_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Durations"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r31: {
-        parameters: {
-            query?: never;
             header?: never;
             path: {
                 dag_id: string;
@@ -3634,124 +3976,90 @@ export interface operations {
                     "application/json": components["schemas"]["Calendar"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r32: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Run_"];
-                };
-            };
-        };
-    };
-    r33: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_TaskInstance_"];
-                };
-            };
-        };
-    };
-    r34: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                dag_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Run_"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r35: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                dag_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RunTrigger"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Run"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r36: {
+    clear_tasks: {
         parameters: {
             query?: never;
             header?: never;
@@ -3775,18 +4083,316 @@ export interface operations {
                     "application/json": components["schemas"]["Touched"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r37: {
+    get_durations: {
+        parameters: {
+            query?: {
+                /** @description Tasks whose times are wanted too. */
+                task_id?: string[];
+                /** @description How many runs at most. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                dag_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Durations"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_grid: {
+        parameters: {
+            query?: {
+                /** @description How many runs at most. */
+                limit?: number;
+                /** @description `next` of the part before. */
+                cursor?: string | null;
+                run_type?: components["schemas"]["RunType"] | null;
+                /** @description Only runs in these states. */
+                state?: components["schemas"]["RunState"][];
+            };
+            header?: never;
+            path: {
+                dag_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Grid"];
+                };
+            };
+            /** @description The client has it already (If-None-Match) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    mark_tasks: {
         parameters: {
             query?: never;
             header?: never;
@@ -3810,18 +4416,327 @@ export interface operations {
                     "application/json": components["schemas"]["Touched"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r38: {
+    list_runs: {
+        parameters: {
+            query?: {
+                /** @description Any of these. */
+                state?: components["schemas"]["RunState"][];
+                run_type?: components["schemas"]["RunType"] | null;
+                /** @description How the run id begins. */
+                run_id_prefix?: string;
+                /** @description Due then or later (run_after). */
+                after?: string | null;
+                /** @description Due before then. */
+                before?: string | null;
+                order_by?: "-id" | "id" | "-run_after" | "run_after";
+                /** @description How many at most. */
+                limit?: number;
+                /** @description `next` of the part before. */
+                cursor?: string | null;
+                /** @description With the task instances of each run by state. */
+                counts?: boolean;
+            };
+            header?: never;
+            path: {
+                dag_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Run_"];
+                };
+            };
+            /** @description The client has it already (If-None-Match) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    trigger_run: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing to be made. A request that comes again within 24 hours with the same key and the same content gets the same answer, and nothing is made twice. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                dag_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunTrigger"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_run: {
         parameters: {
             query?: never;
             header?: never;
@@ -3842,18 +4757,97 @@ export interface operations {
                     "application/json": components["schemas"]["Run"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The client has it already (If-None-Match) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r39: {
+    cancel_run: {
         parameters: {
             query?: never;
             header?: never;
@@ -3871,21 +4865,204 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Touched"];
+                    "application/json": components["schemas"]["Run"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r40: {
+    get_gantt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dag_id: string;
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Gantt"];
+                };
+            };
+            /** @description The client has it already (If-None-Match) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    mark_run: {
         parameters: {
             query?: never;
             header?: never;
@@ -3910,18 +5087,90 @@ export interface operations {
                     "application/json": components["schemas"]["Touched"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r41: {
+    set_run_note: {
         parameters: {
             query?: never;
             header?: never;
@@ -3943,55 +5192,103 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Note"];
+                    "application/json": components["schemas"]["Note"] | null;
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-        };
-    };
-    r42: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                dag_id: string;
-                run_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
+            /** @description Too many requests */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Gantt"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description The database or the scheduler does not answer */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r43: {
+    list_tasks: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Any of these. */
+                state?: components["schemas"]["TIState"][];
+                task_id?: string | null;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description `next` of the part before. */
+                cursor?: string | null;
+            };
             header?: never;
             path: {
                 dag_id: string;
@@ -4010,20 +5307,217 @@ export interface operations {
                     "application/json": components["schemas"]["Page_TaskInstance_"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The client has it already (If-None-Match) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r44: {
+    get_task: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Which instance of a mapped task; -1: it is not mapped. */
+                map_index?: number;
+            };
+            header?: never;
+            path: {
+                task_id: string;
+                dag_id: string;
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskInstance"];
+                };
+            };
+            /** @description The client has it already (If-None-Match) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    explain_task: {
+        parameters: {
+            query?: {
+                /** @description Which instance; without it, the first 50. */
+                map_index?: number | null;
+            };
             header?: never;
             path: {
                 dag_id: string;
@@ -4040,23 +5534,98 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TaskInstance"];
+                    "application/json": components["schemas"]["Explanation"][];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r45: {
+    set_task_note: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Needed where the task has several instances. */
+                map_index?: number | null;
+            };
             header?: never;
             path: {
                 dag_id: string;
@@ -4077,28 +5646,103 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Note"];
+                    "application/json": components["schemas"]["Note"] | null;
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r46: {
+    list_tries: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Which instance of a mapped task; -1: it is not mapped. */
+                map_index?: number;
+            };
             header?: never;
             path: {
+                task_id: string;
                 dag_id: string;
                 run_id: string;
-                task_id: string;
             };
             cookie?: never;
         };
@@ -4113,26 +5757,118 @@ export interface operations {
                     "application/json": components["schemas"]["Try"][];
                 };
             };
-            /** @description Validation Error */
+            /** @description The client has it already (If-None-Match) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r47: {
+    get_log: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `next` of the part before. */
+                cursor?: string | null;
+                /** @description Begin so many lines before the end; without cursor. */
+                tail?: number | null;
+                /** @description How many lines at most. */
+                limit?: number;
+                /** @description Which instance of a mapped task; -1: it is not mapped. */
+                map_index?: number;
+                /** @description This level or a higher one. */
+                level?: ("debug" | "info" | "warning" | "error" | "critical") | null;
+                /** @description Only lines with this text, in upper or lower case. */
+                search?: string;
+            };
             header?: never;
             path: {
-                dag_id: string;
-                run_id: string;
                 task_id: string;
                 try_number: number;
+                dag_id: string;
+                run_id: string;
             };
             cookie?: never;
         };
@@ -4147,94 +5883,329 @@ export interface operations {
                     "application/json": components["schemas"]["LogPage"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r48: {
+    download_log: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Which instance of a mapped task; -1: it is not mapped. */
+                map_index?: number;
+            };
             header?: never;
             path: {
-                dag_id: string;
-                run_id: string;
                 task_id: string;
                 try_number: number;
+                dag_id: string;
+                run_id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description The whole log as text. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["LogLine"];
+                    "text/plain": unknown;
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r49: {
+    stream_log: {
         parameters: {
-            query?: never;
-            header?: never;
+            query?: {
+                /** @description `next` of the part before. */
+                cursor?: string | null;
+                /** @description Begin so many lines before the end; without cursor. */
+                tail?: number | null;
+                /** @description Which instance of a mapped task; -1: it is not mapped. */
+                map_index?: number;
+                /** @description This level or a higher one. */
+                level?: ("debug" | "info" | "warning" | "error" | "critical") | null;
+                /** @description Only lines with this text, in upper or lower case. */
+                search?: string;
+            };
+            header?: {
+                "last-event-id"?: string | null;
+            };
             path: {
-                dag_id: string;
-                run_id: string;
                 task_id: string;
                 try_number: number;
+                dag_id: string;
+                run_id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description A stream of events. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "text/event-stream": unknown;
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r50: {
+    get_rendered: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Which instance of a mapped task; -1: it is not mapped. */
+                map_index?: number;
+            };
             header?: never;
             path: {
-                dag_id: string;
-                run_id: string;
                 task_id: string;
                 try_number: number;
+                dag_id: string;
+                run_id: string;
             };
             cookie?: never;
         };
@@ -4249,25 +6220,100 @@ export interface operations {
                     "application/json": components["schemas"]["Rendered"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r51: {
+    list_xcoms: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Which instance of a mapped task; -1: it is not mapped. */
+                map_index?: number;
+            };
             header?: never;
             path: {
+                task_id: string;
                 dag_id: string;
                 run_id: string;
-                task_id: string;
             };
             cookie?: never;
         };
@@ -4282,26 +6328,101 @@ export interface operations {
                     "application/json": components["schemas"]["XCom"][];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r52: {
+    get_xcom: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Which instance of a mapped task; -1: it is not mapped. */
+                map_index?: number;
+            };
             header?: never;
             path: {
-                dag_id: string;
-                run_id: string;
                 task_id: string;
                 key: string;
+                dag_id: string;
+                run_id: string;
             };
             cookie?: never;
         };
@@ -4316,25 +6437,98 @@ export interface operations {
                     "application/json": components["schemas"]["XCom"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r53: {
+    get_structure: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Default: the current one. */
+                version?: number | null;
+            };
             header?: never;
             path: {
                 dag_id: string;
-                run_id: string;
-                task_id: string;
             };
             cookie?: never;
         };
@@ -4346,21 +6540,622 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Explanation"];
+                    "application/json": components["schemas"]["Structure"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The client has it already (If-None-Match) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r54: {
+    list_versions: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description `next` of the part before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                dag_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Version_"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dag_id: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Code"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    events: {
+        parameters: {
+            query?: {
+                /** @description Only what is about that dag. */
+                dag_id?: string | null;
+                /** @description As the header; that one counts more. */
+                last_event_id?: number | null;
+            };
+            header?: {
+                "Last-Event-ID"?: number | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A stream of events. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": unknown;
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_import_errors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportError_"][];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    login_ways: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginWays"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_pools: {
         parameters: {
             query?: never;
             header?: never;
@@ -4378,9 +7173,90 @@ export interface operations {
                     "application/json": components["schemas"]["Pool"][];
                 };
             };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
-    r55: {
+    get_pool: {
         parameters: {
             query?: never;
             header?: never;
@@ -4400,18 +7276,90 @@ export interface operations {
                     "application/json": components["schemas"]["PoolDetails"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r56: {
+    set_pool: {
         parameters: {
             query?: never;
             header?: never;
@@ -4432,21 +7380,102 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Pool"];
+                    "application/json": components["schemas"]["PoolDetails"];
                 };
             };
-            /** @description Validation Error */
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PoolDetails"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r57: {
+    delete_pool: {
         parameters: {
             query?: never;
             header?: never;
@@ -4464,18 +7493,90 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    r58: {
+    list_queues: {
         parameters: {
             query?: never;
             header?: never;
@@ -4491,6 +7592,2237 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Queue"][];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_all_runs: {
+        parameters: {
+            query?: {
+                dag_id?: string | null;
+                /** @description Any of these. */
+                state?: components["schemas"]["RunState"][];
+                run_type?: components["schemas"]["RunType"] | null;
+                /** @description How the run id begins. */
+                run_id_prefix?: string;
+                /** @description Due then or later (run_after). */
+                after?: string | null;
+                /** @description Due before then. */
+                before?: string | null;
+                order_by?: "-id" | "id" | "-run_after" | "run_after";
+                /** @description How many at most. */
+                limit?: number;
+                /** @description `next` of the part before. */
+                cursor?: string | null;
+                /** @description With the task instances of each run by state. */
+                counts?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Run_"];
+                };
+            };
+            /** @description The client has it already (If-None-Match) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    who_am_i: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    log_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Login"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    log_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_tags: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tag"][];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_task_instances: {
+        parameters: {
+            query?: {
+                /** @description Any of these. */
+                state?: components["schemas"]["TIState"][];
+                dag_id?: string | null;
+                task_id?: string | null;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description `next` of the part before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_TaskInstance_"];
+                };
+            };
+            /** @description The client has it already (If-None-Match) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_tokens: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description `next` of the part before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Token_"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenNew"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenSecret"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_users: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description `next` of the part before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_User_"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserNew"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserPatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginLink"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_variables: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Variable"][];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_variable: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VariableValue"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_variable: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VariableText"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VariableValue"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VariableValue"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_variable: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    r1: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+        };
+    };
+    r20: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Home"];
                 };
             };
         };
@@ -4531,256 +9863,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ExecutorState"][];
-                };
-            };
-        };
-    };
-    r61: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Variable_"];
-                };
-            };
-        };
-    };
-    r62: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                key: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VariableValue"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r63: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                key: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["VariableText"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VariableValue"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r64: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                key: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r65: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Connection_"];
-                };
-            };
-        };
-    };
-    r66: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                conn_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Connection"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r67: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                conn_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ConnectionText"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Connection"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r68: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                conn_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    r69: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_ImportError__"];
                 };
             };
         };

@@ -11,6 +11,7 @@ import { navigate, usePath } from '@/routing/router';
 import { t } from '@/texts';
 import { Help } from './Help';
 import { LiveIndicator } from './LiveIndicator';
+import { Mark } from './Mark';
 import { Palette } from './Palette';
 import classes from './Shell.module.css';
 import { UserMenu } from './UserMenu';
@@ -56,15 +57,6 @@ export function Shell({ children }: { children: ReactNode }) {
       {palette && <Palette onClose={() => setPalette(false)} onHelp={() => setHelp(true)} />}
       {help && <Help onClose={() => setHelp(false)} />}
     </div>
-  );
-}
-
-function Mark() {
-  return (
-    <svg width="22" height="22" viewBox="0 0 32 32" aria-hidden="true">
-      <rect width="32" height="32" rx="8" fill="#3b5bdb" />
-      <path d="M7 11c5 0 5 5 9 5s4-5 9-5M7 16c5 0 5 5 9 5s4-5 9-5" fill="none" stroke="#fff" strokeWidth="2.6" strokeLinecap="round" />
-    </svg>
   );
 }
 

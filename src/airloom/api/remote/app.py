@@ -1,14 +1,155 @@
-"""Puts the task API together: an application of its own, served beside the public one or at a port of its own."""
+"""Puts the task API together: an application of its own, served beside the public one or at a port of its own.
 
-from fastapi import FastAPI
+It carries model/wire.py: a Hello makes a session, POSTs bring a runner's messages and take the answers along, and one
+long GET brings what the runner is to hear at once.
+"""
 
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from airloom.api import problems
+from airloom.api.problems import Refused
+from airloom.api.remote.desk import Desk
+from airloom.api.remote.office import Office
 from airloom.api.state import Api
+from airloom.model.wire import FromRunner, Hello, Unframer, Welcome
 
 PREFIX = "/task-api/v1"
+MEDIA_TYPE = "application/msgpack"
+#: bytes of a Hello, which names the tries in hand
+_HELLO = 4 * 1024 * 1024
+#: seconds that the next part of a body may be away, and after which a long body is a sign of life
+_PATIENCE, _SIGN = 30.0, 5.0
+#: a body of more bytes than this is decoded in a thread, answers of more are sent as they are made
+_LARGE = 256 * 1024
+_NO_STORE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+T = TypeVar("T")
 
 
-def make_task_app(api: Api) -> FastAPI:
+def make_task_app(api: Api) -> Starlette:
     """The ASGI application that runners talk to."""
-    app = FastAPI(title="Airloom task API", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.api = api
+    return make_runner_app(Office(api))
+
+
+def make_runner_app(desk: Desk) -> Starlette:
+    """The same, with whoever answers."""
+
+    async def greet(request: Request) -> Response:
+        visitor = await desk.identify(_token(request), _address(request))
+        messages = await _read(request, Hello, _HELLO, _nothing)
+        if len(messages) != 1:
+            raise Refused(400, "No greeting", "a session begins with one Hello")
+        session = await desk.greet(visitor, messages[0])
+        return _msgpack(msgspec.msgpack.encode(Welcome(session=session, alive=desk.alive)))
+
+    async def exchange(request: Request) -> Response:
+        visitor = await desk.identify(_token(request), _address(request))
+        runner = desk.runner_of(visitor, request.path_params["session"])
+        messages: list[Any] = await _read(request, FromRunner, desk.longest, lambda: desk.sign_of_life(visitor, runner))
+        return await _answer(desk.answer(visitor, runner, messages))
+
+    async def stream(request: Request) -> Response:
+        visitor = await desk.identify(_token(request), _address(request))
+        runner = desk.runner_of(visitor, request.path_params["session"])
+        return StreamingResponse(desk.follow(visitor, runner), media_type=MEDIA_TYPE, headers=_NO_STORE)
+
+    app = Starlette(
+        routes=[
+            Route(f"{PREFIX}/sessions", greet, methods=["POST"]),
+            Route(f"{PREFIX}/sessions/{{session}}/messages", exchange, methods=["POST"]),
+            Route(f"{PREFIX}/sessions/{{session}}/stream", stream, methods=["GET"]),
+        ]
+    )
+    problems.install(app)
     return app
+
+
+def _token(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _address(request: Request) -> str | None:
+    return request.client.host if request.client else None
+
+
+async def _nothing() -> None:
+    return
+
+
+async def _read(request: Request, kind: Any, limit: int, on_sign: Callable[[], Awaitable[None]]) -> list[Any]:
+    """The messages in a request's body. Raises Refused for anything else."""
+    headers = request.headers
+    if headers.get("content-encoding", "identity") != "identity":
+        raise Refused(415, "Compressed request", "send the body as it is, without Content-Encoding")
+    if headers.get("content-type") != MEDIA_TYPE:
+        raise Refused(415, "Wrong kind of body", f"send frames of the runner's protocol, as {MEDIA_TYPE}")
+    too_large = Refused(413, "Too large", f"a request may have {limit:,} bytes here", {"Connection": "close"})
+    if int(headers.get("content-length") or 0) > limit:
+        raise too_large
+    parts: list[bytes] = []
+    size = 0
+    signed = time.monotonic()
+    chunks = aiter(request.stream())
+    while True:
+        try:
+            part = await asyncio.wait_for(anext(chunks), _PATIENCE)
+        except StopAsyncIteration:
+            break
+        except TimeoutError:
+            raise Refused(408, "Too slow", f"nothing came for {_PATIENCE:g} s", {"Connection": "close"}) from None
+        except ClientDisconnect:
+            raise Refused(400, "Broken off", "the body did not come whole") from None
+        parts.append(part)
+        size += len(part)
+        if size > limit:
+            raise too_large
+        if time.monotonic() - signed > _SIGN:
+            signed = time.monotonic()
+            await on_sign()
+    if size > _LARGE:
+        return await asyncio.to_thread(_decode, kind, parts)
+    return _decode(kind, parts)
+
+
+def _decode(kind: Any, parts: list[bytes]) -> list[Any]:
+    unframer: Unframer[Any] = Unframer(kind)
+    messages = unframer.feed(b"".join(parts))
+    if not unframer.whole:
+        raise Refused(400, "Broken off", "the body ends within a frame")
+    return messages
+
+
+async def _answer(frames: AsyncIterator[bytes]) -> Response:
+    """Small answers in one piece; large ones as they are made, so that few are in memory at once. What fails before
+    anything was sent is told as an error; after that the connection breaks, and the runner asks again."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in frames:
+        parts.append(part)
+        size += len(part)
+        if size > _LARGE:
+            return StreamingResponse(_rest(parts, frames), media_type=MEDIA_TYPE, headers=_NO_STORE)
+    return _msgpack(b"".join(parts))
+
+
+async def _rest(parts: list[bytes], frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    with contextlib.suppress(IndexError):
+        while True:
+            yield parts.pop(0)
+    async for part in frames:
+        yield part
+
+
+def _msgpack(body: bytes) -> Response:
+    return Response(body, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})

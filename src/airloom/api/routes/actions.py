@@ -6,6 +6,7 @@ Each is done to its end when the client goes away meanwhile: the scheduler has t
 from datetime import datetime
 from urllib.parse import quote
 
+import msgspec
 from fastapi import APIRouter, Response
 
 from airloom.api.access import By
@@ -14,7 +15,7 @@ from airloom.api.routes.runs import run_of
 from airloom.api.schemas.dags import DagPatch
 from airloom.api.schemas.runs import ClearChoice, MarkChoice, Run, RunMark, RunTrigger, Touched
 from airloom.model.errors import InvalidRequest
-from airloom.model.events import ClearTasks, MarkTasks
+from airloom.model.events import ClearTasks, MarkTasks, TriggerRun
 from airloom.model.states import RunState, TIState
 from airloom.operations import browsing, dags, notes, runs
 from airloom.operations.ops import Ops
@@ -91,18 +92,19 @@ def mark_run(dag_id: str, run_id: str, body: RunMark, caller: By) -> Touched:
 
 
 def _trigger(ops: Ops, dag_id: str, body: RunTrigger, since: float | None, key: str | None) -> Run:
-    run_id, logical_date = body.run_id, _seconds(body.logical_date)
-    if run_id is None and since is not None:
-        run_id = runs.repeatable_run_id(since if logical_date is None else logical_date, f"{ops.by}\n{key}")
-    made = runs.trigger(
-        ops,
-        dag_id,
-        conf=body.conf,
-        run_id=run_id,
-        logical_date=logical_date,
+    wanted = TriggerRun(
+        dag_id=dag_id,
+        run_id=body.run_id,
+        logical_date=_seconds(body.logical_date),
         run_after=_seconds(body.run_after),
-        since=since,
+        conf=body.conf,
+        by=ops.by,
     )
+    if since is not None:
+        at = since if wanted.logical_date is None else wanted.logical_date
+        run_id = body.run_id or runs.repeatable_run_id(at, f"{ops.by}\n{key}")
+        wanted = msgspec.structs.replace(wanted, run_id=run_id)
+    made = runs.make_run(ops, wanted, since)
     if body.note is not None:
         notes.set_run_note(ops, dag_id, made, body.note)
     return _run(ops, dag_id, made)

@@ -64,19 +64,10 @@ def get_dag(request: Request, caller: By, dag_id: str) -> Response:
     """Everything about a dag but its tasks."""
     card = dag_lists.get_dag(caller.ops, dag_id)
     spec = card.spec
-    details = dags.DagDetails(
-        **_fields(card, caller),
-        doc=spec.doc,
-        params=spec.params,
-        start_date=spec.start_date,
-        end_date=spec.end_date,
-        catchup=spec.catchup,
-        max_active_runs=spec.max_active_runs,
-        max_active_tasks=spec.max_active_tasks,
-        first_seen=card.head.first_seen,
-        file_hash=card.head.file_hash,
-    )
-    return conditional(request, details)
+    names = ("doc", "params", "start_date", "end_date", "catchup", "max_active_runs", "max_active_tasks")
+    values = {name: getattr(spec, name) for name in names}
+    values |= {name: getattr(card.head, name) for name in ("first_seen", "file_hash")}
+    return conditional(request, dags.DagDetails.model_validate({**_fields(card, caller), **values}))
 
 
 @router.get("/dags/{dag_id}/versions")
@@ -139,14 +130,8 @@ def _fields(card: DagCard, caller: Caller) -> dict[str, Any]:
 
 
 def _version(head: VersionHead, tasks: int) -> dags.Version:
-    return dags.Version(
-        number=head.number,
-        created_at=head.created_at,  # type: ignore[arg-type]
-        spec_hash=head.spec_hash,
-        file_hash=head.file_hash,
-        rel_path=head.rel_path,
-        task_count=tasks,
-    )
+    names = dags.Version.model_fields.keys() - {"task_count"}
+    return dags.Version.model_validate({**{name: getattr(head, name) for name in names}, "task_count": tasks})
 
 
 def _structure(number: int, spec: DagSpec) -> dags.Structure:

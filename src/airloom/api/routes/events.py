@@ -5,12 +5,14 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from airloom.api.access import By, Caller
 from airloom.api.hub import Audience, Client, Hub
+from airloom.api.live import Lively
 from airloom.api.problems import Refused
 from airloom.api.security.authentication import authenticate
 from airloom.api.state import Api, Served
@@ -21,7 +23,7 @@ router = APIRouter()
 #: seconds of silence after which a comment is sent, so that nobody on the way takes the line for dead
 _HEARTBEAT = 15.0
 #: seconds between two looks whether a client's login is still good
-_LOOK = 60.0
+_LOOK = 15.0
 #: milliseconds after which a browser connects again
 _RETRY = b"retry: 1000\n\n"
 
@@ -36,6 +38,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 async def events(
     request: Request,
     api: Served,
+    live: Lively,
     caller: By,
     dag_id: Annotated[str | None, Query(max_length=250, description="Only what is about that dag.")] = None,
     last_event_id: Annotated[int | None, Query(ge=0, description="As the header; that one counts more.")] = None,
@@ -43,15 +46,14 @@ async def events(
 ) -> StreamingResponse:
     """State changes within 100 ms of their commit.
 
-    `ready`: what happens from now on will be told. `changes`: what changed; `data` is the schema Changes. `resync`: more
-    was missed than can be told, fetch everything anew. The id of each event, given as Last-Event-ID, resumes from there.
+    `ready`: what happens from now on will be told. `changes`: what changed; `data` is the schema Changes. `resync`:
+    more was missed than can be told, fetch everything anew. The id of an event, as Last-Event-ID, resumes from there.
     """
     if dag_id is not None and not caller.sees(dag_id):
         raise Refused(404, "Not found", f"there is no dag {dag_id!r}")
-    hub: Hub = request.app.state.hub
     client = Client(_audience(caller, dag_id))
     last = last_event_id if last_event_id_header is None else last_event_id_header
-    stream = _stream(hub, client, last, _Watch(request, api, caller))
+    stream = _stream(live.hub, client, last, _Watch(request, api, caller))
     return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 
 
@@ -84,7 +86,11 @@ class _Watch:
         except StoreError:
             # Nothing can be read that it could be told.
             return True
-        return identity == self._caller.identity
+        if identity is None:
+            return False
+        # A session that is used lasts longer each time: that is no change of what it is good for.
+        before = self._caller.identity
+        return msgspec.structs.replace(identity, expires_at=before.expires_at) == before
 
 
 async def _stream(hub: Hub, client: Client, last: int | None, watch: _Watch) -> AsyncIterator[bytes]:

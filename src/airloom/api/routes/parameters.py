@@ -10,7 +10,9 @@ from airloom.operations import dag_lists
 
 #: the number of a version or of a try
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
-MapIndex = Annotated[int, Query(ge=-1, le=2**31 - 1, description="Which instance of a mapped task; -1: it is not mapped.")]
+MapIndex = Annotated[
+    int, Query(ge=-1, le=2**31 - 1, description="Which instance of a mapped task; -1: it is not mapped.")
+]
 
 
 def _run_name(dag_id: str, run_id: str) -> tuple[str, str]:

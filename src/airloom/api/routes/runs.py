@@ -86,7 +86,7 @@ def run_of(card: RunCard) -> runs.Run:
     run = card.run
     values = {name: getattr(run, name) for name in run.__struct_fields__ if name != "version_id"}
     note = None if card.note is None else runs.Note.model_validate(card.note)
-    return runs.Run(**values, version=card.version, counts=card.counts, note=note)
+    return runs.Run.model_validate({**values, "version": card.version, "counts": card.counts, "note": note})
 
 
 def _page(request: Request, caller: Caller, choice: RunChoice, options: Paging) -> Response:

@@ -81,9 +81,7 @@ def list_tries(request: Request, caller: By, name: RunName, task_id: str, map_in
 @router.get("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcoms")
 def list_xcoms(caller: By, name: RunName, task_id: str, map_index: MapIndex = -1) -> list[runs.XCom]:
     """The XComs of a task instance, without their values."""
-    return [
-        runs.XCom(key=key, size=size) for key, size in browsing.list_xcoms(caller.ops, name, task_id, map_index)
-    ]
+    return [runs.XCom(key=key, size=size) for key, size in browsing.list_xcoms(caller.ops, name, task_id, map_index)]
 
 
 @router.get("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcoms/{key:path}")

@@ -29,9 +29,7 @@ def add_user(caller: By, body: UserNew) -> User:
     values = body.model_dump(exclude_unset=True, exclude={"username", "role", "grants"})
     if values.get("password", "") is None:
         del values["password"]
-    first = UserChange(
-        **values, role=None if body.role is None else role_named(body.role), grants=_grants(body.grants)
-    )
+    first = UserChange(**values, role=None if body.role is None else role_named(body.role), grants=_grants(body.grants))
     return User.model_validate(users.add_user(caller.ops, body.username, first))
 
 

@@ -2,7 +2,6 @@
 
 import hmac
 from hashlib import sha256
-from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
@@ -69,14 +68,11 @@ def from_elsewhere(request: Request, api: Api) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return False
-    return origin not in {_origin(base_url(request, api)), _origin(str(request.base_url))}
+    # Whatever the scheme: a proxy before this server may speak https to browsers and http to it.
+    ours = base_url(request, api).partition("://")[2].partition("/")[0]
+    return origin.partition("://")[2] not in {ours, request.headers.get("host")}
 
 
 def _cookie_name(request: Request, api: Api) -> str:
     # Browsers take a cookie of that prefix only from this very host, and only by https.
     return f"__Host-{_NAME}" if is_https(request, api) else _NAME
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

@@ -47,7 +47,8 @@ class Gate:
             await self._app(scope, receive, send)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
-        if len(headers.raw) > _MOST_HEADERS or sum(len(name) + len(value) for name, value in headers.raw) > _HEADER_BYTES:
+        size = sum(len(name) + len(value) for name, value in headers.raw)
+        if len(headers.raw) > _MOST_HEADERS or size > _HEADER_BYTES:
             raise Refused(431, "Headers too large", "the request's headers are too many or too long", _CLOSE)
         named = headers.getlist("host")
         if len(named) != 1 or not self._is_ours(named[0]):

@@ -9,6 +9,7 @@ from hashlib import sha256
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
+from airloom.api.security.provider import Provider
 from airloom.api.security.throttle import Throttle
 from airloom.api.state import Api
 from airloom.model.access import Identity
@@ -52,6 +53,7 @@ class Guards:
 
     known: Known = field(default_factory=Known)
     throttle: Throttle = field(default_factory=Throttle)
+    provider: Provider | None = None
 
 
 def guards_of(request: Request) -> Guards:

@@ -26,11 +26,15 @@ def upgrade() -> None:
         sqlite_where=REMARKABLE,
         postgresql_where=REMARKABLE,
     )
+    op.create_index("ix_dag_run_dag_due", "dag_run", ["dag_id", "run_after", "id"])
+    op.create_index("ix_dag_run_due", "dag_run", ["run_after", "id"])
 
 
 def downgrade() -> None:
     """Delete them."""
     op.drop_index("ix_task_instance_remarkable", "task_instance")
+    op.drop_index("ix_dag_run_dag_due", "dag_run")
+    op.drop_index("ix_dag_run_due", "dag_run")
     for name in TABLES:
         op.drop_table(name)
 

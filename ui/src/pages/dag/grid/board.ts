@@ -52,7 +52,7 @@ export class Board {
   private readonly mapped: boolean[];
   private readonly letters: Map<string, number>;
   private readonly byRun = new Map<string, Column>();
-  /** The last known state of instances of mapped tasks: "run id\ntask\nindex". */
+  /** The last known state of instances of mapped tasks: "run id\nposition\nindex". */
   private readonly instances = new Map<string, TIState>();
 
   constructor(readonly grid: Grid) {
@@ -106,15 +106,23 @@ export class Board {
     return total;
   }
 
-  /** Takes in what changed. fits: whether a new run is one of those that the grid shows. */
-  apply(changes: Changes, fits: (run: RunChange) => boolean = () => true): Effect {
+  /**
+   * Takes in what changed. fits: whether a new run is one of those that the grid shows. again: it may be in already;
+   * then nothing is counted.
+   */
+  apply(changes: Changes, fits: (run: RunChange) => boolean = () => true, again = false): Effect {
     const effect: Effect = { columns: new Set(), cells: new Map(), runs: false, asks: Boolean(changes.all) };
     for (const change of changes.runs) this.applyRun(change, fits, effect);
     for (const { run_id, changes: moves = [], many } of changes.tis) {
       const column = this.byRun.get(run_id);
       if (!column) continue;
       if (many) effect.asks = true;
-      for (const [task, index, state] of moves) this.move(column, task, index, state as TIState, effect);
+      for (const [task, index, state] of moves) {
+        const at = this.positions.get(task);
+        if (at === undefined || column.states[at] === ABSENT) effect.asks = true;
+        else if (this.mapped[at]) this.count(column, at, index, state as TIState, effect, again);
+        else this.set(column, at, numberOf(state), effect);
+      }
     }
     return effect;
   }
@@ -154,31 +162,26 @@ export class Board {
     this.byRun.set(change.run_id, column);
   }
 
-  private move(column: Column, task: string, index: number, state: TIState, effect: Effect): void {
-    const at = this.positions.get(task);
-    if (at === undefined || column.states[at] === ABSENT) {
-      effect.asks = true;
-      return;
-    }
-    let next = numberOf(state);
-    if (this.mapped[at]) {
-      // How many there are is known to the server only; until it has said so, the best guess is shown.
-      effect.asks = true;
-      if (index >= 0) {
-        const counts = column.counts.get(at) ?? {};
-        const key = `${column.run.run_id}\n${task}\n${index}`;
-        const before = this.instances.get(key) ?? (BEFORE[state] ?? FROM_RUNNING).find((one) => (counts[one] ?? 0) > 0);
-        if (before && before !== state) counts[before] = Math.max(0, (counts[before] ?? 0) - 1);
-        if (before !== state) counts[state] = (counts[state] ?? 0) + 1;
-        this.instances.set(key, state);
-        column.counts.set(at, counts);
-        next = worst(counts);
-      }
-    }
-    column.states[at] = next;
-    let cells = effect.cells.get(column.run.id);
-    if (!cells) effect.cells.set(column.run.id, (cells = new Set()));
-    cells.add(at);
+  private count(column: Column, at: number, index: number, state: TIState, effect: Effect, again: boolean): void {
+    // How many instances there are is known to the server only; until it has said so, the best guess is shown.
+    effect.asks = true;
+    if (again || index < 0) return;
+    const counts = column.counts.get(at) ?? {};
+    const key = `${column.run.run_id}\n${at}\n${index}`;
+    const before = this.instances.get(key) ?? (BEFORE[state] ?? FROM_RUNNING).find((one) => (counts[one] ?? 0) > 0);
+    if (before === state) return;
+    if (before) counts[before] = Math.max(0, (counts[before] ?? 0) - 1);
+    counts[state] = (counts[state] ?? 0) + 1;
+    this.instances.set(key, state);
+    column.counts.set(at, counts);
+    this.set(column, at, worst(counts), effect);
+  }
+
+  private set(column: Column, at: number, state: number, effect: Effect): void {
+    column.states[at] = state;
+    const cells = effect.cells.get(column.run.id);
+    if (cells) cells.add(at);
+    else effect.cells.set(column.run.id, new Set([at]));
   }
 }
 

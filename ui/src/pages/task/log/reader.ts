@@ -70,7 +70,6 @@ export class Reader {
     return filling;
   }
 
-
   private async refill(gone: { first: number; cursor: string | null; count: number }): Promise<void> {
     let lines: Line[] = [];
     let cursor = gone.cursor;
@@ -111,10 +110,9 @@ export class Reader {
     this.become('following');
     const events = new EventSource(this.source.stream(this.book.next));
     this.events = events;
-    const take = (event: MessageEvent<string>) => this.take(JSON.parse(event.data) as Line | Line[], event.lastEventId);
-    events.onmessage = take;
-    events.addEventListener('lines', take);
-    events.addEventListener('line', take);
+    events.addEventListener('lines', (event) => {
+      this.take((JSON.parse(event.data) as { lines: Line[] }).lines, event.lastEventId);
+    });
     events.addEventListener('end', () => {
       events.close();
       this.flush();
@@ -129,8 +127,7 @@ export class Reader {
     };
   }
 
-  private take(data: Line | Line[], id: string): void {
-    const lines = Array.isArray(data) ? data : [data];
+  private take(lines: Line[], id: string): void {
     if (this.arrived.length === 0) this.arrivedFrom = this.book.next;
     // A stream that begins anew may say again what is known.
     const known = this.book.count ? this.book.firstNumber + this.book.count + this.arrived.length : 0;

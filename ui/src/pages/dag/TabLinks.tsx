@@ -1,0 +1,31 @@
+import { useRef } from 'react';
+import { Link } from '@/routing/Link';
+import classes from './TabLinks.module.css';
+
+type TabLink = { name: string; label: string; to: string };
+
+/** Tabs that are addresses: links, so that they open in new windows and Back works. Arrows move between them. */
+export function TabLinks({ links, current, label }: { links: readonly TabLink[]; current: string; label: string }) {
+  const list = useRef<HTMLElement>(null);
+  const move = (from: number, step: number) => {
+    const all = list.current?.querySelectorAll('a') ?? [];
+    all[(from + step + all.length) % all.length]?.focus();
+  };
+  return (
+    <nav className={classes.tabs} aria-label={label} ref={list}>
+      {links.map((link, at) => (
+        <Link
+          key={link.name}
+          to={link.to}
+          aria-current={link.name === current ? 'page' : undefined}
+          onKeyDown={(event) => {
+            if (event.key === 'ArrowRight') move(at, 1);
+            if (event.key === 'ArrowLeft') move(at, -1);
+          }}
+        >
+          {link.label}
+        </Link>
+      ))}
+    </nav>
+  );
+}

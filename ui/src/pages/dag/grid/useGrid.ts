@@ -1,0 +1,63 @@
+/** The grid's data: asked for once, then changed in place as the server tells of changes. */
+import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
+import { useCallback, useEffect, useMemo, useReducer, useRef } from 'react';
+import { pages } from '@/api/queries';
+import type { Grid } from '@/api/schema';
+import { type Changes, Pace, type RunChange, useLive } from '@/live/live';
+import { Board, type Effect, joined } from './board';
+
+/** Runs that one answer holds. */
+const PART = 50;
+/** Milliseconds for which changes are kept: an answer that was on its way meanwhile may not know them yet. */
+const KEPT = 5_000;
+const ASK_EVERY = 1_000;
+
+export type RunFilter = { runType: string | null; state: string | null };
+export type Painter = (effect: Effect) => void;
+
+export function useGrid(dagId: string, filter: RunFilter) {
+  const { runType, state } = filter;
+  const options = pages('/dags/{dag_id}/grid', {
+    path: { dag_id: dagId },
+    query: { limit: PART, run_type: runType as 'manual' | null, state: state ? [state as 'running'] : [] },
+  });
+  const parts = useInfiniteQuery(options);
+  const client = useQueryClient();
+  const key = useRef(options.queryKey);
+  key.current = options.queryKey;
+  const [tick, ticks] = useReducer((before: number) => before + 1, 0);
+  const recent = useRef<{ at: number; changes: Changes }[]>([]);
+  const painters = useRef(new Set<Painter>());
+  const fits = useCallback(
+    (run: RunChange) => (!runType || run.run_type === runType) && (!state || run.state === state),
+    [runType, state],
+  );
+
+  const board = useMemo(() => {
+    const grid = joined((parts.data?.pages ?? []) as Grid[]);
+    if (!grid) return null;
+    const made = new Board(grid);
+    const since = performance.now() - KEPT;
+    for (const { at, changes } of recent.current) if (at > since) made.apply(changes, fits, true);
+    return made;
+  }, [parts.data, fits]);
+
+  const pace = useMemo(
+    () => new Pace(() => client.invalidateQueries({ queryKey: key.current }, { cancelRefetch: false }), ASK_EVERY),
+    [client],
+  );
+  useEffect(() => () => pace.stop(), [pace]);
+
+  useLive({ dagId }, (changes) => {
+    const now = performance.now();
+    recent.current = [...recent.current.filter(({ at }) => at > now - KEPT), { at: now, changes }];
+    if (changes.dags.length > 0) pace.ask();
+    if (!board) return;
+    const effect = board.apply(changes, fits);
+    for (const paint of painters.current) paint(effect);
+    if (effect.asks) pace.ask();
+    ticks();
+  });
+
+  return { board, tick, painters: painters.current, parts };
+}
