@@ -23,6 +23,7 @@ NAMES = (
     "import_time",
     "at_rest",
     "hand_off",
+    "with_ui",
     "throughput",
     "scheduler_cpu",
     "big_run",

@@ -1,7 +1,5 @@
 """`airloom standalone`: from its start until it is ready in an empty home, and its memory at rest."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,9 +10,9 @@ from pathlib import Path
 from benchmarks import floors
 from benchmarks.bed import descendants, wait_for
 from benchmarks.figures import Figure, median
+from benchmarks.standalone import Standalone, standalone
 
 _ROUNDS = 3
-_READY = "Airloom is running"
 _HELLO = """
 from airloom import dag, task
 
@@ -30,29 +28,28 @@ def hello():
 
 hello()
 """
-_ENVIRONMENT = {
-    "AIRLOOM__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
-    "AIRLOOM__RUNNER__ORPHAN_TIMEOUT": "1",
-    "AIRLOOM__API__PORT": "0",
-}
 
 
 def measure(folder: Path) -> list[Figure]:
     """In a home without DAG files, and in one whose one DAG has run."""
     ready, resting, working = [], [], []
     for number in range(_ROUNDS):
-        with _standalone(folder / f"empty-{number}", {}) as (pid, seconds):
-            ready.append(seconds)
-            resting.append(_settled(pid, 3))
-        with _standalone(folder / f"hello-{number}", {"hello.py": _HELLO}) as (pid, _):
+        with standalone(folder / f"empty-{number}", {}) as server:
+            ready.append(server.answering)
+            server.log_in()
+            with _page(server):
+                resting.append(_settled(server.pid, 5))
+        with standalone(folder / f"hello-{number}", {"hello.py": _HELLO}) as server:
             _wait_for_log(folder / f"hello-{number}")
-            working.append(_settled(pid, 4))
+            server.log_in()
+            with _page(server):
+                working.append(_settled(server.pid, 6))
     bare, start = _bare()
     megabytes, processes = zip(*resting, strict=True)
     after, kept = zip(*working, strict=True)
     return [
         Figure(
-            what="standalone in an empty folder: ready",
+            what="standalone in an empty folder: the UI answers",
             ours=median(ready),
             unit="s",
             floor=start,
@@ -60,7 +57,7 @@ def measure(folder: Path) -> list[Figure]:
             budget=2.0,
         ),
         Figure(
-            what=f"memory at rest, PSS of {max(processes)} processes",
+            what=f"memory at rest with the UI open, PSS of {max(processes)} processes",
             ours=median(megabytes),
             unit="MB",
             floor=max(processes) * bare,
@@ -79,23 +76,16 @@ def measure(folder: Path) -> list[Figure]:
 
 
 @contextmanager
-def _standalone(home: Path, files: dict[str, str]) -> Iterator[tuple[int, float]]:
-    """A running `airloom standalone`: its process, and the seconds until it said that it is ready."""
-    home.mkdir()
-    for name, source in files.items():
-        (home / "dags").mkdir(exist_ok=True)
-        (home / "dags" / name).write_text(source)
-    environment = {**os.environ, **_ENVIRONMENT, "AIRLOOM_HOME": str(home)}
-    command = [str(Path(sys.executable).with_name("airloom")), "standalone"]
-    began = time.perf_counter()
-    with (home.with_suffix(".out")).open("w+") as out:
-        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, text=True, cwd=home)
-        try:
-            wait_for(lambda: _READY in Path(out.name).read_text(), lambda: process.poll() is None)
-            yield process.pid, time.perf_counter() - began
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
+def _page(server: Standalone) -> Iterator[None]:
+    """An open page: its files are loaded, it follows the events, it asks for what it shows."""
+    command = [sys.executable, "-m", "benchmarks.watchers", server.address, server.cookie, "hello", "1"]
+    process = subprocess.Popen(command)
+    try:
+        yield
+        assert process.poll() is None, "the page closed"
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _settled(pid: int, processes: int) -> tuple[float, int]:

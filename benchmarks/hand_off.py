@@ -12,7 +12,7 @@ from benchmarks.figures import Figure, median, percentile
 _TASKS = 120
 _ROUNDS = 3
 #: the tasks note the time themselves: the rows cannot tell when the author's code begins and ends
-_CHAIN = f"""
+CHAIN = f"""
 import os
 import time
 
@@ -52,7 +52,7 @@ def _measure(folder: Path, name: str, url: str | None, floor: floors.Floor, budg
     outside: list[float] = []
     forks, commits = [], []
     with make_bed(folder, {"AIRLOOM__LOCAL__PARALLELISM": "2"}, local, url) as bed:
-        bed.load({"chained.py": _CHAIN})
+        bed.load({"chained.py": CHAIN})
         for number in range(_ROUNDS):
             (bed.dags / "times").unlink(missing_ok=True)
             bed.run("chained", f"round-{number}")

@@ -28,6 +28,7 @@ from airloom.model.run import PoolRow, TIRow
 from airloom.model.spec import DagSpec, LiteralInput, MapSpec, TaskSpec, TriggerRule, XComInput
 from airloom.model.states import FINISHED, LIVE_TRY, MARKS, RUN_FINISHED, RunState, TIState
 from airloom.model.work import Work
+from tests.decide.follower import Follower
 from tests.decide.image import image
 from tests.decide.simulation import Simulation
 
@@ -139,6 +140,7 @@ class Checker:
         self.sim = sim
         self.seen_plans = 0
         self.cleared = False
+        self.follower = Follower()
 
     def check(self) -> None:
         sim = self.sim
@@ -146,6 +148,7 @@ class Checker:
         assert image(sim.world) == image(rebuilt)
         self.limits_are_kept()
         self.nothing_is_lost()
+        self.the_feed_tells_all()
         self.new_work_was_allowed()
         self.every_wait_has_a_reason()
         self.pools_are_shown_as_they_are()
@@ -205,6 +208,11 @@ class Checker:
         live = Counter(key.ti_id for key, attempt in db.tries.items() if attempt.ended_at is None)
         assert all(count == 1 for count in live.values())
         assert set(live) == {ti.id for ti in db.tis.values() if ti.state in LIVE_TRY}
+
+    def the_feed_tells_all(self) -> None:
+        for plan in self.sim.plans[self.seen_plans :]:
+            self.follower.follow(plan)
+        self.follower.knows_all_of(self.sim.db)
 
     def new_work_was_allowed(self) -> None:
         for plan in self.sim.plans[self.seen_plans :]:

@@ -97,8 +97,10 @@ class Repeatable:
                 return
 
     def _digest(self, body: BaseModel) -> bytes:
+        """What tells the request from another one. It is stored, so nothing secret is in it."""
         what = f"{self.request.method} {self.request.url.path}?{self.request.url.query}\n"
-        return hashlib.blake2b(what.encode() + body.model_dump_json().encode(), digest_size=16).digest()
+        text = what + body.model_dump_json(exclude={"password"})
+        return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _repeatable(request: Request, caller: By, key: Annotated[str | None, _HEADER] = None) -> Repeatable:

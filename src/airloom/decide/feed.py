@@ -10,6 +10,7 @@ import msgspec
 
 from airloom.decide.state import Run, World
 from airloom.model.plan import Plan
+from airloom.model.states import RUN_FINISHED
 
 #: changes of one run that are listed; of more, only that there are many is told
 MOST = 1_000
@@ -83,19 +84,22 @@ def _dags(world: World, plan: Plan) -> list[str]:
 
 def _run(world: World, plan: Plan, number: int) -> RunChange:
     run = world.runs.get(number) or world.gone[number]
-    row, changes = run.row, plan.run_changes.get(number) or {}
-    new = plan.new_runs.get(number)
+    # In the ledger's plan a run that is new has its changes in its row already.
+    row, changes = plan.new_runs.get(number, run.row), plan.run_changes.get(number)
+    state = row.state if changes is None else changes.get("state", run.state)
+    ended_at = row.ended_at if changes is None else changes.get("ended_at", row.ended_at)
     return RunChange(
         dag_id=row.dag_id,
         run_id=row.run_id,
         id=number,
-        state=changes.get("state", run.state) if new is None else new.state,
+        state=state,
         run_type=row.run_type,
         run_after=row.run_after,
         version=run.graph.version.number,
         logical_date=row.logical_date,
         started_at=run.started_at,
-        ended_at=changes.get("ended_at") if new is None else new.ended_at,
+        # A run that was read back, and was cleared, still has the row of its first end.
+        ended_at=ended_at if state in RUN_FINISHED else None,
     )
 
 

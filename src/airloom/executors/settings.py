@@ -53,6 +53,13 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: float = 5.0
     #: a runner that is silent for so long is taken for hung, and killed
     heartbeat_timeout: float = 30.0
+    #: of a runner on another machine: the task API's address, the file of its token, and the file of the certificates to
+    #: trust instead of the system's
+    server: str = ""
+    token_file: str = ""
+    ca_file: str = ""
+    #: whose work it takes
+    queues: tuple[str, ...] = ()
 
     def kept_source(self, file_hash: str) -> str:
         """Where the text of a DAG file that has this hash is kept, if it is."""
@@ -62,6 +69,11 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     def socket(self) -> str:
         """Where the executor listens for its runner."""
         return f"{self.home}/{self.name}.sock"
+
+    @property
+    def work_socket(self) -> str:
+        """Where a runner whose server is elsewhere takes work from processes of its own machine."""
+        return f"{self.home}/{self.name}.work.sock"
 
     @property
     def file(self) -> str:

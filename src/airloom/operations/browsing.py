@@ -10,10 +10,12 @@ from airloom.model.errors import NotFound
 from airloom.model.run import RunRow, TIRow, TryRow
 from airloom.model.spec import TaskSpec
 from airloom.model.states import FINISHED, LIVE_TRY, RunState, TIState
-from airloom.operations.lookup import find_dag, find_run, find_tis, nearest
+from airloom.operations.dag_lists import head_of
+from airloom.operations.lookup import find_run, find_tis, nearest
 from airloom.operations.ops import Ops
 from airloom.store import dag_lists, history, run_lists, runs, ti_lists, xcoms
 from airloom.store.history import NoteRow
+from airloom.store.merging import merge
 from airloom.store.run_lists import Place, RunChoice
 from airloom.store.ti_lists import REMARKABLE, TIChoice, TIView
 
@@ -48,6 +50,15 @@ class TICard(msgspec.Struct, frozen=True, kw_only=True):
     note: NoteRow | None = None
 
 
+def run_named(conn: Any, dag_id: str, run_id: str) -> RunRow:
+    """As lookup.find_run, but nothing is told of other dags. Raises NotFound, InvalidRequest."""
+    row = runs.find_run(conn, dag_id, run_id)
+    if row is None:
+        head_of(conn, dag_id)
+        row = find_run(conn, dag_id, run_id)
+    return row
+
+
 def list_runs(
     ops: Ops, choice: RunChoice, after: Place | None, limit: int, *, counts: bool = False
 ) -> tuple[list[RunCard], Place | None]:
@@ -55,7 +66,7 @@ def list_runs(
     with ops.db.reading() as conn:
         found, following = run_lists.list_runs(conn, choice, after, limit)
         if not found and choice.dag_id is not None:
-            find_dag(conn, choice.dag_id)
+            head_of(conn, choice.dag_id)
         numbers = dag_lists.version_numbers(conn, {run.version_id for run in found})
         by_state = runs.count_tis(conn, [run.id for run in found]) if counts and found else {}
     cards = [RunCard(run=run, version=numbers[run.version_id], counts=by_state.get(run.id)) for run in found]
@@ -65,7 +76,7 @@ def list_runs(
 def get_run(ops: Ops, dag_id: str, run_id: str) -> RunCard:
     """One run with everything. Raises NotFound, InvalidRequest."""
     with ops.db.reading() as conn:
-        run = find_run(conn, dag_id, run_id)
+        run = run_named(conn, dag_id, run_id)
         return RunCard(
             run=run,
             version=dag_lists.version_numbers(conn, [run.version_id])[run.version_id],
@@ -87,7 +98,7 @@ def list_tis_of_run(
     after: (place of the task, map index) of the last one that is known already. Raises NotFound, InvalidRequest.
     """
     with ops.db.reading() as conn:
-        run = find_run(conn, *name)
+        run = run_named(conn, *name)
         tasks = ops.catalogue.spec(conn, run.version_id).tasks
         places = {task.task_id: place for place, task in enumerate(tasks)}
         if task_id is not None and task_id not in places:
@@ -145,7 +156,7 @@ def list_tis(
     """
     with ops.db.reading() as conn:
         if choice.dag_id is not None:
-            find_dag(conn, choice.dag_id)
+            head_of(conn, choice.dag_id)
         states = set(choice.states)
         by_number = bool(states) and states <= REMARKABLE | LIVE_TRY
         found, following = (_by_number if by_number else _by_run)(conn, choice, after, limit)
@@ -177,7 +188,7 @@ def get_xcom(ops: Ops, name: tuple[str, str], task_id: str, map_index: int, key:
 
 
 def _find(conn: Any, name: tuple[str, str], task_id: str, map_index: int) -> tuple[RunRow, TIRow]:
-    run = find_run(conn, *name)
+    run = run_named(conn, *name)
     ti = ti_lists.one_ti(conn, run.id, task_id, map_index)
     return run, find_tis(conn, run, task_id, map_index)[0] if ti is None else ti
 
@@ -213,26 +224,15 @@ def _in_order(
 def _by_number(
     conn: Any, choice: TIChoice, after: tuple[int, str, int] | None, limit: int
 ) -> tuple[list[TIView], tuple[int, str, int] | None]:
-    """Along the indexes of rare states and of live tries. Where one of them was not looked through to its end, what the
-    others have below that is left for the next page."""
+    """Along the indexes of rare states and of live tries."""
     before = None if after is None else after[0]
-    found: list[TIView] = []
-    floors: list[int] = []
-    for state in choice.states:
-        if state in REMARKABLE:
-            part, floor = ti_lists.remarkable_tis(conn, choice, state, before, limit)
-            found += part
-            floors += [] if floor is None else [floor]
+    parts: list[tuple[list[TIView], int | None]] = [
+        ti_lists.remarkable_tis(conn, choice, state, before, limit) for state in choice.states if state in REMARKABLE
+    ]
     if LIVE_TRY & set(choice.states):
-        part = ti_lists.live_tis(conn, choice, before, limit)
-        found += part
-        floors += [part[-1].id] if len(part) == limit else []
-    floor = max(floors, default=0)
-    part = sorted((view for view in found if view.id >= floor), key=lambda view: -view.id)
-    if len(part) > limit:
-        part = part[:limit]
-        floor = part[-1].id
-    return part, (floor, "", 0) if floor else None
+        parts.append(ti_lists.live_tis(conn, choice, before, limit))
+    found, following = merge(parts, lambda view: view.id, limit)
+    return found, None if following is None else (following, "", 0)
 
 
 def _by_run(

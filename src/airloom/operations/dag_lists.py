@@ -9,7 +9,6 @@ from airloom.model.errors import NotFound
 from airloom.model.spec import Cron, DagSpec, Delta, Never, Once, Schedule
 from airloom.model.states import RunState
 from airloom.operations.catalogue import Outline
-from airloom.operations.lookup import find_dag
 from airloom.operations.ops import Ops
 from airloom.store import dag_lists, dags
 from airloom.store.dag_lists import DagHead, RunHead, VersionHead
@@ -172,7 +171,6 @@ def head_of(conn: Any, dag_id: str) -> DagHead:
     """A dag without its spec. Raises NotFound."""
     found = dag_lists.dag_heads(conn, dag_id)
     if not found:
-        find_dag(conn, dag_id)
         raise NotFound(f"there is no dag {dag_id!r}")
     return found[0]
 

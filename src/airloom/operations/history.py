@@ -10,9 +10,9 @@ from airloom.decide.schedule import advanced, next_run
 from airloom.model.run import RunType
 from airloom.model.spec import DagSpec
 from airloom.model.states import RunState, TIState
+from airloom.operations.browsing import run_named
 from airloom.operations.catalogue import as_row
 from airloom.operations.dag_lists import head_of
-from airloom.operations.lookup import find_run
 from airloom.operations.ops import Ops
 from airloom.store import dag_lists, history
 from airloom.store.dag_lists import RunHead
@@ -186,7 +186,7 @@ def calendar(ops: Ops, dag_id: str, start: float, end: float) -> list[tuple[int,
 def gantt(ops: Ops, dag_id: str, run_id: str) -> GanttView:
     """When the tries of a run ran. Raises NotFound, InvalidRequest."""
     with ops.db.reading() as conn:
-        run = find_run(conn, dag_id, run_id)
+        run = run_named(conn, dag_id, run_id)
         spec = ops.catalogue.spec(conn, run.version_id)
         bars = history.bars(conn, run.id, MOST_BARS + 1)
         spans = history.spans(conn, run.id)

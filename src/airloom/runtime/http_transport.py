@@ -8,7 +8,6 @@ import logging
 import socket
 import ssl
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from airloom.model.errors import AirloomError, SettingsError
-from airloom.model.wire import ALIVE, FrameError, FromRunner, Hello, ToRunner, Unframer, Welcome, frame
+from airloom.model.wire import FrameError, FromRunner, Hello, ToRunner, Unframer, Welcome, frame
 from airloom.runtime.channel import Closed
 
 log = logging.getLogger("airloom.runner")
@@ -73,9 +72,12 @@ class HttpServer:
     def token(self) -> str:
         """The token. Raises Refusal when it cannot be read."""
         try:
-            return Path(self._token_file).read_text(encoding="ascii").strip()
+            token = Path(self._token_file).read_text(encoding="ascii").strip()
         except (OSError, UnicodeError) as error:
             raise Refusal(f"the token in {self._token_file} cannot be read: {error}") from None
+        if not token.isprintable() or not token or " " in token:
+            raise Refusal(f"there is no token in {self._token_file}")
+        return token
 
     def trouble(self, text: str) -> None:
         """Say what is wrong, once; "" when all is well again."""
@@ -219,7 +221,7 @@ class HttpTransport:
             self._stop(error if isinstance(error, FrameError) else FrameError(str(error)))
 
     def _send_all(self) -> None:
-        connection = self._connection(_CONNECT)
+        connection = self._connection()
         while True:
             with self._news:
                 if not self._out:
@@ -257,17 +259,105 @@ class HttpTransport:
         unframer: Unframer[ToRunner] = Unframer(ToRunner)
         while data := response.read1(_CHUNK):
             self._take(unframer.feed(data))
-        if not unframer.whole or not response.isclosed():
+        if response.length or not unframer.whole:
             raise http.client.IncompleteRead(b"")
+        response.read()  # the connection is free for the next request
         self._there()
 
     def _listen(self, welcome: Welcome) -> None:
-        connection = self._connection(_CONNECT)
-        response = self._request(connection, "GET", f"/sessions/{welcome.session}/stream", None)
-        if connection.sock is not None:
-            connection.sock.settimeout(_MISSED * welcome.alive)
+        connection = self._connection()
+        response = self._request(connection, "GET", f"/sessions/{welcome.session}/stream", b"")
+        _socket(connection).settimeout(_MISSED * welcome.alive)
         unframer: Unframer[ToRunner] = Unframer(ToRunner)
         while data := response.read1(_CHUNK):
             self._take(unframer.feed(data))
             self._there()
         raise http.client.HTTPException("it has ended the stream")
+
+    def _there(self) -> None:
+        """The server does as it should."""
+        if not self.reached:
+            self.reached = True
+            self._server.trouble("")
+
+    def _connection(self) -> http.client.HTTPConnection:
+        """A connection that `_stop` ends."""
+        connection = self._server.open(_CONNECT)
+        with self._news:
+            self._connections.add(connection)
+        return connection
+
+    def _request(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes
+    ) -> http.client.HTTPResponse:
+        """The answer to a request, if its status is 200. Raises OSError, HTTPException, Refusal.
+
+        A server may close a connection that was not used for a while just when it is used again: then the request is
+        sent once more, which does no harm.
+        """
+        used_before = connection.sock is not None
+        try:
+            response = self._once(connection, method, path, body)
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            if not used_before or self._end is not None:
+                raise
+            connection.close()
+            response = self._once(connection, method, path, body)
+        if response.status != 200:
+            raise _problem(response)
+        return response
+
+    def _once(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes
+    ) -> http.client.HTTPResponse:
+        if connection.sock is None:
+            connection.connect()
+            _socket(connection).settimeout(_ANSWER)
+            if self._end is not None:  # it was ended before it could be shut down
+                raise ConnectionAbortedError
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": _MEDIA_TYPE}
+        if method == "POST":
+            headers["Content-Length"] = str(len(body))
+        # In pieces: the time that sending may take counts for each of them.
+        pieces = (body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK))
+        connection.request(method, self._server.path + PREFIX + path, pieces if body else None, headers)
+        return connection.getresponse()
+
+
+def _socket(connection: http.client.HTTPConnection) -> socket.socket:
+    """The socket of a connection that is made. Raises ConnectionAbortedError if it was closed meanwhile."""
+    sock: socket.socket | None = connection.sock
+    if sock is None:
+        raise ConnectionAbortedError("the connection was closed")
+    return sock
+
+
+def _problem(response: http.client.HTTPResponse) -> Exception:
+    """What a status other than 200 means."""
+    data = response.read(_LONGEST_PROBLEM)
+    try:
+        detail = str(_JSON.decode(data)["detail"])
+    except (msgspec.MsgspecError, KeyError):
+        detail = response.reason
+    text = f"{response.status}, {detail}"
+    # A session that is not known any more, or a server that is in trouble: to begin anew helps, soon or later.
+    again = response.status >= 500 or response.status in (404, 408)
+    return http.client.HTTPException(text) if again else Refusal(text)
+
+
+def _reason(error: Exception) -> str:
+    """Why the server is not reached, for whoever has to mend it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted ({error.verify_message}): give the file of the certificates to trust, or "
+            "the name that is in the certificate"
+        )
+    if isinstance(error, ssl.SSLError):
+        return f"no encrypted connection can be made ({error.reason}): see whether https:// is right"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "it has closed the connection"
+    return str(error) or type(error).__name__
+
+
+def _nothing() -> None:
+    return

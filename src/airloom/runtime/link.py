@@ -44,8 +44,12 @@ class Link:
         self._timer: Timer | None = None
         self._seq = 0
         self._unacked: deque[Reports] = deque()
-        #: when the server went away (monotonic), None while it is there
-        self.away_since: float | None = time.monotonic()
+        self._opened_at = self._lost_at = time.monotonic()
+
+    @property
+    def away_since(self) -> float | None:
+        """When the server went away (monotonic), None while it is there."""
+        return None if self._transport is not None and self._transport.reached else self._lost_at
 
     @property
     def settled(self) -> bool:
@@ -66,7 +70,7 @@ class Link:
             self._timer = self._loop.later(self._wait, self.open)
             self._wait = min(self._wait * 2, _LONGEST_WAIT)
             return
-        self._transport, self.away_since, self._wait = transport, None, _FIRST_WAIT
+        self._transport, self._opened_at = transport, time.monotonic()
         self._loop.serve(transport, self._readable)
         told = (report for message in self._unacked for report in message.reports)
         pending = {report.key for report in told if not isinstance(report, Started)}
@@ -125,9 +129,13 @@ class Link:
         if self._transport is not None:
             self._loop.unwatch(self._transport.fileno())
             self._transport.close()
+            if self._transport.reached:
+                self._lost_at = time.monotonic()
+                if self._lost_at - self._opened_at > _LONGEST_WAIT:
+                    self._wait = _FIRST_WAIT
             self._transport = None
-            self.away_since = time.monotonic()
             self._timer = self._loop.later(self._wait, self.open)
+            self._wait = min(self._wait * 2, _LONGEST_WAIT)
 
 
 def _batches(reports: Iterable[Report]) -> list[tuple[Report, ...]]:

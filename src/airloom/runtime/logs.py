@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,8 +89,10 @@ class TryLog:
     as soon as it can be written again. The file is made with its first line.
     """
 
-    def __init__(self, path: str, masker: Masker, limit: int) -> None:
+    def __init__(self, path: str, masker: Masker, limit: int, wrote: Callable[[], None] | None = None) -> None:
+        """`wrote` is called after something was written."""
         self._path = path
+        self._wrote = wrote
         self._masker = masker
         self._room = limit
         self._limit = limit
@@ -184,6 +187,8 @@ class TryLog:
         whole = written == len(data)
         self._torn = not whole and data[max(written, 0) - 1 : written] != b"\n"
         self._dropped = 0 if whole else self._dropped + data[max(written, 0) :].count(b"\n")
+        if self._wrote is not None:
+            self._wrote()
 
 
 def _open(path: str) -> int:

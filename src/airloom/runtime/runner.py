@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -18,9 +19,23 @@ from airloom import __version__
 from airloom.executors.settings import LocalSettings, read_settings
 from airloom.executors.unix_socket import take_lock
 from airloom.model.report import Report, Started, TryKey
-from airloom.model.wire import PROTOCOL, CancelTries, FromRunner, Heartbeat, Hello, Reply, Stop, Submit, ToRunner
+from airloom.model.wire import (
+    PROTOCOL,
+    CancelTries,
+    FromRunner,
+    Heartbeat,
+    Hello,
+    LogAck,
+    Reply,
+    Stop,
+    Submit,
+    ToRunner,
+)
+from airloom.model.work import Work
+from airloom.runtime.intake import Intake
 from airloom.runtime.journal import Journal, keep_ends, read_remains
 from airloom.runtime.link import Link
+from airloom.runtime.log_sender import LogSender
 from airloom.runtime.loop import Loop
 from airloom.runtime.process import MARK, kill_leftovers
 from airloom.runtime.supervisor import Supervisor
@@ -28,6 +43,8 @@ from airloom.runtime.transport import Transport, UnixTransport
 
 #: a stopping runner waits so long for its last reports to leave
 _LAST_WORDS = 2.0
+#: and so long, if its server is elsewhere: for logs, too
+_LAST_WORDS_AFAR = 20.0
 #: how long the start of a try may wait to be told together with its end
 _STARTS_WAIT = 0.02
 
@@ -35,11 +52,13 @@ _STARTS_WAIT = 0.02
 class Runner:
     """Ties the server's line to the supervisor of the tries."""
 
-    def __init__(self, settings: LocalSettings, name: str, host: str) -> None:
+    def __init__(self, settings: LocalSettings, name: str, host: str, connect: Callable[[], Transport]) -> None:
+        """`connect` gives a transport to the server, or raises OSError."""
         self._settings = settings
         self._owner = settings.owner
         self._name = name
         self._host = host
+        self._connect_to_server = connect
         self._loop = Loop()
         self._reports: list[Report] = []
         self._starts_wait = False
@@ -55,14 +74,18 @@ class Runner:
             self._heard,
             lambda: self._supervisor.starts(),
         )
+        #: what a runner has whose server is elsewhere
+        self._logs = LogSender(self._loop, settings.spool, self._link.send) if settings.server else None
+        self._intake = Intake(self._loop, settings.work_socket, self._heard) if settings.server else None
         self._supervisor = Supervisor(
-            self._loop, settings, (name, host), environment, self._reports.append, self._link.send
+            self._loop, settings, (name, host), environment, self._reports.append, self._link.send, self._logs
         )
 
-    def run(self, inherited: list[Report], journals: list[Path]) -> None:
+    def run(self, inherited: list[Report], journals: list[Path], works: tuple[Work, ...] | None = None) -> None:
         """Serve until told to stop, or until there has been no server and no work for too long.
 
-        `inherited`: reports of dead runners, from `journals`, which go as soon as the own journal has them.
+        `inherited`: reports of dead runners, from `journals`, which go as soon as the own journal has them. `works`: what
+        to run before anything else is asked for, and then to end.
         """
         _raise_file_limit()
         self._watch_signals()
@@ -70,6 +93,10 @@ class Runner:
         if self._journal.written:
             for path in journals:
                 path.unlink(missing_ok=True)
+        if self._logs is not None:
+            self._logs.inherit()
+        for work in works or ():
+            self._supervisor.submit(work)
         self._link.open()
         self._beat()
         self._check_orphaned()
@@ -77,15 +104,24 @@ class Runner:
             while not self._done:
                 self._loop.turn()
                 self._pass_on()
-                if self._stopping and not self._supervisor.live() and self._link.sent:
+                if (self._stopping or works is not None) and not self._supervisor.live() and self._told:
                     self._done = True
         finally:
             self._supervisor.close()
             self._link.close()
+            if self._intake is not None:
+                self._intake.close()
+
+    @property
+    def _told(self) -> bool:
+        """Whether all has been told. A server that is elsewhere has to say so itself."""
+        if self._logs is None:
+            return self._link.sent
+        return self._link.settled and self._logs.settled
 
     def _connect(self) -> Transport:
         self._pass_on(at_once=True)  # what has just ended is to be told as pending
-        return UnixTransport(self._settings.socket)
+        return self._connect_to_server()
 
     def _pass_on(self, *, at_once: bool = False) -> None:
         """Report what happened. Starts by themselves wait for a moment: a short try has ended by then, and its start
@@ -100,6 +136,8 @@ class Runner:
         reports = self._reports.copy()
         self._reports.clear()
         self._link.report(reports)
+        if self._intake is not None:
+            self._intake.tell(reports)
 
     def _starts_are_due(self) -> None:
         self._starts_wait = False
@@ -118,7 +156,12 @@ class Runner:
             live=self._supervisor.live(),
             pending=pending,
             owner=self._owner,
+            executor=self._settings.name,
+            queues=self._settings.queues,
+            slots=self._settings.parallelism,
         )
+        if self._logs is not None:
+            self._logs.reconnected()
         return [hello, *self._supervisor.questions.unanswered()]
 
     def _heard(self, message: ToRunner) -> None:
@@ -131,6 +174,8 @@ class Runner:
                     self._supervisor.cancel(cancel)
             case Reply():
                 self._supervisor.questions.tell(message)
+            case LogAck() if self._logs is not None:
+                self._logs.heard(message)
             case Stop(grace=grace):
                 self._stop(grace)
 
@@ -138,13 +183,14 @@ class Runner:
         if not self._stopping:
             self._stopping = True
             self._supervisor.stop(grace)
-            self._loop.later(grace + self._settings.grace + _LAST_WORDS, self._finish)
+            last_words = _LAST_WORDS if self._logs is None else _LAST_WORDS_AFAR
+            self._loop.later(grace + self._settings.grace + last_words, self._finish)
 
     def _finish(self) -> None:
         self._done = True
 
     def _beat(self) -> None:
-        self._link.send(Heartbeat(live=self._supervisor.live()))
+        self._link.send(Heartbeat(live=self._supervisor.live(), tokens=self._supervisor.tokens()))
         self._loop.later(self._settings.heartbeat, self._beat)
 
     def _check_orphaned(self) -> None:
@@ -193,9 +239,8 @@ def inherit(settings: LocalSettings) -> tuple[list[Report], list[Path]]:
     return reports, kept
 
 
-def main() -> None:
-    """Run until the work is over."""
-    settings = read_settings(sys.argv[1])
+def serve(settings: LocalSettings, connect: Callable[[], Transport], works: tuple[Work, ...] | None = None) -> None:
+    """Be the runner of a home folder, until the work is over."""
     lock = _take_lock(settings)
     host = socket.gethostname()
     name = f"{host}-{os.getpid()}-{os.urandom(3).hex()}"
@@ -203,7 +248,13 @@ def main() -> None:
         os.ftruncate(lock, 0)
         os.write(lock, f"{os.getpid()} {name}\n".encode())
     Path(settings.spool).mkdir(parents=True, exist_ok=True)
-    Runner(settings, name, host).run(*inherit(settings))
+    Runner(settings, name, host, connect).run(*inherit(settings), works)
+
+
+def main() -> None:
+    """Work for the scheduler of this machine."""
+    settings = read_settings(sys.argv[1])
+    serve(settings, lambda: UnixTransport(settings.socket))
 
 
 def _take_lock(settings: LocalSettings) -> int:

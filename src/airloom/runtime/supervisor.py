@@ -11,6 +11,7 @@ from airloom.model.spec import Isolation
 from airloom.model.wire import MAX_PAYLOAD, Ask, FrameError
 from airloom.model.work import Cancel, Work
 from airloom.runtime.endings import Ending, Kill, OomCounter, judge
+from airloom.runtime.log_sender import LogSender
 from airloom.runtime.logs import TryLog, log_path_of
 from airloom.runtime.loop import Loop, Timer
 from airloom.runtime.masking import Masker
@@ -74,7 +75,8 @@ class Try:
 
 
 class Supervisor:
-    """The tries of one runner. `report` and `ask` are called with what the server is to know and to answer.
+    """The tries of one runner. `report` and `ask` are called with what the server is to know and to answer; `logs` sends
+    it their logs, if it has to.
 
     Raises OSError if no process can be started.
     """
@@ -87,8 +89,10 @@ class Supervisor:
         environment: Mapping[str, str],
         report: Callable[[Report], None],
         ask: Callable[[Ask], None],
+        logs: LogSender | None = None,
     ) -> None:
         self._loop = loop
+        self._logs = logs
         self._settings = settings
         self._runner, self._host = identity
         self._report = report
@@ -112,6 +116,11 @@ class Supervisor:
         """The tries in hand."""
         return tuple(self._tries)
 
+    def tokens(self) -> tuple[str, ...]:
+        """The tokens of the tries in hand, in the order of `live`; none where none is needed."""
+        tokens = tuple(attempt.token for attempt in self._tries.values())
+        return tokens if any(tokens) else ()
+
     def starts(self) -> list[Started]:
         """The starts of the tries in hand that have started."""
         return [attempt.started for attempt in self._tries.values() if attempt.started is not None]
@@ -125,7 +134,9 @@ class Supervisor:
             return
         reuse = (work.isolation or self._settings.isolation) is Isolation.REUSE
         masker = Masker()
-        log = TryLog(log_path_of(self._settings.home, work), masker, self._settings.log_limit)
+        path = log_path_of(self._settings.home, work)
+        wrote = None if self._logs is None else self._logs.follow(work, path)
+        log = TryLog(path, masker, self._settings.log_limit, wrote)
         root = self._settings.bundles.get(work.bundle)
         attempt = Try(work, (root or "").rstrip("/"), self._settings.kept_source(work.file_hash), reuse, log, masker)
         self._tries[work.key] = attempt
@@ -341,3 +352,5 @@ class Supervisor:
             timer.cancel()
         self.questions.forget(attempt)
         attempt.log.close()
+        if self._logs is not None:
+            self._logs.ended(attempt.work.key)

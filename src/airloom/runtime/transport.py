@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from airloom.executors.unix_socket import connect
-from airloom.model.wire import Ack, CancelTries, FromRunner, Reply, Stop, Submit, ToRunner
+from airloom.model.wire import FromRunner, ToRunner
 from airloom.runtime.channel import Channel, Closed
 from airloom.runtime.loop import Served
 
@@ -12,6 +12,9 @@ __all__ = ["Closed", "Transport", "UnixTransport"]
 
 class Transport(Served, Protocol):
     """A connection to the server. None of the methods waits; each raises Closed once the connection is gone."""
+
+    #: whether the server is known to be there
+    reached: bool
 
     def send(self, message: FromRunner) -> None:
         """Send a message, in order; what cannot go at once is kept."""
@@ -26,8 +29,10 @@ class Transport(Served, Protocol):
 class UnixTransport(Channel[ToRunner]):
     """The server is on this machine, and listens at a socket in the home folder."""
 
+    reached = True
+
     def __init__(self, path: str) -> None:
         """Connect. Raises OSError if nobody listens."""
         sock = connect(path)
         sock.setblocking(False)
-        super().__init__(sock, Ack | CancelTries | Reply | Stop | Submit)
+        super().__init__(sock, ToRunner)

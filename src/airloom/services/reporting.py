@@ -18,7 +18,7 @@ from airloom.model.errors import StoreError
 from airloom.model.plan import Plan
 from airloom.model.processes import RENEWAL, Histogram, Load, ProcessKind, ProcessRow, SchedulerState
 from airloom.services.leader import Leadership
-from airloom.store import processes
+from airloom.store import feed, processes
 from airloom.store.database import Database
 
 log = logging.getLogger("airloom.reporting")
@@ -28,9 +28,11 @@ _BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.
 #: a look at all that waits is taken no more often than this, and takes no more than this share of the scheduler's time
 _LOOK_EVERY = 2.0
 _SHARE = 0.01
-#: seconds after which a process that was not seen is forgotten, and between two looks for such
+#: seconds after which a process that was not seen is forgotten, and after which nobody resumes from a row of the feed
 _FORGOTTEN = 86400.0
-_SWEEP_EVERY = 600.0
+_TOLD = 600.0
+#: seconds between two looks for such
+_SWEEP_EVERY = 60.0
 
 
 class Durations:
@@ -100,7 +102,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reporting:
-    """The service. `tell` says what rows there are to be, with what the database has in the inbox."""
+    """The service. `tell` says what rows there are to be, given how many commands wait in the inbox. It also forgets
+    what is old: processes that are long gone, and the feed's past."""
 
     name = "reporting"
 
@@ -145,6 +148,7 @@ class Reporting:
             processes.remove(conn, sorted(gone))
             if now >= self._sweep_at:
                 processes.sweep(conn, now - _FORGOTTEN)
+                feed.trim(conn, now - _TOLD)
                 self._sweep_at = now + _SWEEP_EVERY
         for name in gone:
             del self._began[name]

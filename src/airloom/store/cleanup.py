@@ -29,6 +29,7 @@ from airloom.store.tables import (
     inbox,
     inbox_answer,
     leader,
+    note,
     task_instance,
     task_try,
     xcom,
@@ -172,6 +173,7 @@ def _doom(conn: Connection, runs: Select[Any]) -> int:
     conn.execute(update(leader).where(leader.c.last_run < last_run).values(last_run=last_run))
     conn.execute(update(leader).where(leader.c.last_ti < last_ti).values(last_ti=last_ti))
     dialect.insert(conn, doomed_run, [{"id": run} for run in ids])
+    dialect.delete(conn, note, "run_id", ids)
     return dialect.delete(conn, dag_run, "id", ids)
 
 

@@ -12,11 +12,14 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, select, text, tu
 
 from airloom.model.run import RunRow, RunType
 from airloom.model.states import RUN_FINISHED, RunState
+from airloom.store.merging import merge
 from airloom.store.rows import to_structs
 from airloom.store.tables import RUN_IS_FAILED, RUN_IS_LIVE, dag_run
 
 #: rows that one request looks at for a filter without an index: some tens of milliseconds
 STRETCH = 20_000
+#: dags that are read one by one, and merged: their runs may be far apart among those of others
+_FEW = 30
 
 #: where a list goes on: the sorted value and the number of the last run
 Place = tuple[float, int]
@@ -43,14 +46,31 @@ def list_runs(
     conn: Connection, choice: RunChoice, after: Place | None, limit: int, stretch: int = STRETCH
 ) -> tuple[list[RunRow], Place | None]:
     """Runs from behind the place `after` on, and the place of the last one if there may be more."""
+    if choice.dag_id is not None or choice.dag_ids is None or len(choice.dag_ids) > _FEW:
+        return _list_runs(conn, choice, after, limit, stretch)
+    each = stretch // max(1, len(choice.dag_ids))
+    parts = [
+        _list_runs(conn, msgspec.structs.replace(choice, dag_id=dag_id), after, limit, each)
+        for dag_id in choice.dag_ids
+    ]
+    return merge(parts, lambda run: place_of(choice, run), limit, ascending=choice.ascending)
+
+
+def place_of(choice: RunChoice, run: RunRow) -> Place:
+    """Where a run is in the list."""
+    return run.run_after if choice.by_time else run.id, run.id
+
+
+def _list_runs(
+    conn: Connection, choice: RunChoice, after: Place | None, limit: int, stretch: int
+) -> tuple[list[RunRow], Place | None]:
     floor = None
     if _unindexed(choice):
         found = conn.execute(stretch_query(choice, after, stretch)).one_or_none()
         floor = None if found is None else (found[0], found[1])
     runs = to_structs(RunRow, conn.execute(runs_query(choice, after, floor, limit + 1)))
     if len(runs) > limit:
-        last = runs[limit - 1]
-        return runs[:limit], (last.run_after if choice.by_time else last.id, last.id)
+        return runs[:limit], place_of(choice, runs[limit - 1])
     return runs, floor
 
 

@@ -38,12 +38,9 @@ _VIEW = select(task_instance, dag_run.c.dag_id, dag_run.c.run_id.label("run_name
     task_instance, dag_run, dag_run.c.id == task_instance.c.run_id
 )
 
-#: A place in the index of rare states. Compared as a pair: for a number alone, SQLite would read along the primary key.
-_PLACE: Any = tuple_(task_instance.c.state, task_instance.c.id)
-_PLACE_DESCENDING = (task_instance.c.state.desc(), task_instance.c.id.desc())
 #: The dag of a TI, in a way that has no database begin with all runs of that dag.
 _RUN = dag_run.alias("run")
-_DAG: Any = select(_RUN.c.dag_id).where(_RUN.c.id == task_instance.c.run_id).correlate(task_instance).scalar_subquery()
+_dag_of: Any = select(_RUN.c.dag_id).where(_RUN.c.id == task_instance.c.run_id).correlate(task_instance).scalar_subquery()
 
 
 def tis_of_run_query(
@@ -91,9 +88,10 @@ def live_query(choice: TIChoice, before: int | None, limit: int) -> Select[Any]:
     return query.order_by(task_try.c.ti_id.desc()).limit(limit)
 
 
-def live_tis(conn: Connection, choice: TIChoice, before: int | None, limit: int) -> list[TIView]:
-    """TIs that have a live try, newest first. before: only those with a lower number."""
-    return to_structs(TIView, conn.execute(live_query(choice, before, limit)))
+def live_tis(conn: Connection, choice: TIChoice, before: int | None, limit: int) -> tuple[list[TIView], int | None]:
+    """TIs that have a live try, newest first; and the number of the last one looked at, if there may be more."""
+    found = to_structs(TIView, conn.execute(live_query(choice, before, limit)))
+    return found, found[-1].id if len(found) == limit else None
 
 
 def remarkable_query(
@@ -103,17 +101,17 @@ def remarkable_query(
     query = _VIEW.where(*_remarkable(state, before), *_dag_and_task(choice))
     if floor is not None:
         query = query.where(task_instance.c.id >= floor)
-    return query.order_by(*_PLACE_DESCENDING).limit(limit)
+    return query.order_by(task_instance.c.id.desc()).limit(limit)
 
 
 def remarkable_floor_query(state: TIState, before: int | None, length: int) -> Select[Any]:
     """The number of the last TI of a stretch."""
     query = select(task_instance.c.id).where(*_remarkable(state, before))
-    return query.order_by(*_PLACE_DESCENDING).limit(1).offset(length - 1)
+    return query.order_by(task_instance.c.id.desc()).limit(1).offset(length - 1)
 
 
 def _remarkable(state: TIState, before: int | None) -> list[ColumnElement[bool]]:
-    # Written out, not bound: a partial index serves only what it can be proved to hold.
+    # Written out, not bound: a partial index serves only what it can be proved to hold, word for word.
     where: list[Any] = [text(f"task_instance.{TI_IS_REMARKABLE}"), text(f"task_instance.state = '{state.value}'")]
     if before is not None:
         where.append(task_instance.c.id < before)
@@ -134,9 +132,9 @@ def remarkable_tis(
 def _dag_and_task(choice: TIChoice) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = []
     if choice.dag_id is not None:
-        where.append(_DAG == choice.dag_id)
+        where.append(_dag_of == choice.dag_id)
     elif choice.dag_ids is not None:
-        where.append(_DAG.in_(choice.dag_ids))
+        where.append(_dag_of.in_(choice.dag_ids))
     if choice.task_id is not None:
         where.append(task_instance.c.task_id == choice.task_id)
     return where

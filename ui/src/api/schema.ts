@@ -637,10 +637,70 @@ export interface paths {
          * Events
          * @description State changes within 100 ms of their commit.
          *
-         *     `ready`: what happens from now on will be told. `changes`: what changed; `data` is the schema Changes. `resync`: more
-         *     was missed than can be told, fetch everything anew. The id of each event, given as Last-Event-ID, resumes from there.
+         *     `ready`: what happens from now on will be told. `changes`: what changed; `data` is the schema Changes. `resync`:
+         *     more was missed than can be told, fetch everything anew. The id of an event, as Last-Event-ID, resumes from there.
          */
         get: operations["events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/executors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Executors
+         * @description The executors of the scheduler that leads; none while none does.
+         */
+        get: operations["list_executors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Health
+         * @description Whether the kinds of parts work. 503: the database does not answer, or no scheduler leads.
+         */
+        get: operations["get_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/home": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Home
+         * @description What is to be known at a glance, of the dags that the caller sees.
+         */
+        get: operations["get_home"];
         put?: never;
         post?: never;
         delete?: never;
@@ -800,6 +860,47 @@ export interface paths {
          * @description Log out: the session is over, wherever its cookie is.
          */
         delete: operations["log_out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Go To Provider
+         * @description Send the browser to the OpenID Connect provider.
+         */
+        get: operations["go_to_provider"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Come From Provider
+         * @description Where the provider sends the browser back to. It goes on to the page that was wanted, or to the login page, whose
+         *     `refused` says why.
+         */
+        get: operations["come_from_provider"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1029,40 +1130,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/health": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R1 */
-        get: operations["r1"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/home": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R20 */
-        get: operations["r20"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/workers": {
         parameters: {
             query?: never;
@@ -1070,25 +1137,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** R59 */
-        get: operations["r59"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/executors": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** R60 */
-        get: operations["r60"];
+        /**
+         * List Workers
+         * @description Every runner that was heard of in the last day.
+         */
+        get: operations["list_workers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1440,6 +1493,29 @@ export interface components {
             paused: boolean;
         };
         /**
+         * DagRun
+         * @description A run with its dag.
+         */
+        DagRun: {
+            /** Dag Id */
+            dag_id: string;
+            /** Ended At */
+            ended_at?: string | null;
+            /** Logical Date */
+            logical_date?: string | null;
+            /**
+             * Run After
+             * Format: date-time
+             */
+            run_after: string;
+            /** Run Id */
+            run_id: string;
+            run_type: components["schemas"]["RunType"];
+            /** Started At */
+            started_at?: string | null;
+            state: components["schemas"]["RunState"];
+        };
+        /**
          * Durations
          * @description How long runs took, oldest first; with task ids, how long those tasks took in them.
          */
@@ -1463,6 +1539,31 @@ export interface components {
             tasks: {
                 [key: string]: (number | null)[];
             };
+        };
+        /**
+         * ExecutorState
+         * @description A configured executor.
+         */
+        ExecutorState: {
+            /** Name */
+            name: string;
+            /**
+             * Seen At
+             * Format: date-time
+             */
+            seen_at: string;
+            /**
+             * Slots
+             * @description null: no limit
+             */
+            slots?: number | null;
+            /** Used */
+            used: number;
+            /**
+             * Why
+             * @description Why it takes nothing, if it does not.
+             */
+            why: string;
         };
         /**
          * Explanation
@@ -1641,6 +1742,60 @@ export interface components {
             tooltip: string;
             /** Ui Color */
             ui_color?: string | null;
+        };
+        /**
+         * Health
+         * @description Whether the parts work. `status` is the worst of what is needed.
+         */
+        Health: {
+            /** Parts */
+            parts: components["schemas"]["Part"][];
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "ok" | "degraded" | "down";
+        };
+        /**
+         * Home
+         * @description What is to be known at a glance.
+         */
+        Home: {
+            /**
+             * Ahead
+             * @description The next runs that schedules will make.
+             */
+            ahead: components["schemas"]["Planned"][];
+            /** Dags */
+            dags: number;
+            /**
+             * Failed
+             * @description The newest failed runs.
+             */
+            failed: components["schemas"]["DagRun"][];
+            health: components["schemas"]["Health"];
+            /** Import Errors */
+            import_errors: number;
+            /**
+             * Instances
+             * @description Task instances of unfinished runs, by state.
+             */
+            instances: {
+                [key: string]: number;
+            };
+            /** Paused */
+            paused: number;
+            /** Running */
+            running: components["schemas"]["TaskInstance"][];
+            /**
+             * Runs
+             * @description Unfinished runs by state, and those that ended in the last 24 h.
+             */
+            runs: {
+                [key: string]: number;
+            };
+            /** Waiting */
+            waiting: components["schemas"]["Waiting"][];
         };
         /**
          * ImportError_
@@ -1876,6 +2031,28 @@ export interface components {
             next?: string | null;
         };
         /**
+         * Part
+         * @description A part of Airloom.
+         */
+        Part: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "database" | "scheduler" | "loader" | "api" | "executor" | "runner";
+            /** Name */
+            name: string;
+            /** Seen At */
+            seen_at?: string | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "ok" | "degraded" | "down";
+            /** Text */
+            text: string;
+        };
+        /**
          * PasswordChange
          * @description A new password. `old` is needed if there is one.
          */
@@ -1884,6 +2061,19 @@ export interface components {
             new: string;
             /** Old */
             old?: string | null;
+        };
+        /**
+         * Planned
+         * @description A run that a schedule will make.
+         */
+        Planned: {
+            /** Dag Id */
+            dag_id: string;
+            /**
+             * Run After
+             * Format: date-time
+             */
+            run_after: string;
         };
         /**
          * Pool
@@ -2608,6 +2798,60 @@ export interface components {
             task_count: number;
         };
         /**
+         * Waiting
+         * @description How many task instances wait for the same thing.
+         */
+        Waiting: {
+            /** Count */
+            count: number;
+            /** Kind */
+            kind: string;
+            /**
+             * Name
+             * @description Of the pool, dag, executor ... that they wait for.
+             */
+            name: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * Worker
+         * @description A runner: the process that supervises tries on a machine.
+         */
+        Worker: {
+            /** Alive */
+            alive: boolean;
+            /** Executor */
+            executor: string;
+            /** Host */
+            host: string;
+            /** Id */
+            id: string;
+            /** Pid */
+            pid: number;
+            /** Queues */
+            queues: string[];
+            /** Running */
+            running: number;
+            /**
+             * Seen At
+             * Format: date-time
+             */
+            seen_at: string;
+            /**
+             * Slots
+             * @description Tries at once; null: no limit.
+             */
+            slots?: number | null;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /** Version */
+            version: string;
+        };
+        /**
          * XCom
          * @description A value that a task left for others. `value` is JSON, as text; it is untrusted.
          */
@@ -2664,108 +2908,6 @@ export interface components {
              */
             topics: string[];
         };
-        /**
-         * DagRun
-         * @description A run with its dag.
-         */
-        DagRun: {
-            /** Run Id */
-            run_id: string;
-            run_type: components["schemas"]["RunType"];
-            state: components["schemas"]["RunState"];
-            /**
-             * Run After
-             * Format: date-time
-             */
-            run_after: string;
-            /** Logical Date */
-            logical_date?: string | null;
-            /** Started At */
-            started_at?: string | null;
-            /** Ended At */
-            ended_at?: string | null;
-            /** Dag Id */
-            dag_id: string;
-        };
-        /**
-         * ExecutorState
-         * @description A configured executor.
-         */
-        ExecutorState: {
-            /** Name */
-            name: string;
-            /**
-             * Slots
-             * @description null: no limit
-             */
-            slots?: number | null;
-            /** Used */
-            used: number;
-            /**
-             * Why
-             * @description Why it takes nothing, if it does not.
-             */
-            why: string;
-            /**
-             * Seen At
-             * Format: date-time
-             */
-            seen_at: string;
-        };
-        /**
-         * Health
-         * @description Whether the parts work. `status` is the worst of what is needed.
-         */
-        Health: {
-            /**
-             * Status
-             * @enum {string}
-             */
-            status: "ok" | "degraded" | "down";
-            /** Parts */
-            parts: components["schemas"]["Part"][];
-        };
-        /**
-         * Home
-         * @description What is to be known at a glance.
-         */
-        Home: {
-            /** Dags */
-            dags: number;
-            /** Paused */
-            paused: number;
-            /** Import Errors */
-            import_errors: number;
-            /**
-             * Runs
-             * @description Unfinished runs by state, and those that ended in the last 24 h.
-             */
-            runs: {
-                [key: string]: number;
-            };
-            /**
-             * Instances
-             * @description Task instances of unfinished runs, by state.
-             */
-            instances: {
-                [key: string]: number;
-            };
-            /** Running */
-            running: components["schemas"]["TaskInstance"][];
-            /**
-             * Failed
-             * @description The newest failed runs.
-             */
-            failed: components["schemas"]["DagRun"][];
-            /** Waiting */
-            waiting: components["schemas"]["Waiting"][];
-            /**
-             * Ahead
-             * @description The next runs that schedules will make.
-             */
-            ahead: components["schemas"]["Planned"][];
-            health: components["schemas"]["Health"];
-        };
         /** Page[Connection] */
         Page_Connection_: {
             /** Items */
@@ -2796,95 +2938,6 @@ export interface components {
              */
             next?: string | null;
         };
-        /**
-         * Part
-         * @description A part of Airloom.
-         */
-        Part: {
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "database" | "scheduler" | "loader" | "api" | "executor" | "runner";
-            /** Name */
-            name: string;
-            /**
-             * Status
-             * @enum {string}
-             */
-            status: "ok" | "degraded" | "down";
-            /** Text */
-            text: string;
-            /** Seen At */
-            seen_at?: string | null;
-        };
-        /**
-         * Planned
-         * @description A run that a schedule will make.
-         */
-        Planned: {
-            /** Dag Id */
-            dag_id: string;
-            /**
-             * Run After
-             * Format: date-time
-             */
-            run_after: string;
-        };
-        /**
-         * Waiting
-         * @description How many task instances wait for the same thing.
-         */
-        Waiting: {
-            /** Kind */
-            kind: string;
-            /**
-             * Name
-             * @description Of the pool, dag, executor ... that they wait for.
-             */
-            name: string;
-            /** Text */
-            text: string;
-            /** Count */
-            count: number;
-        };
-        /**
-         * Worker
-         * @description A runner: the process that supervises tries on a machine.
-         */
-        Worker: {
-            /** Id */
-            id: string;
-            /** Host */
-            host: string;
-            /** Pid */
-            pid: number;
-            /** Version */
-            version: string;
-            /** Executor */
-            executor: string;
-            /** Queues */
-            queues: string[];
-            /**
-             * Slots
-             * @description Tries at once; null: no limit.
-             */
-            slots?: number | null;
-            /** Running */
-            running: number;
-            /**
-             * Started At
-             * Format: date-time
-             */
-            started_at: string;
-            /**
-             * Seen At
-             * Format: date-time
-             */
-            seen_at: string;
-            /** Alive */
-            alive: boolean;
-        };
         Problem: Record<string, never>;
     };
     responses: never;
@@ -2904,7 +2957,9 @@ export type ConnectionText = components['schemas']['ConnectionText'];
 export type Dag = components['schemas']['Dag'];
 export type DagDetails = components['schemas']['DagDetails'];
 export type DagPatch = components['schemas']['DagPatch'];
+export type DagRun = components['schemas']['DagRun'];
 export type Durations = components['schemas']['Durations'];
+export type ExecutorState = components['schemas']['ExecutorState'];
 export type Explanation = components['schemas']['Explanation'];
 export type Gantt = components['schemas']['Gantt'];
 export type GanttBar = components['schemas']['GanttBar'];
@@ -2914,6 +2969,8 @@ export type Grid = components['schemas']['Grid'];
 export type GridRun = components['schemas']['GridRun'];
 export type GridTask = components['schemas']['GridTask'];
 export type GroupNode = components['schemas']['GroupNode'];
+export type Health = components['schemas']['Health'];
+export type Home = components['schemas']['Home'];
 export type ImportError = components['schemas']['ImportError_'];
 export type LogLine = components['schemas']['LogLine'];
 export type LogPage = components['schemas']['LogPage'];
@@ -2930,7 +2987,9 @@ export type PageTaskInstance = components['schemas']['Page_TaskInstance_'];
 export type PageToken = components['schemas']['Page_Token_'];
 export type PageUser = components['schemas']['Page_User_'];
 export type PageVersion = components['schemas']['Page_Version_'];
+export type Part = components['schemas']['Part'];
 export type PasswordChange = components['schemas']['PasswordChange'];
+export type Planned = components['schemas']['Planned'];
 export type Pool = components['schemas']['Pool'];
 export type PoolDetails = components['schemas']['PoolDetails'];
 export type PoolMember = components['schemas']['PoolMember'];
@@ -2964,19 +3023,13 @@ export type Variable = components['schemas']['Variable'];
 export type VariableText = components['schemas']['VariableText'];
 export type VariableValue = components['schemas']['VariableValue'];
 export type Version = components['schemas']['Version'];
+export type Waiting = components['schemas']['Waiting'];
+export type Worker = components['schemas']['Worker'];
 export type XCom = components['schemas']['XCom'];
 export type Changes = components['schemas']['Changes'];
-export type DagRun = components['schemas']['DagRun'];
-export type ExecutorState = components['schemas']['ExecutorState'];
-export type Health = components['schemas']['Health'];
-export type Home = components['schemas']['Home'];
 export type PageConnection = components['schemas']['Page_Connection_'];
 export type PageImportError = components['schemas']['Page_ImportError__'];
 export type PageVariable = components['schemas']['Page_Variable_'];
-export type Part = components['schemas']['Part'];
-export type Planned = components['schemas']['Planned'];
-export type Waiting = components['schemas']['Waiting'];
-export type Worker = components['schemas']['Worker'];
 export type Problem = components['schemas']['Problem'];
 export type $defs = Record<string, never>;
 export interface operations {
@@ -6953,6 +7006,316 @@ export interface operations {
             };
         };
     };
+    list_executors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutorState"][];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is needed does not work */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+        };
+    };
+    get_home: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Home"];
+                };
+            };
+            /** @description The client has it already (If-None-Match) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_import_errors: {
         parameters: {
             query?: never;
@@ -8020,6 +8383,211 @@ export interface operations {
         responses: {
             /** @description Successful Response */
             204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    go_to_provider: {
+        parameters: {
+            query?: {
+                /** @description The page to go to after the login. */
+                next?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To another page. */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    come_from_provider: {
+        parameters: {
+            query?: {
+                code?: string | null;
+                state?: string | null;
+                error?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To another page. */
+            303: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9787,47 +10355,7 @@ export interface operations {
             };
         };
     };
-    r1: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Health"];
-                };
-            };
-        };
-    };
-    r20: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Home"];
-                };
-            };
-        };
-    };
-    r59: {
+    list_workers: {
         parameters: {
             query?: never;
             header?: never;
@@ -9845,24 +10373,85 @@ export interface operations {
                     "application/json": components["schemas"]["Worker"][];
                 };
             };
-        };
-    };
-    r60: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
+            /** @description The request cannot be read */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ExecutorState"][];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };

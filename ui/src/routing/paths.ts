@@ -10,7 +10,7 @@ const withQuery = (path: string, query: Record<string, string | number | null | 
   return text ? `${path}?${text}` : path;
 };
 
-export type DagTab = 'grid' | 'graph' | 'runs' | 'calendar' | 'code' | 'details' | 'durations';
+export type DagTab = 'grid' | 'graph' | 'gantt' | 'calendar' | 'runs' | 'durations' | 'code' | 'details';
 export type RunTab = 'tasks' | 'gantt' | 'graph' | 'details';
 export type TaskTab = 'log' | 'details' | 'rendered' | 'xcom' | 'tries';
 

@@ -19,7 +19,7 @@ from airloom.api.remote.guard import Guard
 from airloom.api.remote.recorder import Recorder
 from airloom.api.state import Api
 from airloom.executors.answers import reply_to
-from airloom.model.report import Cause, Ended, HandedBack, Outcome, Report, Started, TryKey
+from airloom.model.report import Cause, HandedBack, Outcome, Report, Started, TryKey
 from airloom.model.wire import (
     ALIVE,
     MAX_FRAME,

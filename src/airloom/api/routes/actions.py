@@ -87,8 +87,9 @@ def cancel_run(dag_id: str, run_id: str, caller: By) -> Run:
 @router.post("/dags/{dag_id}/runs/{run_id}/mark", response_model=Touched)
 def mark_run(dag_id: str, run_id: str, body: RunMark, caller: By) -> Touched:
     """End a run as success or failed at once, or have one that has ended count so."""
-    names = runs.mark_run(caller.ops, dag_id, run_id, RunState(body.state), dry_run=body.dry_run)
-    return _touched([f"{run_id}/{name}" for name in names], body.dry_run)
+    run = runs.get_run(caller.ops, dag_id, run_id)
+    names = runs.mark_run(caller.ops, dag_id, run.run_id, RunState(body.state), dry_run=body.dry_run)
+    return _touched([f"{run.run_id}/{name}" for name in names], body.dry_run)
 
 
 def _trigger(ops: Ops, dag_id: str, body: RunTrigger, since: float | None, key: str | None) -> Run:

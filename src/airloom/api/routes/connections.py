@@ -17,14 +17,14 @@ def list_connections(caller: By) -> list[Connection]:
     return [_shown(stored) for stored in connections.show_connections(caller.ops)]
 
 
-@router.get("/connections/{conn_id}", response_model=Connection)
+@router.get("/connections/{conn_id:path}", response_model=Connection)
 def get_connection(conn_id: str, caller: By) -> Connection:
     """A connection without its secrets."""
     [stored] = connections.show_connections(caller.ops, conn_id)
     return _shown(stored)
 
 
-@router.put("/connections/{conn_id}", response_model=Connection, responses={201: {"model": Connection}})
+@router.put("/connections/{conn_id:path}", response_model=Connection, responses={201: {"model": Connection}})
 def set_connection(conn_id: str, body: ConnectionText, caller: By, response: Response) -> Connection:
     """Make or change a connection. A password that is left out stays, and so does each *** in `extra`."""
     row = ConnectionRow(
@@ -43,7 +43,7 @@ def set_connection(conn_id: str, body: ConnectionText, caller: By, response: Res
     return _shown(stored)
 
 
-@router.delete("/connections/{conn_id}", status_code=204)
+@router.delete("/connections/{conn_id:path}", status_code=204)
 def delete_connection(conn_id: str, caller: By) -> None:
     """Delete a connection."""
     connections.delete_connection(caller.ops, conn_id)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from airloom.api.access import By
 from airloom.api.conditional import NOT_CHANGED, conditional
 from airloom.api.paging import Cursor, RowNumber, decode_cursor, encode_cursor
-from airloom.api.routes.dags import group_of
+from airloom.api.routes.dags import groups_of
 from airloom.api.schemas import dags, runs
 from airloom.model.errors import InvalidRequest
 from airloom.model.run import RunType
@@ -40,7 +40,7 @@ def get_grid(
     view = history.grid(caller.ops, dag_id, limit, decode_cursor(cursor, RowNumber), run_type, state)
     body = {
         "tasks": view.rows,
-        "groups": [group_of(group).model_dump() for group in view.spec.groups],
+        "groups": groups_of(view.spec),
         "runs": [
             {**_bar(column.run), "version": column.version, "cells": column.cells, "mapped": column.mapped}
             for column in view.columns

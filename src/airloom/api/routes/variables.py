@@ -17,13 +17,13 @@ def list_variables(caller: By) -> list[Variable]:
     return [Variable.model_validate(info) for info in variables.list_variables(caller.ops)]
 
 
-@router.get("/variables/{key}", response_model=VariableValue)
+@router.get("/variables/{key:path}", response_model=VariableValue)
 def get_variable(key: str, caller: By) -> VariableValue:
     """A variable; its value is null where its key says that it is a secret."""
     return _value(caller.ops, key)
 
 
-@router.put("/variables/{key}", response_model=VariableValue, responses={201: {"model": VariableValue}})
+@router.put("/variables/{key:path}", response_model=VariableValue, responses={201: {"model": VariableValue}})
 def set_variable(key: str, body: VariableText, caller: By, response: Response) -> VariableValue:
     """Make or change a variable; a description that is left out stays."""
     new = all(info.key != key for info in variables.list_variables(caller.ops))
@@ -32,7 +32,7 @@ def set_variable(key: str, body: VariableText, caller: By, response: Response) -
     return _value(caller.ops, key)
 
 
-@router.delete("/variables/{key}", status_code=204)
+@router.delete("/variables/{key:path}", status_code=204)
 def delete_variable(key: str, caller: By) -> None:
     """Delete a variable."""
     variables.delete_variable(caller.ops, key)

@@ -1,5 +1,46 @@
-import { PageHeader } from '@/components/PageHeader';
+/** A task of a run: the one instance that it is, or, where it is mapped, its instances. */
+import { useQuery } from '@tanstack/react-query';
+import { useEffect } from 'react';
+import { query } from '@/api/queries';
+import { EmptyState } from '@/components/EmptyState';
+import { Pending } from '@/components/Pending';
+import { to } from '@/routing/paths';
+import { navigate, useUrlState } from '@/routing/router';
+import { t } from '@/texts';
+import { Instance } from './Instance';
+import { Instances } from './Instances';
 
-export default function TaskPage(_: { dagId: string; runId: string; taskId: string; tab?: string }) {
-  return <PageHeader title="TaskPage" />;
+type Props = { dagId: string; runId: string; taskId: string; tab?: string };
+
+export default function TaskPage(props: Props) {
+  const [url] = useUrlState();
+  const given = url.get('map_index');
+  const mapIndex = given !== null && /^\d+$/.test(given) ? Number(given) : null;
+  return mapIndex === null ? <Task {...props} /> : <Instance key={mapIndex} {...props} mapIndex={mapIndex} />;
+}
+
+function Task(props: Props) {
+  const { dagId, runId, taskId } = props;
+  const first = useQuery(
+    query('/dags/{dag_id}/runs/{run_id}/tasks', { path: { dag_id: dagId, run_id: runId }, query: { task_id: taskId, limit: 1 } }),
+  );
+  const ti = first.data?.items[0];
+  const trueRun = ti?.run_id;
+  useEffect(() => {
+    // `latest`, or the beginning of an id, stood for this run; from now on it is this one.
+    if (trueRun && trueRun !== runId) navigate(location.pathname.replace(`/runs/${encodeURIComponent(runId)}/`, `/runs/${encodeURIComponent(trueRun)}/`) + location.search, { replace: true });
+  }, [trueRun, runId]);
+  if (!first.data) return <Pending error={first.error} retry={() => void first.refetch()} />;
+  if (!ti) {
+    return <EmptyState title={t('task.missing', { task: taskId })}>{t('task.missing.text')}</EmptyState>;
+  }
+  return ti.map_index === -1 ? <Instance {...props} mapIndex={-1} known={ti} /> : <Instances {...props} />;
+}
+
+/** Where a task is, as links. */
+export function crumbsOf(dagId: string, runId: string) {
+  return [
+    { label: dagId, to: to.dag(dagId) },
+    { label: runId, to: to.run(dagId, runId) },
+  ];
 }

@@ -1,6 +1,6 @@
 export const task = {
-  'task.titled': '{task}',
-  'task.loading': 'Looking for this task instance',
+  'task.missing': 'This run has no task {task}',
+  'task.missing.text': 'The version of the dag that it runs may not have it, or the link is old.',
   'task.tab.log': 'Log',
   'task.tab.xcom': 'XCom',
   'task.tab.rendered': 'Rendered templates',

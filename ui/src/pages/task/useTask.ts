@@ -1,0 +1,45 @@
+import { type QueryKey, useQueryClient } from '@tanstack/react-query';
+import { useEffect, useRef } from 'react';
+import { keyOf } from '@/api/queries';
+import { Pace, type Changes, useLive } from '@/live/live';
+
+export type TaskRef = { dagId: string; runId: string; taskId: string };
+const BASE = '/dags/{dag_id}/runs/{run_id}/tasks/{task_id}' as const;
+
+export const pathOf = ({ dagId, runId, taskId }: TaskRef) => ({ dag_id: dagId, run_id: runId, task_id: taskId });
+
+/** Whether changes of a run are about a task, or about one instance of it. */
+export function isAbout(changes: Changes, taskId: string, mapIndex: number | null): boolean {
+  if (changes.all || changes.runs.length > 0) return true;
+  return changes.tis.some(
+    (entry) =>
+      entry.many ||
+      entry.changes?.some(([task, index]) => task === taskId && (mapIndex === null || index === mapIndex)),
+  );
+}
+
+/** Asks again what is shown of a task when it changes. mapIndex null: any of its instances. */
+export function useLiveTask(ref: TaskRef, mapIndex: number | null): void {
+  const client = useQueryClient();
+  const path = pathOf(ref);
+  const keys: QueryKey[] = [
+    keyOf(BASE, { path }),
+    keyOf(`${BASE}/tries`, { path }),
+    keyOf(`${BASE}/xcoms`, { path }),
+    keyOf('/dags/{dag_id}/runs/{run_id}/tasks', { path: { dag_id: ref.dagId, run_id: ref.runId } }),
+  ];
+  const wanted = useRef(keys);
+  wanted.current = keys;
+  const pace = useRef<Pace | null>(null);
+  useEffect(() => {
+    const made = new Pace(
+      () => Promise.all(wanted.current.map((queryKey) => client.invalidateQueries({ queryKey }, { cancelRefetch: false }))),
+      400,
+    );
+    pace.current = made;
+    return () => made.stop();
+  }, [client]);
+  useLive({ dagId: ref.dagId, runId: ref.runId }, (changes) => {
+    if (isAbout(changes, ref.taskId, mapIndex)) pace.current?.ask();
+  });
+}
