@@ -147,7 +147,7 @@ def standalone(loaded: Loaded, dags_folder: Path, on_ready: Callable[[str], None
     log_to_stderr()
     sockets = listen_at(settings.api)
     address = sockets.address(settings.api)
-    keeper = Keeper("the API", partial(_serve_api, settings, sockets))
+    keeper = Keeper("the API", _serving, partial(_serve_api, settings, sockets))
     sockets.close()
 
     def ready(ops: Ops) -> Callable[[], None]:

@@ -153,3 +153,16 @@ def test_what_was_done_is_in_the_audit_log(client: TestClient, settings: Setting
     entries = client.get("/api/v1/audit").json()["items"]
     assert [entry["action"] for entry in entries] == ["note.set", "run.mark", "run.trigger"]
     assert {entry["by"] for entry in entries} == {"ada"}
+
+
+def test_what_no_database_can_hold_is_refused(client: TestClient) -> None:
+    nested: object = 1
+    for _ in range(200):
+        nested = [nested]
+    for body in ({"conf": {"x": ["a\0b"]}}, {"conf": {"x\0": 1}}, {"run_id": "a\0"}, {"conf": {"x": nested}}):
+        answer = client.post(f"{FLIGHTS}/runs", json=body)
+        assert answer.status_code == 422, body
+    text = b'{"conf": {"x": "\\ud800"}}'
+    assert client.post(f"{FLIGHTS}/runs", content=text, headers={"Content-Type": "application/json"}).status_code == 422
+    deep = b'{"conf": ' + b"[" * 200_000
+    assert client.post(f"{FLIGHTS}/runs", content=deep, headers={"Content-Type": "application/json"}).status_code == 400

@@ -147,7 +147,7 @@ def test_a_change_needs_the_csrf_token_of_its_own_session(app: FastAPI) -> None:
     client, other = log_in(browser(app), "ada"), log_in(browser(app), "ada")
     body = {"name": "export"}
     for wrong in ("", "0" * 64, "\xff", other.headers["X-CSRF-Token"]):
-        answer = client.post("/api/v1/tokens", json=body, headers={"X-CSRF-Token": wrong})
+        answer = client.post("/api/v1/tokens", json=body, headers={"X-CSRF-Token": wrong.encode("latin-1")})
         assert answer.status_code == 403
         assert "X-CSRF-Token" in answer.json()["detail"]
     assert client.post("/api/v1/tokens", json=body).status_code == 201

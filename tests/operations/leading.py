@@ -40,10 +40,11 @@ FLIGHTS = DagSpec(
 WEATHER = DagSpec(dag_id="weather", tasks=(TaskSpec(task_id="fetch"),), is_paused_upon_creation=True)
 
 
-def make_home(home: Path) -> Settings:
-    """Settings of a home whose database is migrated."""
+def make_home(home: Path, url: str = "") -> Settings:
+    """Settings of a home whose database is migrated; `url`: where that is, if not in the home."""
     home.mkdir(exist_ok=True)
-    settings = load({"AIRLOOM_HOME": str(home), "AIRLOOM__SCHEDULER__ANSWER_TIMEOUT": "20"}, home).settings
+    env = {"AIRLOOM_HOME": str(home), "AIRLOOM__SCHEDULER__ANSWER_TIMEOUT": "20"}
+    settings = load({**env, "AIRLOOM__DATABASE__URL": url} if url else env, home).settings
     db = connect(settings.database.url)
     migrate(db)
     db.close()

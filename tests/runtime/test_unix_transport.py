@@ -38,6 +38,9 @@ class SocketServer:
             self._inbox += self._unframer.feed(self._sock.recv(1024 * 1024))
         return self._inbox.pop(0)
 
+    def hold(self) -> None:
+        """Nothing is ever taken before it is asked for."""
+
     @contextlib.contextmanager
     def reading_aside(self) -> Iterator[list[FromRunner]]:
         """Two messages are read in a thread while the block runs."""

@@ -21,6 +21,9 @@ class Server(Protocol):
 
     def receive(self) -> FromRunner: ...
 
+    def hold(self) -> None:
+        """Take nothing before `receive` or `reading_aside` asks for it."""
+
     def drop(self) -> None:
         """End the connection."""
 
@@ -69,6 +72,7 @@ class TransportConformance:
         transport, server = ends
         big = XComValue(key="return_value", value=b"x" * (24 * 1024 * 1024))
         message = Reports(seq=1, reports=(Ended(key=TryKey(1, 1), at=1.0, outcome=Outcome.SUCCESS, xcoms=(big,)),))
+        server.hold()
         blocked: list[bool] = []
         transport.on_blocked = lambda: blocked.append(True)
         transport.send(message)  # nobody reads yet

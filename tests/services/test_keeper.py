@@ -28,7 +28,7 @@ def serve():
     path.with_suffix(".new").rename(path)
     time.sleep(600)
 
-keeper = Keeper("the test's child", serve)
+keeper = Keeper("the test's child", lambda: None, serve)
 if sys.argv[2] == "go":
     keeper.go()
 sys.stdin.read()

@@ -96,10 +96,14 @@ class Hub:
         self._thread.start()
 
     def close(self) -> None:
-        """End all streams, and the thread. Called in the event loop; does not wait."""
+        """End all streams, and the thread. Any thread may call it, and more than once; it does not wait."""
         self._closed.set()
         if self._listener is not None:
             self._listener.close()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end_streams)
+
+    def _end_streams(self) -> None:
         for client in list(self._clients):
             client.put(None, 0)
 

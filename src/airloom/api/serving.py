@@ -6,7 +6,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -39,13 +39,14 @@ def serve(ops: Ops, settings: Settings, config: WorldConfig, sockets: Sockets) -
     else:
         places = [(_server(api, public), sockets.public), (_server(api, task), sockets.task)]
     with asyncio.Runner(loop_factory=places[0][0].config.get_loop_factory()) as runner:
-        runner.run(_serve(places))
+        runner.run(_serve(places, public.state.live.hub.close))
 
 
-async def _serve(places: "list[tuple[_Server, socket.socket]]") -> None:
+async def _serve(places: "list[tuple[_Server, socket.socket]]", end_streams: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
+        end_streams()
         for server, _ in places:
             server.should_exit = True
 

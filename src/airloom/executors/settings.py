@@ -53,7 +53,7 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: float = 5.0
     #: a runner that is silent for so long is taken for hung, and killed
     heartbeat_timeout: float = 30.0
-    #: of a runner on another machine: the task API's address, the file of its token, and the file of the certificates to
+    #: of a runner on another machine: the task API's address, the file of its token, and that of the certificates to
     #: trust instead of the system's
     server: str = ""
     token_file: str = ""

@@ -4,7 +4,6 @@ A note on disk for each log that is not at the server to its end lets the next r
 """
 
 import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,9 +70,9 @@ class LogSender:
         note = Note(work.key, work.token, path)
         self._logs[work.key] = _Log(note)
         with contextlib.suppress(OSError):  # without it, the log's end may be lost with this process
-            fd = os.open(self._path(work.key), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(fd, "wb") as file:
-                file.write(msgspec.json.encode(note))
+            path = self._path(work.key)
+            path.touch(0o600)
+            path.write_bytes(msgspec.json.encode(note))
         return lambda: self._written(work.key)
 
     def ended(self, key: TryKey) -> None:

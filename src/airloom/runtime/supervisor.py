@@ -75,8 +75,8 @@ class Try:
 
 
 class Supervisor:
-    """The tries of one runner. `report` and `ask` are called with what the server is to know and to answer; `logs` sends
-    it their logs, if it has to.
+    """The tries of one runner. `report` and `ask` are called with what the server is to know and to answer; `logs`
+    sends it their logs, if it has to.
 
     Raises OSError if no process can be started.
     """

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable
 from types import FrameType
+from typing import NamedTuple, NoReturn
 
 from airloom.runtime.process import die_with_parent
 
@@ -24,13 +25,16 @@ log = logging.getLogger("airloom.keeper")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 #: seconds that the child has to end
 _LAST_WORDS = 5
+#: the status of a child that was never told to begin
+_NEVER_BEGAN = 90
 _SIGNALS = (signal.SIGTERM, signal.SIGALRM)
 
 
 class Keeper:
-    """`serve` runs in the child, once `go` was called, until SIGTERM. The child ends when this process does."""
+    """In the child, `prepare` runs at once, and `serve`, once `go` was called, until SIGTERM. The child ends when this
+    process does."""
 
-    def __init__(self, name: str, serve: Callable[[], None]) -> None:
+    def __init__(self, name: str, prepare: Callable[[], object], serve: Callable[[], None]) -> None:
         """Fork. To be called while this process has one thread and has opened no database."""
         self._name = name
         gc.collect()
@@ -41,7 +45,7 @@ class Keeper:
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._go)
-            _keep(name, parent, ready, serve)
+            _keep(name, parent, _Child(name, ready, prepare, serve))
         os.close(ready)
 
     def go(self) -> None:
@@ -61,8 +65,41 @@ class Keeper:
             self._pid = 0
 
 
-def _keep(name: str, parent: int, ready: int, serve: Callable[[], None]) -> None:
-    """The process in between. Does not return."""
+class _Child(NamedTuple):
+    """What the child is to do. ready: where it hears that it may."""
+
+    name: str
+    ready: int
+    prepare: Callable[[], object]
+    serve: Callable[[], None]
+
+    def run(self, keeper: int, *, wait: bool) -> NoReturn:
+        """Do it. wait: for the word that it may."""
+        status = 1
+        try:
+            die_with_parent(keeper)
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            gc.enable()
+            self.prepare()
+            if wait and os.read(self.ready, 1) != b"!":
+                os._exit(_NEVER_BEGAN)
+            self.serve()
+            status = 0
+        except SystemExit as error:
+            status = error.code if isinstance(error.code, int) else 1
+        except BaseException:
+            log.error("%s failed\n%s", self.name, traceback.format_exc())
+        finally:
+            with contextlib.suppress(Exception):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(status)
+
+
+def _keep(name: str, parent: int, work: _Child) -> NoReturn:
+    """The process in between."""
     gc.disable()
     die_with_parent(parent)
     # Ctrl-C is for the parent, which ends everything in order.
@@ -81,45 +118,23 @@ def _keep(name: str, parent: int, ready: int, serve: Callable[[], None]) -> None
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGALRM, lambda _number, _frame: os.kill(child, signal.SIGKILL))
-    if os.read(ready, 1) != b"!":
-        os._exit(0)
     pause = _FIRST_PAUSE
+    first = True
     while True:
         began = time.monotonic()
         # No signal between the fork and the moment at which the child's number is known.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         child = os.fork()
         if child == 0:
-            _child(name, keeper, serve)
+            work.run(keeper, wait=first)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         child = 0
-        if stopping:
+        if stopping or status == _NEVER_BEGAN:
             os._exit(0)
+        first = False
         if time.monotonic() - began > _LONGEST_PAUSE:
             pause = _FIRST_PAUSE
         log.error("%s ended by itself (status %d); it is started again in %g s", name, status, pause)
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-def _child(name: str, keeper: int, serve: Callable[[], None]) -> None:
-    """Does not return."""
-    status = 1
-    try:
-        die_with_parent(keeper)
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        gc.enable()
-        serve()
-        status = 0
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else 1
-    except BaseException:
-        log.error("%s failed\n%s", name, traceback.format_exc())
-    finally:
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status)

@@ -24,6 +24,7 @@ from airloom.runtime.parsing import ParseJob, ParserPool
 from airloom.store import dags, inbox
 from airloom.store.dags import FileRow
 from airloom.store.database import Connection, Database
+from airloom.store.rows import storable
 
 log = logging.getLogger("airloom.loader")
 
@@ -114,7 +115,7 @@ class Loader:
             found = self._bundle.scan()
         except OSError as away:
             log.error("the folder %s cannot be read: %s; its dags stay as they are", self._bundle.root, away.strerror)
-            trouble = f"the folder {self._bundle.root} cannot be read: {away.strerror}"
+            trouble = storable(f"the folder {self._bundle.root} cannot be read: {away.strerror}")
             self.state = msgspec.structs.replace(self.state, trouble=trouble)
             return
         for rel_path in sorted(known.keys() - found.keys()):

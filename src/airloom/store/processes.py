@@ -8,7 +8,6 @@ from sqlalchemy import Connection, Row, delete, func, select
 
 from airloom.model.processes import ProcessKind, ProcessRow
 from airloom.store.dialects import dialect_of
-from airloom.store.rows import storable
 from airloom.store.tables import inbox, process
 
 
@@ -49,7 +48,7 @@ def inbox_size(conn: Connection) -> int:
 
 def _to_row(row: ProcessRow) -> dict[str, Any]:
     values: dict[str, Any] = msgspec.to_builtins(row)
-    values["state"] = storable(msgspec.json.encode(row.state).decode())
+    values["state"] = msgspec.json.encode(row.state).decode()
     return values
 
 

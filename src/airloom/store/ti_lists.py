@@ -40,7 +40,9 @@ _VIEW = select(task_instance, dag_run.c.dag_id, dag_run.c.run_id.label("run_name
 
 #: The dag of a TI, in a way that has no database begin with all runs of that dag.
 _RUN = dag_run.alias("run")
-_dag_of: Any = select(_RUN.c.dag_id).where(_RUN.c.id == task_instance.c.run_id).correlate(task_instance).scalar_subquery()
+_dag_of: Any = (
+    select(_RUN.c.dag_id).where(_RUN.c.id == task_instance.c.run_id).correlate(task_instance).scalar_subquery()
+)
 
 
 def tis_of_run_query(

@@ -12,7 +12,6 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from airloom.api.problems import Refused
 from airloom.api.remote.cancels import Cancels
 from airloom.api.remote.desk import Visitor
 from airloom.api.remote.guard import Guard
@@ -179,7 +178,7 @@ class Office:
             return append_chunk(path, chunk.offset, chunk.data, limit)
         except OSError as error:
             log.error("the log %s cannot be written: %s", path, error.strerror)
-            raise Refused(503, "No room for logs", "the server cannot write the log", {"Retry-After": "5"}) from error
+            return chunk.offset  # it is tried again, after a while
 
     async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
         return await anyio.to_thread.run_sync(call, *arguments, limiter=self._threads)
