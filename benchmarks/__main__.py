@@ -30,6 +30,7 @@ NAMES = (
     "dag_files",
     "restart",
     "take_over",
+    "task_api",
 )
 #: seconds that one benchmark may take
 _LIMIT = 180.0

@@ -103,3 +103,19 @@ def test_keys_are_forgotten_after_a_day(client: TestClient, ops: Ops) -> None:
 def test_a_key_that_is_none_is_refused(client: TestClient) -> None:
     assert client.post(RUNS, json={}, headers={"Idempotency-Key": "two words"}).status_code == 422
     assert client.post(RUNS, json={}, headers={"Idempotency-Key": "k" * 201}).status_code == 422
+
+
+def test_a_user_is_made_once_though_the_answer_was_lost(client: TestClient, ops: Ops) -> None:
+    body = {"username": "bob", "password": "correct horse battery"}
+    first, again = (client.post("/api/v1/users", json=body, headers=KEY) for _ in range(2))
+    assert (first.status_code, again.status_code, again.json()) == (201, 201, first.json())
+    with ops.db.reading() as conn:
+        attempt = idempotency.find(conn, Key("ada", "k-1"))
+    assert attempt is not None
+    assert b"horse" not in attempt.request + (attempt.body or b"")
+    # As if its process had died after the user was made, and before the answer was kept.
+    with ops.db.transaction() as conn:
+        conn.exec_driver_sql("UPDATE idempotency SET status = NULL, body = NULL, created_at = created_at - 60")
+    found = client.post("/api/v1/users", json=body, headers=KEY)
+    assert (found.status_code, found.json()) == (201, first.json())
+    assert client.post("/api/v1/users", json=body).status_code == 409

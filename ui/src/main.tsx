@@ -7,13 +7,13 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { queryClient } from './api/queries';
 import { App } from './app/App';
-import { schemeManager, theme } from './app/theme';
+import { cssVariables, schemeManager, theme } from './app/theme';
 
 const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content;
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>
-    <MantineProvider theme={theme} defaultColorScheme="auto" colorSchemeManager={schemeManager} getStyleNonce={() => nonce ?? ''}>
+    <MantineProvider theme={theme} defaultColorScheme="auto" colorSchemeManager={schemeManager} cssVariablesResolver={cssVariables} getStyleNonce={() => nonce ?? ''}>
       <QueryClientProvider client={queryClient}>
         <App />
       </QueryClientProvider>

@@ -31,8 +31,8 @@ _HEADER = Header(
     min_length=1,
     max_length=200,
     pattern="^[!-~]+$",
-    description="A text of your own, new for each thing to be made. A request that comes again within 24 hours with the "
-    "same key and the same content gets the same answer, and nothing is made twice.",
+    description="A text of your own, new for each thing to be made. A request that comes again within 24 hours with "
+    "the same key and the same content gets the same answer, and nothing is made twice.",
 )
 
 

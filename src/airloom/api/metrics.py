@@ -20,7 +20,7 @@ _NAMED = (ReasonKind.POOL, ReasonKind.CAPACITY, ReasonKind.NO_EXECUTOR)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 # A series for each that says when it was first counted: nobody wants it, and it doubles them.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Requests:

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from msgspec.structs import replace
+
 from airloom.decide.explain import gate_text
 from airloom.decide.lanes import Gate, Lane
 from airloom.decide.state import Run, World
@@ -63,7 +65,6 @@ def load(world: World, instances: dict[str, int]) -> Load:
         waiting.append(_at_gate(world.runs[lane.run], lane.gate, lane, held[key]))
     waiting += [_for_run(world, dag_id, count) for dag_id, count in queued.items()]
     waiting += [_for_retry(dag_id, count) for dag_id, count in retries.items()]
-    waiting.sort(key=lambda entry: (-entry.count, entry.kind, entry.name))
     return Load(
         runs=len(world.runs),
         queued=len(world.live) - running,
@@ -72,13 +73,23 @@ def load(world: World, instances: dict[str, int]) -> Load:
         timers=len(world.timers),
         schedule_lag=_schedule_lag(world, now),
         instances=instances,
-        waiting=tuple(waiting[:MOST]),
+        waiting=_merged(waiting),
         executors=tuple(_executor(gate) for gate in world.executors.values()),
         pools=tuple(
             PoolUse(name=name, used=world.pools[name].used, waiting=held.get(id(world.pools[name]), 0))
             for name in world.pool_rows
         ),
     )
+
+
+def _merged(waiting: list[WaitingFor]) -> tuple[WaitingFor, ...]:
+    """What the same thing holds together, the most first."""
+    merged: dict[tuple[str, str], WaitingFor] = {}
+    for entry in waiting:
+        key = (entry.kind, entry.name)
+        known = merged.get(key)
+        merged[key] = entry if known is None else replace(known, count=known.count + entry.count)
+    return tuple(sorted(merged.values(), key=lambda entry: (-entry.count, entry.kind, entry.name))[:MOST])
 
 
 def _at_gate(run: Run, gate: Gate, lane: Lane, count: int) -> WaitingFor:

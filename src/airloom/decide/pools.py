@@ -5,7 +5,7 @@ import heapq
 from airloom.decide.lanes import Gate, Lane, slot_of
 from airloom.decide.state import Run, World
 from airloom.model.errors import NotFound
-from airloom.model.pool_state import PoolTask, PoolState
+from airloom.model.pool_state import PoolState, PoolTask
 
 #: holders, and waiters, that one answer names
 MOST = 100

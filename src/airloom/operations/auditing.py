@@ -74,7 +74,7 @@ def _cut(text: str | None) -> str | None:
 def record_command(conn: Any, ops: Ops, command: Command) -> None:
     """Record a command for the scheduler, if it is one that changes something. What the scheduler refuses later was
     asked for all the same."""
-    entry = _ENTRIES.get(type(command), _other)(command)
+    entry = _ENTRIES[type(command)](command)
     if entry is not None:
         record(conn, ops, **entry)
 
@@ -137,12 +137,3 @@ _ENTRIES: dict[type, Callable[[Any], _Entry]] = {
     Reload: lambda command: None,
     Reported: lambda command: None,
 }
-
-
-def _other(command: Command) -> _Entry:
-    """A command without an entry is recorded under its own name rather than not at all."""
-    return {
-        "action": str(command.__struct_config__.tag),
-        "dag_id": getattr(command, "dag_id", None),
-        "run_id": getattr(command, "run_id", None),
-    }

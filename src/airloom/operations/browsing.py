@@ -245,8 +245,11 @@ def _by_run(
     task_ids = [] if choice.task_id is None else [choice.task_id]
     give_up = time.monotonic() + _PATIENCE
     found: list[TIView] = []
-    # From the run on that the page before ended in.
-    place: Place | None = None if after is None else (after[0] + 1, after[0] + 1)
+    place: Place | None = None
+    if after is not None:
+        # The run that the page before ended in is gone on with, unless it was done.
+        first = after[0] + (after[1] != _BEHIND_ALL)
+        place = (first, first)
     while True:
         part, place = run_lists.list_runs(conn, wanted, place, _RUNS)
         for run in part:

@@ -38,7 +38,7 @@ def list_workers(ops: Ops) -> list[Worker]:
     now = ops.now()
     return [
         Worker(
-            id=row.id.partition(":")[2],
+            id=row.id,
             host=row.host,
             pid=row.pid,
             version=row.version,

@@ -84,8 +84,8 @@ class Runner:
     def run(self, inherited: list[Report], journals: list[Path], works: tuple[Work, ...] | None = None) -> None:
         """Serve until told to stop, or until there has been no server and no work for too long.
 
-        `inherited`: reports of dead runners, from `journals`, which go as soon as the own journal has them. `works`: the
-        runner is here for these, and ends when they have.
+        `inherited`: reports of dead runners, from `journals`, which go as soon as the own journal has them.
+        `works`: the runner is here for these, and ends when they have ended.
         """
         _raise_file_limit()
         self._watch_signals()

@@ -135,14 +135,17 @@ class Reporting:
         try:
             with self._db.transaction() as conn:
                 processes.remove(conn, list(self._began))
+                feed.tell(conn, "processes")
         except StoreError as error:
             log.error("%s; it will be seen that this process has gone", error)
 
     def _renew(self, now: float) -> None:
         with self._db.reading() as conn:
             inbox = processes.inbox_size(conn)
+        before = set(self._began)
         rows = [self._row(told, now) for told in self._tell(inbox)]
-        gone = self._began.keys() - {row.id for row in rows}
+        present = {row.id for row in rows}
+        gone = before - present
         with self._db.transaction() as conn:
             processes.renew(conn, rows)
             processes.remove(conn, sorted(gone))
@@ -150,12 +153,14 @@ class Reporting:
                 processes.sweep(conn, now - _FORGOTTEN)
                 feed.trim(conn, now - _TOLD)
                 self._sweep_at = now + _SWEEP_EVERY
+            if present != before:
+                feed.tell(conn, "processes")
         for name in gone:
             del self._began[name]
 
     def _row(self, told: Told, now: float) -> ProcessRow:
         host, pid = told.host or socket.gethostname(), told.pid or os.getpid()
-        name = f"{told.kind.value}:{told.id or f'{host}:{pid}'}"
+        name = told.id or f"{told.kind.value}:{host}:{pid}"
         return ProcessRow(
             id=name,
             kind=told.kind,

@@ -96,7 +96,7 @@ def specs(conn: Connection, version_ids: Collection[int]) -> dict[int, DagSpec]:
 def version_numbers(conn: Connection, version_ids: Collection[int]) -> dict[int, int]:
     """The numbers of versions, as users know them."""
     query = select(dag_version.c.id, dag_version.c.number).where(dag_version.c.id.in_(list(version_ids)))
-    return dict(conn.execute(query).tuples().all())
+    return {row.id: row.number for row in conn.execute(query)}
 
 
 def version_heads(

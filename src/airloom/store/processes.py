@@ -38,7 +38,7 @@ def list_processes(conn: Connection, kind: ProcessKind | None = None) -> list[Pr
 def get_process(conn: Connection, process_id: str) -> ProcessRow | None:
     """The process of that id."""
     row = conn.execute(select(process).where(process.c.id == process_id)).first()
-    return None if row is None else _to_struct(row._asdict())
+    return None if row is None else _to_struct(row)
 
 
 def inbox_size(conn: Connection) -> int:

@@ -39,7 +39,9 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
     }
   };
   return (
-    <Modal opened onClose={onClose} withCloseButton={false} padding={0} size={560} centered={false} yOffset="12vh" aria-label={t('palette.title')}>
+    <Modal.Root opened onClose={onClose} padding={0} size={560} centered={false} yOffset="12vh">
+      <Modal.Overlay backgroundOpacity={0.45} />
+      <Modal.Content aria-label={t('palette.title')}>
       <input
         className={classes.input}
         role="combobox"
@@ -78,7 +80,8 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
         ))}
       </div>
       <div className={classes.foot}>{t('palette.hint')}</div>
-    </Modal>
+      </Modal.Content>
+    </Modal.Root>
   );
 }
 

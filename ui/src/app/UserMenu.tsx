@@ -1,5 +1,5 @@
-import { Menu, SegmentedControl, UnstyledButton, useMantineColorScheme } from '@mantine/core';
-import { IconKey, IconLogout, IconUserCircle } from '@tabler/icons-react';
+import { Menu, UnstyledButton, useMantineColorScheme } from '@mantine/core';
+import { IconCheck, IconKey, IconLogout, IconUserCircle } from '@tabler/icons-react';
 import { logOut, useSession } from '@/api/session';
 import { toastError } from '@/components/toasts';
 import { Link } from '@/routing/Link';
@@ -7,13 +7,19 @@ import { to } from '@/routing/paths';
 import { t } from '@/texts';
 import classes from './UserMenu.module.css';
 
+const THEMES = [
+  ['light', 'shell.theme.light'],
+  ['dark', 'shell.theme.dark'],
+  ['auto', 'shell.theme.auto'],
+] as const;
+
 /** Who is logged in: account, tokens, theme, log out. */
 export function UserMenu() {
   const session = useSession();
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   const name = session.display_name || session.username;
   return (
-    <Menu position="bottom-end" width={240}>
+    <Menu position="bottom-end" width={240} withinPortal={false}>
       <Menu.Target>
         <UnstyledButton className={classes.button} aria-label={t('shell.userMenu')}>
           <span aria-hidden="true">{name.slice(0, 1).toUpperCase()}</span>
@@ -29,18 +35,18 @@ export function UserMenu() {
         </Menu.Item>
         <Menu.Divider />
         <Menu.Label>{t('shell.theme')}</Menu.Label>
-        <SegmentedControl
-          fullWidth
-          className={classes.theme}
-          aria-label={t('shell.theme')}
-          value={colorScheme}
-          onChange={(value) => setColorScheme(value as 'light' | 'dark' | 'auto')}
-          data={[
-            { value: 'light', label: t('shell.theme.light') },
-            { value: 'dark', label: t('shell.theme.dark') },
-            { value: 'auto', label: t('shell.theme.auto') },
-          ]}
-        />
+        {THEMES.map(([scheme, text]) => (
+          <Menu.Item
+            key={scheme}
+            role="menuitemradio"
+            aria-checked={colorScheme === scheme}
+            closeMenuOnClick={false}
+            onClick={() => setColorScheme(scheme)}
+            leftSection={<IconCheck size={15} opacity={colorScheme === scheme ? 1 : 0} aria-hidden />}
+          >
+            {t(text)}
+          </Menu.Item>
+        ))}
         <Menu.Divider />
         <Menu.Item onClick={() => void logOut().catch(toastError)} leftSection={<IconLogout size={15} aria-hidden />}>
           {t('shell.logOut')}

@@ -1,5 +1,5 @@
 /** How Mantine looks here: dense, calm, one accent. Colours of our own are in base.css. */
-import { type MantineColorsTuple, type MantineColorSchemeManager, createTheme } from '@mantine/core';
+import { type CSSVariablesResolver, type MantineColorSchemeManager, type MantineColorsTuple, createTheme } from '@mantine/core';
 
 const accent: MantineColorsTuple = [
   '#eef2ff', '#dce4fb', '#b9c8f5', '#93a9ee', '#7390e8', '#5f80e4', '#4a6fdc', '#3b5bdb', '#304cb8', '#263d95',
@@ -10,7 +10,7 @@ const dark: MantineColorsTuple = [
 
 export const theme = createTheme({
   primaryColor: 'accent',
-  primaryShade: { light: 7, dark: 5 },
+  primaryShade: 7,
   colors: { accent, dark },
   autoContrast: true,
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", Arial, sans-serif',
@@ -31,9 +31,23 @@ export const theme = createTheme({
     Checkbox: { defaultProps: { size: 'xs' } },
     Tooltip: { defaultProps: { openDelay: 250, withArrow: true, multiline: true, maw: 360 } },
     Modal: { defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45 }, transitionProps: { duration: 120 } } },
+    // The head of a dialog is no landmark of the page.
+    ModalHeader: { defaultProps: { role: 'presentation' } },
+    InputDescription: { defaultProps: { size: 'sm' } },
+    InputError: { defaultProps: { size: 'sm' } },
     Menu: { defaultProps: { transitionProps: { duration: 100 }, shadow: 'md' } },
   },
 });
+
+const ours = {
+  '--mantine-color-dimmed': 'var(--dim)',
+  '--mantine-color-placeholder': 'var(--dim)',
+  '--mantine-color-error': 'var(--state-failed-text)',
+  '--mantine-color-default-border': 'var(--line)',
+  '--mantine-color-anchor': 'var(--accent-text)',
+};
+/** Mantine's own colours for these have too little contrast. */
+export const cssVariables: CSSVariablesResolver = () => ({ variables: {}, light: ours, dark: ours });
 
 const KEY = 'airloom-theme';
 const isScheme = (value: string | null): value is 'light' | 'dark' | 'auto' =>

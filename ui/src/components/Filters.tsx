@@ -64,28 +64,31 @@ export function SearchFilter({ name = 'search', label, main = true, width = 260 
   );
 }
 
-/** One or none of some states, with how many are in each, kept in the address under `name`. */
-export function StateFilter({ states, counts, name = 'state', all }: { states: readonly string[]; counts?: Record<string, number>; name?: string; all: string }) {
+type Choice = { value: string; label: ReactNode };
+
+/** One of some values, kept in the address under `name`; the first is what holds when the address says nothing. */
+export function ChoiceFilter({ name, label, choices }: { name: string; label: string; choices: readonly Choice[] }) {
   const [url, setUrl] = useUrlState();
-  const chosen = url.get(name) ?? '';
-  const entry = (state: string, label: ReactNode) => (
-    <button key={state} type="button" className={classes.chip} aria-pressed={chosen === state} onClick={() => setUrl({ [name]: state })}>
-      {label}
-    </button>
-  );
+  const chosen = url.get(name) ?? choices[0]?.value;
   return (
-    <div className={classes.chips} role="group" aria-label={all}>
-      {entry('', all)}
-      {states.map((state) =>
-        entry(
-          state,
-          <>
-            <StateIcon state={state} size={13} title="" />
-            {wordOf(state)}
-            {counts?.[state] !== undefined && <span className={classes.count}>{formatNumber(counts[state])}</span>}
-          </>,
-        ),
-      )}
+    <div className={classes.chips} role="group" aria-label={label}>
+      {choices.map((choice, at) => (
+        <button key={choice.value} type="button" className={classes.chip} aria-pressed={choice.value === chosen} onClick={() => setUrl({ [name]: at === 0 ? null : choice.value })}>
+          {choice.label}
+        </button>
+      ))}
     </div>
   );
+}
+
+/** One or none of some states, kept in the address under `name`. all: the word for none of them. */
+export function StateFilter({ states, counts, name = 'state', all }: { states: readonly string[]; counts?: Record<string, number>; name?: string; all: string }) {
+  const labels = states.map((state) => (
+    <>
+      <StateIcon state={state} size={13} title="" />
+      {wordOf(state)}
+      {counts?.[state] !== undefined && <span className={classes.count}>{formatNumber(counts[state])}</span>}
+    </>
+  ));
+  return <ChoiceFilter name={name} label={all} choices={[{ value: '', label: all }, ...states.map((value, at) => ({ value, label: labels[at] }))]} />;
 }

@@ -15,3 +15,16 @@ export function Time({ at, relative = false, short = false, none = '–' }: Prop
     </time>
   );
 }
+
+/** A moment to come; when it is past, that it was due: what it is for is held up by something. */
+export function Upcoming({ at }: { at: string | null | undefined }) {
+  const ms = millis(at);
+  const now = useNow(ms !== null);
+  if (ms === null) return <span className="dim">–</span>;
+  const text = formatRelative(ms, now);
+  return (
+    <time dateTime={new Date(ms).toISOString()} title={t('shared.utc', { time: formatUtc(ms) })} className="number">
+      {ms < now - 1500 ? t('shared.overdue', { time: text }) : text}
+    </time>
+  );
+}

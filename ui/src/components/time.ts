@@ -66,12 +66,14 @@ export function formatRelative(ms: number, now: number): string {
 const pad = (value: number) => String(value).padStart(2, '0');
 const dayOf = (at: Date) => `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`;
 
-/** `14:05:09` today, `2026-03-01 14:05:09` on other days, in the zone of who looks. short: without seconds. */
+/** `14:05:09` today, `2026-03-01 14:05:09` on other days, in the zone of who looks. short: without seconds, `03-01 14:05`. */
 export function formatMoment(ms: number, now: number, short = false): string {
   const at = new Date(ms);
   const time = `${pad(at.getHours())}:${pad(at.getMinutes())}${short ? '' : `:${pad(at.getSeconds())}`}`;
   const day = dayOf(at);
-  return day === dayOf(new Date(now)) ? time : `${day} ${time}`;
+  if (day === dayOf(new Date(now))) return time;
+  // Half a year around now the year goes without saying, where space is short.
+  return short && Math.abs(ms - now) < 180 * 86_400_000 ? `${day.slice(5)} ${time}` : `${day} ${time}`;
 }
 
 /** `2026-03-01 14:05:09` in UTC. */

@@ -77,8 +77,8 @@ def get_calendar(
 ) -> dags.Calendar:
     """The runs of each day, by state, and those that the schedule will make (the first 1,000 ahead)."""
     today = datetime.fromtimestamp(caller.ops.now(), UTC).date()
-    first = start or (end or today) - timedelta(days=180)
-    last = end or max(first, today) + timedelta(days=30)
+    first = start or _later(end or today, -180)
+    last = end or _later(max(first, today), 30)
     length = (last - first).days + 1
     if not 1 <= length <= _MOST_DAYS:
         raise InvalidRequest(f"the days from {first} to {last} are {max(length, 0)}: ask for 1 to {_MOST_DAYS}")
@@ -89,6 +89,14 @@ def get_calendar(
         for day, counts, planned in found
     ]
     return dags.Calendar(days=days)
+
+
+def _later(day: date, days: int) -> date:
+    """The day so many days after, or the last or first one that there is."""
+    try:
+        return day + timedelta(days=days)
+    except OverflowError:
+        return date.max if days > 0 else date.min
 
 
 @router.get("/dags/{dag_id}/runs/{run_id}/gantt", response_model=runs.Gantt, responses=NOT_CHANGED)

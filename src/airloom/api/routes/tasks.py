@@ -44,7 +44,7 @@ def list_task_instances(
         raise NotFound(f"there is no dag {dag_id!r}")
     states = tuple(dict.fromkeys(state))
     choice = TIChoice(states=states, dag_id=dag_id, dag_ids=visible(caller), task_id=task_id)
-    after = decode_cursor(cursor, tuple[RowNumber, str, RowNumber])
+    after = decode_cursor(cursor, tuple[RowNumber, str, MapNumber])
     found, following = browsing.list_tis(caller.ops, choice, after, limit)
     return _page(request, found, following)
 

@@ -2,13 +2,14 @@
 
 from fastapi import APIRouter, Request
 
-from airloom.api.access import By
+from airloom.api.access import By, Caller
+from airloom.api.idempotency import Repeat
 from airloom.api.paging import Cursor, Limit, decode_cursor, encode_cursor
 from airloom.api.schemas.base import Page
 from airloom.api.schemas.people import GrantText, LoginLink, User, UserNew, UserPatch
 from airloom.api.security.known import guards_of
 from airloom.model.access import Grant, role_named
-from airloom.model.errors import InvalidRequest
+from airloom.model.errors import Conflict, InvalidRequest
 from airloom.operations import users
 from airloom.operations.users import UserChange
 
@@ -24,13 +25,24 @@ def list_users(caller: By, limit: Limit = 100, cursor: Cursor = None) -> Page[Us
 
 
 @router.post("/users", status_code=201)
-def add_user(caller: By, body: UserNew) -> User:
+def add_user(caller: By, body: UserNew, repeat: Repeat) -> User:
     """Make a user."""
+    return repeat.once(body, User, lambda since: _add(caller, body, since))
+
+
+def _add(caller: Caller, body: UserNew, since: float | None) -> User:
+    """since: the same was asked for then, and may have been done."""
     values = body.model_dump(exclude_unset=True, exclude={"username", "role", "grants"})
     if values.get("password", "") is None:
         del values["password"]
     first = UserChange(**values, role=None if body.role is None else role_named(body.role), grants=_grants(body.grants))
-    return User.model_validate(users.add_user(caller.ops, body.username, first))
+    try:
+        row = users.add_user(caller.ops, body.username, first)
+    except Conflict:
+        row = users.get_user(caller.ops, body.username)
+        if since is None or row.created_at < since:
+            raise
+    return User.model_validate(row)
 
 
 @router.get("/users/{username}")

@@ -24,11 +24,10 @@ export function ParamField({ field, text, problem, onChange, first }: Props) {
     ),
     description: field.description,
     error: problem,
-    withAsterisk: field.required,
     'data-param': field.name,
     'data-autofocus': first || undefined,
   };
-  const asText = { ...shared, value: text, onChange: (event: { currentTarget: { value: string } }) => onChange(event.currentTarget.value) };
+  const asText = { ...shared, withAsterisk: field.required, value: text, onChange: (event: { currentTarget: { value: string } }) => onChange(event.currentTarget.value) };
   switch (field.kind) {
     case 'boolean':
       if (!field.nullable && field.hasDefault) {

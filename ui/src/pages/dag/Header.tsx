@@ -14,7 +14,7 @@ import { Link } from '@/routing/Link';
 import { to } from '@/routing/paths';
 import { t } from '@/texts';
 import classes from './Header.module.css';
-import { TriggerDialog } from './TriggerDialog';
+import { TriggerDialog } from '@/components/trigger/TriggerDialog';
 
 const CRUMBS = [{ label: t('shell.dags'), to: to.dags() }];
 
@@ -45,7 +45,7 @@ export function Header({ dag }: { dag: DagDetails }) {
               {t('dag.trigger')}
             </Button>
           )}
-          {triggers && <TriggerDialog dag={dag} onClose={() => setTriggers(false)} />}
+          {triggers && <TriggerDialog dagId={dag.dag_id} onClose={() => setTriggers(false)} />}
         </>
       }
     >

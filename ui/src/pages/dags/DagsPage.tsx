@@ -1,17 +1,17 @@
 /** All dags: what is on, how the last runs went, what comes next; pause and trigger. */
-import { Button, NativeSelect, SegmentedControl, Select, Tooltip } from '@mantine/core';
+import { Button, NativeSelect, Select, Tooltip, VisuallyHidden } from '@mantine/core';
 import { IconPlayerPlay } from '@tabler/icons-react';
 import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { keyOf, pages, query } from '@/api/queries';
 import type { Dag } from '@/api/schema';
 import { useMay } from '@/api/session';
-import { Filters, SearchFilter, StateFilter } from '@/components/Filters';
+import { ChoiceFilter, Filters, SearchFilter, StateFilter } from '@/components/Filters';
 import { PageHeader } from '@/components/PageHeader';
 import { Pending } from '@/components/Pending';
 import { RunBars } from '@/components/RunBars';
 import { StateIcon } from '@/components/StateIcon';
-import { Time } from '@/components/Time';
+import { Time, Upcoming } from '@/components/Time';
 import { TriggerDialog } from '@/components/trigger/TriggerDialog';
 import { type Column, VirtualTable } from '@/components/VirtualTable';
 import { useLiveQueries } from '@/live/live';
@@ -78,13 +78,12 @@ export default function DagsPage() {
           />
         }
       >
-        <SearchFilter label={t('dags.search')} />
+        <SearchFilter label={t('dags.search')} width={230} />
         <TagFilter chosen={tags} onChange={(next) => setUrl({ tag: next.join(',') })} />
-        <SegmentedControl
-          aria-label={t('dags.filter.label')}
-          value={show}
-          onChange={(value) => setUrl({ show: value === 'all' ? null : value })}
-          data={[
+        <ChoiceFilter
+          name="show"
+          label={t('dags.filter.label')}
+          choices={[
             { value: 'all', label: t('dags.filter.all') },
             { value: 'on', label: t('dags.filter.on') },
             { value: 'paused', label: t('dags.filter.paused') },
@@ -158,12 +157,12 @@ function useColumns(trigger: (dagId: string) => void): readonly Column<Dag>[] {
       { key: 'tasks', head: t('dags.tasks'), width: '52px', align: 'right', cell: (dag) => <span className="number">{dag.task_count}</span> },
       {
         key: 'do',
-        head: editor ? '' : null,
+        head: editor ? <VisuallyHidden>{t('dags.actions')}</VisuallyHidden> : null,
         width: '92px',
         align: 'right',
         cell: (dag) =>
           dag.can_edit && dag.active ? (
-            <Button variant="default" size="compact-xs" leftSection={<IconPlayerPlay size={12} aria-hidden />} aria-label={t('dags.triggerNamed', { dag: dag.dag_id })} onClick={() => trigger(dag.dag_id)}>
+            <Button variant="subtle" size="compact-xs" leftSection={<IconPlayerPlay size={12} aria-hidden />} aria-label={t('dags.triggerNamed', { dag: dag.dag_id })} onClick={() => trigger(dag.dag_id)}>
               {t('dags.trigger')}
             </Button>
           ) : null,
@@ -218,7 +217,7 @@ function LastRun({ dag }: { dag: Dag }) {
 function NextRun({ dag }: { dag: Dag }) {
   return (
     <div>
-      {dag.paused ? <span className="dim">{t('dags.pausedShort')}</span> : <Time at={dag.next_run_after} relative />}
+      {dag.paused ? <span className="dim">{t('dags.pausedShort')}</span> : <Upcoming at={dag.next_run_after} />}
       <div className={`${classes.second} cut`} title={`${dag.schedule} (${dag.timezone})`}>
         {dag.schedule}
       </div>

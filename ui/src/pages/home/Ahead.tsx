@@ -1,5 +1,5 @@
 import type { Planned } from '@/api/schema';
-import { Time } from '@/components/Time';
+import { Upcoming } from '@/components/Time';
 import { formatMoment, millis, useNow } from '@/components/time';
 import { Link } from '@/routing/Link';
 import { to } from '@/routing/paths';
@@ -21,7 +21,7 @@ export function Ahead({ planned }: { planned: readonly Planned[] }) {
               {plan.dag_id}
             </Link>
             <span className={classes.end}>
-              <Time at={plan.run_after} relative />
+              <Upcoming at={plan.run_after} />
             </span>
           </li>
         ))}

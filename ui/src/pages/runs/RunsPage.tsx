@@ -31,7 +31,7 @@ const COLUMNS: readonly Column<Run>[] = [
   {
     key: 'dag',
     head: t('runs.dag'),
-    width: 'minmax(140px, 1.2fr)',
+    width: 'minmax(140px, 1fr)',
     cell: (run) => (
       <Link to={to.dag(run.dag_id)} className={`cut ${classes.dag}`} title={run.dag_id}>
         {run.dag_id}
@@ -41,15 +41,15 @@ const COLUMNS: readonly Column<Run>[] = [
   {
     key: 'run',
     head: t('runs.run'),
-    width: 'minmax(200px, 2fr)',
+    width: 'minmax(220px, 2fr)',
     cell: (run) => (
       <Link to={to.run(run.dag_id, run.run_id)} className="cut" title={run.run_id}>
         {run.run_id}
       </Link>
     ),
   },
-  { key: 'type', head: t('runs.type'), width: '92px', cell: (run) => <span className="dim">{t(`runType.${run.run_type}`)}</span> },
-  { key: 'due', head: t('runs.due'), width: '138px', cell: (run) => <Time at={run.run_after} /> },
+  { key: 'type', head: t('runs.type'), width: '88px', cell: (run) => <span className="dim">{t(`runType.${run.run_type}`)}</span> },
+  { key: 'due', head: t('runs.due'), width: '132px', cell: (run) => <Time at={run.run_after} /> },
   { key: 'started', head: t('runs.started'), width: '96px', cell: (run) => <Time at={run.started_at} relative /> },
   {
     key: 'duration',

@@ -1,8 +1,8 @@
 /** One task instance: its tries, why it waits, its log, and what it left. */
-import { ActionIcon, Tabs } from '@mantine/core';
-import { IconChevronLeft, IconChevronRight } from '@tabler/icons-react';
+import { ActionIcon, Button, Tabs } from '@mantine/core';
+import { IconChevronLeft, IconChevronRight, IconNote } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { Suspense, lazy, useMemo } from 'react';
+import { Suspense, lazy, useMemo, useState } from 'react';
 import { api } from '@/api/client';
 import { keyOf, query } from '@/api/queries';
 import type { TaskInstance, Try } from '@/api/schema';
@@ -21,7 +21,7 @@ import { isFinished, wordOf } from '@/states/states';
 import { t } from '@/texts';
 import { Details } from './Details';
 import classes from './Task.module.css';
-import { crumbsOf } from './TaskPage';
+import { crumbsOf } from './crumbs';
 import { Rendered } from './Rendered';
 import { Tries } from './Tries';
 import { XComs } from './XComs';
@@ -41,6 +41,7 @@ export function Instance({ dagId, runId, taskId, tab, mapIndex, known }: Props) 
   const may = useMay();
   const client = useQueryClient();
   const [url] = useUrlState();
+  const [writing, setWriting] = useState(false);
   const path = pathOf({ dagId, runId, taskId });
   const asked = { path, query: { map_index: mapIndex } };
   const one = useQuery({ ...query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}', asked), placeholderData: known });
@@ -78,12 +79,23 @@ export function Instance({ dagId, runId, taskId, tab, mapIndex, known }: Props) 
             {mapIndex >= 0 && <Neighbours dagId={dagId} runId={runId} taskId={taskId} mapIndex={mapIndex} tab={tab} />}
           </>
         }
-        actions={<TaskActions dagId={dagId} runId={runId} taskId={taskId} mapIndex={mapIndex} mapped={mapIndex >= 0} state={ti.state} />}
+        actions={
+          <>
+            {!ti.note && may('editor', dagId) && (
+              <Button variant="default" leftSection={<IconNote size={14} aria-hidden />} onClick={() => setWriting(true)}>
+                {t('task.note.add')}
+              </Button>
+            )}
+            <TaskActions dagId={dagId} runId={runId} taskId={taskId} mapIndex={mapIndex} mapped={mapIndex >= 0} state={ti.state} />
+          </>
+        }
       />
       {waits(ti.state) && <Why ti={ti} />}
       <Note
         note={ti.note}
         mayEdit={may('editor', dagId)}
+        writing={writing}
+        onWriting={setWriting}
         save={saveNote}
         onSaved={() => void client.invalidateQueries({ queryKey: keyOf('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}', { path }) })}
       />

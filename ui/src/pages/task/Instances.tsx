@@ -15,7 +15,7 @@ import { to } from '@/routing/paths';
 import { useUrlState } from '@/routing/router';
 import { t } from '@/texts';
 import classes from './Task.module.css';
-import { crumbsOf } from './TaskPage';
+import { crumbsOf } from './crumbs';
 import { causeWord } from './parts/Cause';
 import { TaskActions } from './parts/TaskActions';
 import { useLiveTask } from './useTask';

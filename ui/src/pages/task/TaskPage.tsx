@@ -4,7 +4,6 @@ import { useEffect } from 'react';
 import { query } from '@/api/queries';
 import { EmptyState } from '@/components/EmptyState';
 import { Pending } from '@/components/Pending';
-import { to } from '@/routing/paths';
 import { navigate, useUrlState } from '@/routing/router';
 import { t } from '@/texts';
 import { Instance } from './Instance';
@@ -35,12 +34,4 @@ function Task(props: Props) {
     return <EmptyState title={t('task.missing', { task: taskId })}>{t('task.missing.text')}</EmptyState>;
   }
   return ti.map_index === -1 ? <Instance {...props} mapIndex={-1} known={ti} /> : <Instances {...props} />;
-}
-
-/** Where a task is, as links. */
-export function crumbsOf(dagId: string, runId: string) {
-  return [
-    { label: dagId, to: to.dag(dagId) },
-    { label: runId, to: to.run(dagId, runId) },
-  ];
 }

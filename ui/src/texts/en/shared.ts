@@ -22,6 +22,7 @@ export const shared = {
   'shared.by': 'by {name}',
   'shared.ago': '{time} ago',
   'shared.in': 'in {time}',
+  'shared.overdue': 'due {time}',
   'shared.now': 'now',
   'shared.utc': '{time} UTC',
   'shared.required': 'required',

@@ -182,7 +182,6 @@ function Flow({ arranged, structure, selected }: { arranged: Arranged; structure
       maxZoom={2}
       panOnScroll={false}
       fitView={!many}
-      proOptions={PRO}
       aria-label={t('dag.graph.label')}
     >
       <Background variant={BackgroundVariant.Dots} gap={22} size={1.2} className={classes.dots} />
@@ -205,8 +204,6 @@ function Flow({ arranged, structure, selected }: { arranged: Arranged; structure
 
 const NO_NODES: FlowNode[] = [];
 const NO_EDGES: FlowEdge[] = [];
-// The library's name is told in its licence, which the wheel holds; on the graph it would be one more thing to look at.
-const PRO = { hideAttribution: true };
 
 function fitAll(flow: ReturnType<typeof useReactFlow>, arranged: Arranged): void {
   void flow.fitBounds(boundsOf(arranged), { padding: 0.06, duration: 200 });

@@ -14,7 +14,7 @@ import type { Reader } from './reader';
 import { inLog, ofBar, scaleOf } from './scale';
 import { nextHit, textOfLine } from './search';
 import { type TryOf, downloadOf, useLog, useSearchHits } from './useLog';
-import { useMeasure } from './useMeasure';
+import { useFill, useMeasure } from './useMeasure';
 import { type LineRange, useLineHash } from './useLineHash';
 
 const ROW = 20;
@@ -48,6 +48,7 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const probe = useRef<HTMLSpanElement>(null);
   const measure = useMeasure(place, probe);
+  const height = useFill(place);
   const digits = String(book.firstNumber + Math.max(book.count, 999) - 1).length;
   const before = digits + KIND_COLUMNS + (times ? TIME_COLUMNS : 0);
   const wrapAt = wrap ? Math.max(20, Math.floor((measure.width - before * measure.character - 18 - 18 - 14) / measure.character)) : 0;
@@ -180,7 +181,7 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
         times={times}
         set={setUrl}
       />
-      <div ref={place} className={classes.scroll} onScroll={onScroll} tabIndex={0} role="region" aria-label={t('task.log.lines')}>
+      <div ref={place} className={classes.scroll} style={{ height }} onScroll={onScroll} tabIndex={0} role="region" aria-label={t('task.log.lines')}>
         <span ref={probe} className={classes.probe} aria-hidden="true">
           {'0'.repeat(100)}
         </span>

@@ -23,3 +23,29 @@ export function useMeasure(place: RefObject<HTMLElement | null>, probe: RefObjec
   }, [place, probe]);
   return measure;
 }
+
+const LOWEST = 340;
+/** What is kept free below: the line that tells the state, and some air. */
+const BELOW = 56;
+
+/** The height that fills the window below where the element begins, in pixels. */
+export function useFill(place: RefObject<HTMLElement | null>): number {
+  const [height, setHeight] = useState(LOWEST);
+  useLayoutEffect(() => {
+    const look = () => {
+      const top = (place.current?.getBoundingClientRect().top ?? 0) + window.scrollY;
+      setHeight(Math.max(LOWEST, window.innerHeight - top - BELOW));
+    };
+    look();
+    addEventListener('resize', look);
+    // What is above may come later, or go.
+    const observer = new ResizeObserver(look);
+    const above = place.current?.closest('main');
+    if (above) observer.observe(above);
+    return () => {
+      removeEventListener('resize', look);
+      observer.disconnect();
+    };
+  }, [place]);
+  return height;
+}

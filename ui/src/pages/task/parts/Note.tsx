@@ -8,21 +8,33 @@ import { toastDone, toastError } from '@/components/toasts';
 import { t } from '@/texts';
 import classes from './parts.module.css';
 
-type Props = { note: NoteData | null | undefined; mayEdit: boolean; save: (text: string) => Promise<unknown>; onSaved: () => void };
+type Props = {
+  note: NoteData | null | undefined;
+  mayEdit: boolean;
+  writing: boolean;
+  onWriting: (writing: boolean) => void;
+  save: (text: string) => Promise<unknown>;
+  onSaved: () => void;
+};
 
-/** A note, and how it is written. Where there is none, only the button that adds one. */
-export function Note({ note, mayEdit, save, onSaved }: Props) {
-  const [text, setText] = useState<string | null>(null);
+/** A note, and how it is written. Nothing where there is none and none is being written. */
+export function Note({ note, mayEdit, writing, onWriting, save, onSaved }: Props) {
+  const [typed, setText] = useState<string | null>(null);
+  const text = typed ?? note?.text ?? '';
+  const leave = () => {
+    setText(null);
+    onWriting(false);
+  };
   const saving = useMutation({
     mutationFn: save,
     onError: toastError,
     onSuccess: (_, saved) => {
-      setText(null);
+      leave();
       toastDone(saved.trim() ? t('task.note.saved') : t('task.note.removed'));
       onSaved();
     },
   });
-  if (text !== null) {
+  if (writing) {
     return (
       <form
         className={`panel ${classes.note}`}
@@ -42,14 +54,14 @@ export function Note({ note, mayEdit, save, onSaved }: Props) {
           value={text}
           onChange={(event) => setText(event.currentTarget.value)}
           onKeyDown={(event) => {
-            if (event.key === 'Escape') setText(null);
+            if (event.key === 'Escape') leave();
             if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) saving.mutate(text);
           }}
           data-autofocus
           autoFocus
         />
         <Group justify="flex-end" gap="xs" mt="xs">
-          <Button variant="default" onClick={() => setText(null)}>
+          <Button variant="default" onClick={leave}>
             {t('shared.cancel')}
           </Button>
           <Button type="submit" loading={saving.isPending}>
@@ -59,16 +71,7 @@ export function Note({ note, mayEdit, save, onSaved }: Props) {
       </form>
     );
   }
-  if (!note) {
-    if (!mayEdit) return null;
-    return (
-      <div>
-        <Button variant="subtle" color="gray" leftSection={<IconNote size={14} aria-hidden />} onClick={() => setText('')}>
-          {t('task.note.add')}
-        </Button>
-      </div>
-    );
-  }
+  if (!note) return null;
   return (
     <section className={`panel ${classes.note}`} aria-label={t('task.note')}>
       <div className={classes.noteHead}>
@@ -77,7 +80,7 @@ export function Note({ note, mayEdit, save, onSaved }: Props) {
           {t('task.note')} {t('shared.by', { name: note.by })}, <Time at={note.at} relative />
         </span>
         {mayEdit && (
-          <ActionIcon variant="subtle" color="gray" size="sm" aria-label={t('task.note.edit')} onClick={() => setText(note.text)}>
+          <ActionIcon variant="subtle" color="gray" size="sm" aria-label={t('task.note.edit')} onClick={() => onWriting(true)}>
             <IconPencil size={14} aria-hidden />
           </ActionIcon>
         )}

@@ -1,0 +1,317 @@
+"""A scheduler on a real database, the task API in a thread, and a runner as a process with a home of its own."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from airloom import settings, wiring
+from airloom.api.remote.app import make_task_app
+from airloom.api.state import Api
+from airloom.bundles.local import LocalFolder
+from airloom.executors.settings import LocalSettings, write_settings
+from airloom.executors.unix_socket import connect as connect_unix
+from airloom.model.events import TriggerRun
+from airloom.model.report import Cause, Ended, Outcome, Report, TryKey
+from airloom.model.states import RUN_FINISHED
+from airloom.model.wire import Reports, Submit, Unframer, frame
+from airloom.model.work import Cancel, Work
+from airloom.operations import remote_runners
+from airloom.operations.asking import ask
+from airloom.operations.ops import Ops, wake_path
+from airloom.operations.secret_key import read_secret_keys
+from airloom.operations.try_tokens import TryTokens, try_tokens
+from airloom.runtime.logs import LogLine, log_path, read_log
+from airloom.runtime.parsing import ParserPool
+from airloom.services.inbox_listener import InboxListener
+from airloom.services.leader import Leadership
+from airloom.services.loader import Loader, LoaderSettings
+from airloom.services.scheduler import Scheduler
+from airloom.services.service import Bell, Daemon
+from airloom.store import runs
+from airloom.store.database import Database, connect
+from airloom.store.notify import feed_notifier, listener, notifier
+from airloom.store.secrets import Secrets
+
+#: seconds after which a test gives up; nothing takes a tenth of that
+DEADLINE = 60.0
+
+
+def wait_for(met: Callable[[], Any], what: str) -> Any:
+    """Wait for something in other processes, which cannot wake us; gives what `met` gave."""
+    deadline = time.monotonic() + DEADLINE
+    while not (value := met()):
+        assert time.monotonic() < deadline, f"waited {DEADLINE} s for {what}"
+        time.sleep(0.01)
+    return value
+
+
+class HandingExecutor:
+    """Hands work to the runner at a work socket, as a Celery worker does; what becomes of it the task API tells."""
+
+    def __init__(self, tokens: TryTokens, path: str, wake: Callable[[], None]) -> None:
+        self._tokens = tokens
+        self._path = path
+        self._wake = wake
+        self._reports: list[Report] = []
+        self.works: dict[TryKey, Work] = {}
+        self.held: list[Work] = []
+        #: whether work waits for a runner
+        self.holding = False
+
+    def capacity(self) -> tuple[int | None, str]:
+        return None, ""
+
+    def submit(self, works: Iterable[Work]) -> None:
+        for work in map(self._tokens.seal, works):
+            self.works[work.key] = work
+            if self.holding:
+                self.held.append(work)
+            else:
+                hand_over(self._path, work)
+
+    def poll(self) -> list[Report]:
+        reports, self._reports = self._reports, []
+        return reports
+
+    def lose(self, key: TryKey) -> None:
+        """Say that a try is lost, as one does whose lease has run out."""
+        end = Ended(key=key, at=time.time(), outcome=Outcome.FAILED, cause=Cause.LOST, detail="no runner has it")
+        self._reports.append(end)
+        self._wake()
+
+    def cancel(self, cancels: Iterable[Cancel]) -> None:
+        """The task API tells the runner."""
+
+    def adopt(self, keys: Iterable[TryKey]) -> set[TryKey]:
+        return set(keys)
+
+    def close(self, grace: float) -> None:
+        """Nothing is open."""
+
+
+def hand_over(path: str, work: Work) -> socket.socket:
+    """Give work to the runner that listens there."""
+
+    def connected() -> socket.socket | None:
+        try:
+            return connect_unix(path)
+        except OSError:
+            return None
+
+    sock: socket.socket = wait_for(connected, "a runner to listen")
+    sock.sendall(frame(Submit(works=(work,))))
+    return sock
+
+
+def told_of(sock: socket.socket) -> Report:
+    """The first report that comes back there."""
+    sock.settimeout(DEADLINE)
+    unframer: Unframer[Reports] = Unframer(Reports)
+    while not (messages := unframer.feed(sock.recv(65536))):
+        pass
+    return messages[0].reports[0]
+
+
+class ApiServer:
+    """The task API in a thread, at a port that stays the same when it is stopped and started."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.port = 0
+        self._server: uvicorn.Server | None = None
+        self._thread = threading.Thread()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Serve, with nothing remembered of before."""
+        app = make_task_app(self._api)
+        config = uvicorn.Config(app, port=self.port, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+        self._server = server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=server.run)
+        self._thread.start()
+        wait_for(lambda: server.started or not self._thread.is_alive(), "the server to start")
+        self.port = server.servers[0].sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        """Serve no more; connections are cut."""
+        if self._server is not None:
+            self._server.should_exit = True
+            self._thread.join(DEADLINE)
+            self._server = None
+
+
+class Remote:
+    """All of it, with the clock that everybody has."""
+
+    def __init__(self, options: settings.Settings, ops: Ops, worker: Path) -> None:
+        self.settings = options
+        self.ops = ops
+        self.db: Database = ops.db
+        self.worker = worker
+        self.dags = options.core.dags_folder
+        logs = options.core.home / "logs"
+        api = Api(ops=ops, settings=options, world_config=wiring.world_config(options), logs=logs, now=time.time)
+        self.api = ApiServer(api)
+        self.runner: subprocess.Popen[bytes] | None = None
+        self.local: LocalSettings | None = None
+        self.executor: HandingExecutor
+        self.bell = Bell()
+        self.brain: Scheduler
+
+    # --- the parts ----------------------------------------------------------------------------------------------------
+    def set_up_runner(self, token: str) -> None:
+        """Write what a runner is told, in a home of its own."""
+        (self.worker / "token").write_text(token)
+        self.local = LocalSettings(
+            home=str(self.worker),
+            name="celery",
+            owner=remote_runners.database_of(self.ops),
+            bundles={wiring.DAGS_BUNDLE: str(self.dags)},
+            parallelism=4,
+            heartbeat=0.2,
+            grace=1.0,
+            orphan_timeout=DEADLINE,
+            server=self.api.url,
+            token_file=str(self.worker / "token"),
+            queues=("default", "gpu"),
+        )
+        write_settings(self.local)
+
+    def start_runner(self, *arguments: str) -> None:
+        """Start the runner."""
+        assert self.local is not None
+        with (self.worker / "runner.log").open("ab") as log:
+            self.runner = subprocess.Popen(
+                [sys.executable, "-m", "airloom.runtime.remote_runner", self.local.file, *arguments],
+                stdout=log,
+                stderr=log,
+                cwd=self.worker,
+            )
+
+    def kill_runner(self) -> None:
+        """End the runner, without a word."""
+        assert self.runner is not None
+        self.runner.kill()
+        self.runner.wait(DEADLINE)
+
+    def stop_runner(self) -> int:
+        """Have the runner end in good order."""
+        assert self.runner is not None
+        self.runner.send_signal(signal.SIGTERM)
+        return self.runner.wait(DEADLINE)
+
+    def runner_says(self) -> str:
+        return (self.worker / "runner.log").read_text()
+
+    # --- authoring and asking -----------------------------------------------------------------------------------------
+    def write(self, name: str, source: str) -> None:
+        """A DAG file, loaded."""
+        self.dags.mkdir(exist_ok=True)
+        (self.dags / f"{name}.py").write_text(source)
+
+        def wake() -> None:
+            self.brain.hint()
+            self.bell.ring()
+
+        folder = LocalFolder(wiring.DAGS_BUNDLE, self.dags)
+        options = LoaderSettings(refresh=0.0, paused=False)
+        with closing(Loader(self.db, folder, ParserPool(1, 30.0), wake, time.time, options)) as loader:
+            loader.tick()
+
+    def trigger(self, dag_id: str) -> str:
+        return str(ask(self.ops, TriggerRun(dag_id=dag_id))["run_id"])
+
+    def ended(self, dag_id: str, run_id: str) -> str:
+        """Wait for the end of a run; its state."""
+
+        def over() -> str | None:
+            with self.db.reading() as conn:
+                run = runs.find_run(conn, dag_id, run_id)
+            return run.state.value if run is not None and run.state in RUN_FINISHED else None
+
+        return str(wait_for(over, f"the end of {dag_id}"))
+
+    def key_of(self, task_id: str) -> TryKey:
+        """The last try that was handed out of a task, waited for."""
+
+        def found() -> TryKey | None:
+            keys = [key for key, work in self.executor.works.items() if work.task_id == task_id]
+            return keys[-1] if keys else None
+
+        key: TryKey = wait_for(found, f"{task_id} to be handed out")
+        return key
+
+    def log(self, key: TryKey) -> list[LogLine]:
+        """What the server has of a try's log."""
+        work = self.executor.works[key]
+        home = str(self.settings.core.home)
+        path = log_path(home, work.dag_id, work.run.run_id, work.task_id, work.map_index, key.try_number)
+        return read_log(path)[0]
+
+    def has_logged(self, key: TryKey, text: str) -> bool:
+        return any(text in line.text for line in self.log(key))
+
+
+@contextmanager
+def remote_rig(folder: Path, url: str) -> Iterator[Remote]:
+    """Scheduler and API run; the runner is the test's to start."""
+    home, worker = folder / "home", folder / "worker"
+    home.mkdir()
+    worker.mkdir()
+    variables = {"AIRLOOM_HOME": str(home), "AIRLOOM__DATABASE__URL": url, "AIRLOOM__SCHEDULER__ANSWER_TIMEOUT": "30"}
+    options = settings.load(variables, home).settings
+    with closing(connect(options.database.url)) as db, ExitStack() as stack:
+        hints = notifier(db, wake_path(options))
+        stack.callback(hints.close)
+        ops = Ops(db=db, notifier=hints, secrets=cache(lambda: Secrets(read_secret_keys(options))), env={})
+        remote = Remote(options, ops, worker)
+        followers = feed_notifier(db, home)
+        stack.callback(followers.close)
+        leadership = Leadership(db, options.scheduler.lease, time.time)
+        work_socket = LocalSettings(home=str(worker), name="celery", bundles={}).work_socket
+        remote.executor = HandingExecutor(try_tokens(ops), work_socket, remote.bell.ring)
+        config = wiring.world_config(options, schedules=False)
+        remote.brain = Scheduler(db, config, {"local": remote.executor}, leadership, time.time)
+        remote.brain.watch(lambda _, plan: followers.notify() if plan.feed is not None else None)
+        for daemon in (
+            Daemon(remote.brain, remote.bell),
+            Daemon(InboxListener(listener(db, wake_path(options)), remote.brain, remote.bell), Bell()),
+        ):
+            daemon.start()
+            stack.callback(daemon.join, 10.0)
+            stack.callback(daemon.stop)
+        stack.callback(lambda: remote.runner is None or (remote.runner.kill(), remote.runner.wait()))
+        stack.callback(remote.api.stop)
+        remote.api.start()
+        made = remote_runners.make_runner_token(ops, "workers")
+        remote.set_up_runner(made.text)
+        yield remote
+
+
+def alive(pid: int) -> bool:
+    """Whether a process lives (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def works_file(folder: Path, work: Work) -> Path:
+    """A file with one work, as a pod gets it."""
+    path = folder / "work"
+    path.write_bytes(frame(Submit(works=(work,))))
+    return path
+

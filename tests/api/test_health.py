@@ -1,0 +1,208 @@
+"""Health: of each part, by what the rows say; short and without names for whoever asks."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from fastapi.testclient import TestClient
+
+from airloom.api.app import make_app
+from airloom.api.state import Api
+from airloom.model.errors import StoreError
+from airloom.model.processes import (
+    ExecutorUse,
+    Load,
+    LoaderState,
+    ProcessKind,
+    ProcessRow,
+    RunnerState,
+    SchedulerState,
+)
+from airloom.operations import health
+from airloom.operations.health import Examiner, Known, judge
+from airloom.operations.ops import Ops
+from airloom.store import leadership, processes
+from airloom.store.leadership import LeaderRow
+from tests.api.conftest import As
+from tests.operations.leading import leading
+
+NOW = 1_000_000.0
+LEADER = LeaderRow(holder="x", epoch=1, expires_at=NOW + 5, host="box", pid=1, address="")
+
+
+def row(kind: ProcessKind, state: msgspec.Struct, *, pid: int = 1, silent: float = 0.0) -> ProcessRow:
+    return ProcessRow(
+        id=f"{kind}{pid}",
+        kind=kind,
+        host="box",
+        pid=pid,
+        version="1",
+        started_at=0.0,
+        seen_at=NOW - silent,
+        state=msgspec.to_builtins(state),
+    )
+
+
+def scheduler(*executors: ExecutorUse, lag: float = 0.0) -> ProcessRow:
+    load = Load(executors=executors, schedule_lag=lag)
+    return row(ProcessKind.SCHEDULER, SchedulerState(leading=True, epoch=1, load=load))
+
+
+LOADER = row(ProcessKind.LOADER, LoaderState(bundle="dags", files=3))
+RUNNER = RunnerState(executor="local")
+
+
+def found(*rows: ProcessRow, leader: LeaderRow | None = LEADER) -> tuple[str, dict[str, str]]:
+    """The status of the whole, and of the first part of each kind."""
+    result = judge(Known(leader=leader, rows=list(rows)), NOW)
+    return result.status, {part.kind: part.status for part in reversed(result.parts)}
+
+
+def test_all_is_well() -> None:
+    status, parts = found(
+        scheduler(ExecutorUse(name="local", slots=2, used=1)), LOADER, row(ProcessKind.RUNNER, RUNNER)
+    )
+    assert status == "ok"
+    assert parts == dict.fromkeys(("database", "scheduler", "loader", "executor", "runner"), "ok")
+
+
+@pytest.mark.parametrize("leader", [None, msgspec.structs.replace(LEADER, expires_at=NOW - 1)])
+def test_without_a_leader_nothing_works(leader: LeaderRow | None) -> None:
+    status, parts = found(scheduler(), LOADER, leader=leader)
+    assert (status, parts["scheduler"]) == ("down", "down")
+
+
+def test_a_leader_that_has_not_told_yet_leads_all_the_same() -> None:
+    assert found(LOADER)[0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind"),
+    [
+        ([scheduler()], "loader"),
+        ([scheduler(), row(ProcessKind.LOADER, LoaderState(trouble="the folder is gone"))], "loader"),
+        ([scheduler(), row(ProcessKind.LOADER, LoaderState(), silent=60)], "loader"),
+        ([scheduler(lag=100.0), LOADER], "scheduler"),
+        ([scheduler(ExecutorUse(name="local", slots=0, used=0, why="no runner")), LOADER], "executor"),
+        ([scheduler(), LOADER, row(ProcessKind.RUNNER, RUNNER, silent=60)], "runner"),
+    ],
+)
+def test_a_part_that_is_not_well_degrades_the_whole(rows: list[ProcessRow], kind: str) -> None:
+    status, parts = found(*rows)
+    assert status == "degraded"
+    assert parts[kind] in ("degraded", "down")
+
+
+def test_what_has_been_gone_for_long_is_spoken_of_no_more() -> None:
+    gone = row(ProcessKind.RUNNER, RUNNER, silent=5_000)
+    spare = row(ProcessKind.SCHEDULER, SchedulerState(), pid=2)
+    status, parts = found(
+        scheduler(), LOADER, gone, spare, row(ProcessKind.SCHEDULER, SchedulerState(), pid=3, silent=60)
+    )
+    assert status == "ok"
+    assert "runner" not in parts
+
+
+def test_a_database_that_hangs_is_down_and_asked_once(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+    free, asked = threading.Event(), []
+
+    def hang(given: Ops) -> Known:
+        asked.append(given)
+        free.wait(30)
+        return Known(leader=None, rows=[])
+
+    monkeypatch.setattr(health, "read", hang)
+    monkeypatch.setattr(health, "_PATIENCE", 0.02)
+    now = 0.0
+    examiner = Examiner(ops, lambda: now)
+    for _ in range(3):
+        now += 10.0
+        result = examiner.examine()
+        assert (result.status, result.parts[0].kind) == ("down", "database")
+    assert len(asked) == 1
+    free.set()
+    monkeypatch.setattr(health, "_PATIENCE", 30.0)
+    now += 10.0
+    assert [part.kind for part in examiner.examine().parts][:2] == ["database", "scheduler"]
+    examiner.close()
+
+
+def test_a_database_that_fails_is_down_and_asked_again(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_ops: Ops) -> Known:
+        raise StoreError("the disk of /secret/place is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(health, "read", fail)
+        examiner = Examiner(ops, iter([0.0, 10.0]).__next__)
+        assert examiner.examine().status == "down"
+        assert "/secret/place" not in str(health.in_brief(examiner._found[1] if examiner._found else None))  # type: ignore[arg-type]
+    assert examiner.examine().parts[0].status == "ok"
+    examiner.close()
+
+
+def test_what_was_found_is_believed_for_a_moment(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0.0, 0.5, 2.0])
+    examiner = Examiner(ops, times.__next__)
+    first = examiner.examine()
+    assert examiner.examine() is first
+    assert examiner.examine() is not first
+    examiner.close()
+
+
+@pytest.mark.parametrize("path", ["/health", "/api/v1/health"])
+def test_anybody_may_ask_and_learns_no_names(as_: As, api: Api, path: str) -> None:
+    with as_(None) as client:
+        answer = client.get(path)
+        assert answer.status_code == 503
+        parts = {part["kind"]: part for part in answer.json()["parts"]}
+        assert parts["scheduler"]["status"] == "down"
+        assert parts["database"]["status"] == "ok"
+        assert all(part["name"] == kind and part["seen_at"] is None for kind, part in parts.items())
+        with leading(api.settings):
+            wait_until(lambda: client.get(path).status_code == 200)
+        assert client.get(path).json()["status"] in ("ok", "degraded")
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_workers_and_executors_are_what_their_rows_say(api: Api, client: TestClient) -> None:
+    now = time.time()
+    rows = [
+        msgspec.structs.replace(scheduler(ExecutorUse(name="local", slots=2, used=1)), seen_at=now),
+        msgspec.structs.replace(
+            row(ProcessKind.RUNNER, RunnerState(executor="local", slots=2, running=1)), seen_at=now
+        ),
+        msgspec.structs.replace(
+            row(ProcessKind.RUNNER, RunnerState(executor="celery", queues=("gpu",), running=4), pid=2),
+            seen_at=now - 900,
+        ),
+    ]
+    with api.ops.db.transaction() as conn:
+        leadership.acquire(conn, "x", now, 60.0, place=("box", 1, ""))
+        processes.renew(conn, rows)
+    local, celery = sorted(client.get("/api/v1/workers").json(), key=lambda worker: worker["pid"])
+    assert (local["alive"], local["running"], local["slots"], local["queues"]) == (True, 1, 2, [])
+    assert (celery["alive"], celery["running"], celery["executor"], celery["queues"]) == (False, 0, "celery", ["gpu"])
+    [executor] = client.get("/api/v1/executors").json()
+    assert (executor["name"], executor["slots"], executor["used"], executor["why"]) == ("local", 2, 1, "")
+
+
+def test_there_are_no_executors_without_a_scheduler(client: TestClient) -> None:
+    assert client.get("/api/v1/executors").json() == []
+
+
+def test_an_api_server_has_a_row_while_it_runs(api: Api) -> None:
+    def kinds() -> list[str]:
+        with api.ops.db.reading() as conn:
+            return [found.kind.value for found in processes.list_processes(conn)]
+
+    with TestClient(make_app(api), base_url="http://127.0.0.1:8080"):
+        wait_until(lambda: kinds() == ["api"])
+    assert kinds() == []

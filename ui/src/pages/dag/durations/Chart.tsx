@@ -1,0 +1,196 @@
+/** Bars for runs (waiting below, running above), lines for tasks, and where the mean and the median are. */
+import { type ReactNode, useLayoutEffect, useRef, useState } from 'react';
+import type { Durations } from '@/api/schema';
+import { StateBadge } from '@/components/StateBadge';
+import { formatDuration, formatMoment, millis } from '@/components/time';
+import { Link } from '@/routing/Link';
+import { to } from '@/routing/paths';
+import { navigate } from '@/routing/router';
+import { colourOf, wordOf } from '@/states/states';
+import { t } from '@/texts';
+import { mean, median, timeTicks } from '../ticks';
+import classes from './Chart.module.css';
+
+const HEIGHT = 380;
+const MARGIN = { top: 16, right: 16, bottom: 44, left: 74 };
+/** Lines differ in colour and in dashes. */
+const DASHES = ['', '7 4', '2 3', '10 3 2 3', '14 5', '5 2 1 2 1 2'];
+
+type Props = { dagId: string; data: Durations; controls: ReactNode; empty: ReactNode };
+
+export function Chart({ dagId, data, controls, empty }: Props) {
+  const box = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(900);
+  const [at, setAt] = useState<number | null>(null);
+  useLayoutEffect(() => {
+    if (!box.current) return;
+    const watcher = new ResizeObserver(([entry]) => entry && setWidth(entry.contentRect.width));
+    watcher.observe(box.current);
+    return () => watcher.disconnect();
+  }, []);
+  const { runs } = data;
+  const tasks = Object.entries(data.tasks);
+  const known = data.seconds.filter((value): value is number => value !== null);
+  const lines = [
+    { name: t('dag.durations.mean'), value: mean(known), className: classes.mean! },
+    { name: t('dag.durations.median'), value: median(known), className: classes.median! },
+  ];
+  const totals = runs.map((_, index) => (data.seconds[index] ?? 0) + Math.min(data.queued[index] ?? 0, data.seconds[index] === null ? 0 : Infinity));
+  const most = Math.max(0.01, ...totals, ...tasks.flatMap(([, values]) => values.map((value) => value ?? 0)));
+  const inner = { width: Math.max(50, width - MARGIN.left - MARGIN.right), height: HEIGHT - MARGIN.top - MARGIN.bottom };
+  const ticks = timeTicks(0, most, 6);
+  const top = Math.max(most, ticks.at(-1) ?? most) * 1.04;
+  const step = inner.width / Math.max(1, runs.length);
+  const x = (index: number) => MARGIN.left + (index + 0.5) * step;
+  const y = (value: number) => MARGIN.top + inner.height * (1 - value / top);
+  const bar = Math.max(1, Math.min(26, step - Math.min(3, step * 0.25)));
+  const labelEvery = Math.max(1, Math.ceil(92 / step));
+  const indexAt = (clientX: number) => {
+    const left = box.current?.getBoundingClientRect().left ?? 0;
+    const index = Math.floor((clientX - left - MARGIN.left) / step);
+    return index >= 0 && index < runs.length ? index : null;
+  };
+  const describe = (index: number) => {
+    const run = runs[index]!;
+    const ran = data.seconds[index];
+    return t('dag.durations.point', {
+      run: run.run_id,
+      state: wordOf(run.state),
+      ran: ran == null ? '–' : formatDuration(ran),
+      waited: data.queued[index] == null ? '–' : formatDuration(data.queued[index]),
+    });
+  };
+  return (
+    <>
+      <div className={classes.bar}>
+        {controls}
+        <ul className={classes.legend}>
+          {lines.map((line) => line.value !== null && (
+            <li key={line.name}>
+              <svg width="26" height="8" aria-hidden><line x1="0" x2="26" y1="4" y2="4" className={line.className} /></svg>
+              {line.name} {formatDuration(line.value)}
+            </li>
+          ))}
+          {tasks.map(([id], index) => (
+            <li key={id}>
+              <svg width="26" height="8" aria-hidden><line x1="0" x2="26" y1="4" y2="4" className={classes.line} data-series={index} strokeDasharray={DASHES[index]} /></svg>
+              {id}
+            </li>
+          ))}
+        </ul>
+      </div>
+      {runs.length === 0 ? empty : (
+        <div ref={box} className={classes.box}>
+          <svg
+            width={width}
+            height={HEIGHT}
+            role="img"
+            tabIndex={0}
+            aria-label={at === null ? t('dag.durations.label', { count: runs.length }) : describe(at)}
+            aria-live="polite"
+            onPointerMove={(event) => setAt(indexAt(event.clientX))}
+            onPointerLeave={() => setAt(null)}
+            onBlur={() => setAt(null)}
+            onClick={() => at !== null && navigate(to.run(dagId, runs[at]!.run_id))}
+            onKeyDown={(event) => {
+              if (event.key === 'ArrowLeft') setAt(Math.max(0, (at ?? runs.length) - 1));
+              else if (event.key === 'ArrowRight') setAt(Math.min(runs.length - 1, (at ?? -1) + 1));
+              else if (event.key === 'Enter' && at !== null) navigate(to.run(dagId, runs[at]!.run_id));
+              else return;
+              event.preventDefault();
+            }}
+          >
+            {ticks.map((tick) => (
+              <g key={tick} className={classes.tick}>
+                <line x1={MARGIN.left} x2={width - MARGIN.right} y1={y(tick)} y2={y(tick)} />
+                <text x={MARGIN.left - 8} y={y(tick) + 4} textAnchor="end">{tick === 0 ? '0' : formatDuration(tick)}</text>
+              </g>
+            ))}
+            {at !== null && <rect x={x(at) - step / 2} width={step} y={MARGIN.top} height={inner.height} className={classes.pointed} />}
+            {runs.map((run, index) => {
+              const ran = data.seconds[index];
+              const waited = ran == null ? 0 : (data.queued[index] ?? 0);
+              return (
+                <g key={run.run_id}>
+                  {waited > 0 && <rect x={x(index) - bar / 2} width={bar} y={y(waited)} height={Math.max(0, y(0) - y(waited))} className={classes.waited} />}
+                  {ran != null && <rect x={x(index) - bar / 2} width={bar} y={y(waited + ran)} height={Math.max(1.5, y(waited) - y(waited + ran))} rx={Math.min(2, bar / 3)} fill={colourOf(run.state)} />}
+                  {run.state === 'failed' && ran != null && bar >= 4 && <path d={`M${x(index) - 4} ${y(waited + ran) - 9}l8 6m0 -6l-8 6`} className={classes.failed} />}
+                  {index % labelEvery === 0 && (
+                    <text x={x(index)} y={HEIGHT - 22} className={classes.date} textAnchor={index === 0 ? 'start' : 'middle'}>
+                      {formatMoment(millis(run.logical_date ?? run.run_after) ?? 0, Date.now(), true)}
+                    </text>
+                  )}
+                </g>
+              );
+            })}
+            {lines.map((line) => line.value !== null && <line key={line.name} x1={MARGIN.left} x2={width - MARGIN.right} y1={y(line.value)} y2={y(line.value)} className={line.className} />)}
+            {tasks.map(([id, values], series) => (
+              <path key={id} d={pathOf(values, x, y)} className={classes.line} data-series={series} strokeDasharray={DASHES[series]} />
+            ))}
+          </svg>
+          {at !== null && (
+            <div className={classes.tip} style={{ left: Math.min(x(at) + 12, width - 250) }}>
+              <strong className="cut">{runs[at]!.run_id}</strong>
+              <StateBadge state={runs[at]!.state} />
+              <dl>
+                <dt>{t('dag.durations.ran')}</dt>
+                <dd>{data.seconds[at] == null ? '–' : formatDuration(data.seconds[at])}</dd>
+                <dt>{t('dag.durations.waited')}</dt>
+                <dd>{data.queued[at] == null ? '–' : formatDuration(data.queued[at])}</dd>
+                {tasks.map(([id, values]) => (
+                  <TaskLine key={id} id={id} value={values[at]} />
+                ))}
+              </dl>
+            </div>
+          )}
+          <details className={classes.table}>
+            <summary>{t('dag.durations.table')}</summary>
+            <table>
+              <thead>
+                <tr>
+                  <th>{t('dag.run')}</th>
+                  <th>{t('dag.runs.state')}</th>
+                  <th>{t('dag.durations.waited')}</th>
+                  <th>{t('dag.durations.ran')}</th>
+                  {tasks.map(([id]) => <th key={id}>{id}</th>)}
+                </tr>
+              </thead>
+              <tbody>
+                {runs.map((run, index) => (
+                  <tr key={run.run_id}>
+                    <td><Link to={to.run(dagId, run.run_id)}>{run.run_id}</Link></td>
+                    <td><StateBadge state={run.state} bare /></td>
+                    <td>{data.queued[index] == null ? '–' : formatDuration(data.queued[index])}</td>
+                    <td>{data.seconds[index] == null ? '–' : formatDuration(data.seconds[index])}</td>
+                    {tasks.map(([id, values]) => <td key={id}>{values[index] == null ? '–' : formatDuration(values[index])}</td>)}
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </details>
+        </div>
+      )}
+    </>
+  );
+}
+
+function TaskLine({ id, value }: { id: string; value: number | null | undefined }) {
+  return (
+    <>
+      <dt className="cut">{id}</dt>
+      <dd>{value == null ? '–' : formatDuration(value)}</dd>
+    </>
+  );
+}
+
+/** A line through the values that are there; a gap where one is missing. */
+function pathOf(values: readonly (number | null)[], x: (index: number) => number, y: (value: number) => number): string {
+  let path = '';
+  values.forEach((value, index) => {
+    if (value === null) return;
+    const goesOn = index > 0 && values[index - 1] !== null;
+    // A point without neighbours would be no line: a short one shows it.
+    path += goesOn ? `L${x(index)} ${y(value)}` : `M${x(index) - 1.5} ${y(value)}L${x(index) + 1.5} ${y(value)}`;
+  });
+  return path;
+}
