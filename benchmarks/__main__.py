@@ -31,6 +31,7 @@ NAMES = (
     "restart",
     "take_over",
     "task_api",
+    "api_reads",
 )
 #: seconds that one benchmark may take
 _LIMIT = 180.0

@@ -14,6 +14,20 @@ NOTE = "<!-- Written by docs/generate.py. Change the code that it is made from, 
 #: what ends a label in Mermaid
 LABEL = re.compile("[:;]")
 
+MARKS = """\
+## Marks
+
+A user may say how task instances have ended: `airloom tasks mark DAG RUN success|failed|skipped TASK…`. A try that is
+live is cancelled, its slots are free at once, and what it reports later is refused. What follows follows by its trigger
+rule, as after any other end. Where the mark is no failure, task instances downstream that are `upstream_failed` get
+another chance; those that ran, or were skipped, stay as they are: clear them to have them run again. A run that had
+ended goes back to work, or gets the state that its tasks now give it.
+
+`airloom runs mark DAG RUN success|failed` ends a run at once, or has one that has ended count so. As success, all its
+task instances count as succeeded, but those that were skipped. As failed, those with a live try count as failed, and
+those that have not started as skipped. `--dry-run` shows what a mark would change.
+"""
+
 
 def diagram() -> Iterator[str]:
     """The moves that happen without a user, as a Mermaid state diagram."""
@@ -48,6 +62,7 @@ def states_page() -> str:
         "",
         "Finished states: " + ", ".join(f"`{state}`" for state in TIState if state in FINISHED) + ".",
         "",
+        MARKS,
     ]
     return "\n".join(lines)
 

@@ -25,7 +25,6 @@ from airloom.executors.settings import LocalSettings, kept_source
 from airloom.model.errors import Conflict, InvalidRequest, NotFound, SettingsError, StoreError
 from airloom.model.events import TriggerRun
 from airloom.model.loading import ParsedFile
-from airloom.model.processes import ProcessKind
 from airloom.model.run import PoolRow
 from airloom.model.spec import DagSpec, Isolation
 from airloom.operations.ops import Ops, open_ops, wake_path
@@ -42,9 +41,10 @@ from airloom.services.listening import Sockets, listen_at
 from airloom.services.loader import FolderWatch, Loader, LoaderSettings
 from airloom.services.maintenance import Maintenance
 from airloom.services.one_run import RunObserver, RunRecord, RunSummary, drive
-from airloom.services.reporting import Reporting, SchedulerReport, Told
+from airloom.services.reporting import Reporting, SchedulerReport, scheduler_tells
 from airloom.services.scheduler import Scheduler
 from airloom.services.service import Bell, Daemon
+from airloom.services.tracing import make_tracing
 from airloom.settings import Loaded, Settings
 from airloom.store.dags import dag_row, forget_file, save_file
 from airloom.store.database import Connection, Database, connect
@@ -238,8 +238,15 @@ def _serve(
             Daemon(InboxListener(listener(db, wake_path(settings)), brain, bell), Bell()),
             Daemon(loader, loader_bell),
             _maintenance(settings, db, leadership),
-            _reporting(db, brain, leadership, loader, executors),
         ]
+        tracing = make_tracing(settings.otel, local.owner)
+        if tracing is not None:
+            brain.watch(tracing.on_commit)
+            daemons.append(Daemon(tracing, Bell()))
+        report = SchedulerReport(leadership, brain.turns, lambda: 0 if tracing is None else tracing.dropped)
+        brain.watch(report.on_commit)
+        tell = partial(scheduler_tells, report, lambda: loader.state, executors)
+        daemons.append(Daemon(Reporting(db, tell, time.time), Bell()))
         with _stop_signal() as stopped:
             for daemon in daemons:
                 daemon.start()
@@ -256,32 +263,6 @@ def _serve(
                     log.warning("%s did not end within %g s", daemon.name, _JOIN)
             stack.close()
     return 0
-
-
-def _reporting(
-    db: Database, brain: Scheduler, leadership: Leadership, loader: Loader, executors: Mapping[str, Executor]
-) -> Daemon:
-    """What tells others that this process lives, and how it does."""
-    report = SchedulerReport(leadership, brain.turns)
-    brain.watch(report.on_commit)
-
-    def tell(inbox: int) -> Iterator[Told]:
-        yield Told(kind=ProcessKind.SCHEDULER, state=report.state(inbox))
-        yield Told(kind=ProcessKind.LOADER, state=loader.state)
-        for executor in executors.values():
-            runner = executor.runner() if isinstance(executor, LocalExecutor) else None
-            if runner is not None:
-                hello, state = runner
-                yield Told(
-                    kind=ProcessKind.RUNNER,
-                    state=state,
-                    id=hello.runner,
-                    host=hello.host,
-                    pid=hello.pid,
-                    version=hello.version,
-                )
-
-    return Daemon(Reporting(db, tell, time.time), Bell())
 
 
 def _loader(settings: Settings, dags_folder: Path, ops: Ops, brain: Scheduler, bell: Bell) -> tuple[Loader, Bell]:

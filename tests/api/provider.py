@@ -1,5 +1,6 @@
 """A small OpenID Connect provider, as the protocol says: a document, keys, codes for challenges, tokens, user info."""
 
+import hmac
 import json
 import secrets
 import time
@@ -7,7 +8,7 @@ from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlencode
+from urllib.parse import parse_qs, unquote_plus, urlencode
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
@@ -80,7 +81,7 @@ class TestProvider:
         form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
         if self.basic:
             name, _, secret = b64decode(request.headers["authorization"].removeprefix("Basic ")).decode().partition(":")
-            form |= {"client_id": unquote(name), "client_secret": unquote(secret)}
+            form |= {"client_id": unquote_plus(name), "client_secret": unquote_plus(secret)}
         if (form["client_id"], form["client_secret"]) != (CLIENT, SECRET):
             return JSONResponse({"error": "invalid_client"}, status_code=401)
         query = self._codes.pop(form["code"], None)
@@ -106,8 +107,19 @@ class TestProvider:
 
 def unsigned(claims: dict[str, Any]) -> str:
     """A token that says it needs no signature."""
+    return f"{_part({'alg': 'none'})}.{_part(claims)}."
 
-    def part(value: dict[str, Any]) -> str:
-        return urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
-    return f"{part({'alg': 'none'})}.{part(claims)}."
+def signed_by_public_key(provider: TestProvider, claims: dict[str, Any]) -> str:
+    """A token that is signed with the provider's public key, as if that were a secret."""
+    signed = f"{_part({'alg': 'HS256', 'kid': provider.key.kid})}.{_part(claims)}"
+    mac = hmac.new(provider.key.as_pem(private=False), signed.encode(), sha256).digest()
+    return f"{signed}.{_text(mac)}"
+
+
+def _part(value: dict[str, Any]) -> str:
+    return _text(json.dumps(value).encode())
+
+
+def _text(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -314,4 +314,3 @@ def works_file(folder: Path, work: Work) -> Path:
     path = folder / "work"
     path.write_bytes(frame(Submit(works=(work,))))
     return path
-

@@ -24,7 +24,9 @@ V, E, O, A = Role.VIEWER, Role.EDITOR, Role.OPERATOR, Role.ADMIN  # noqa: E741
 Who = tuple[Identity | None, tuple[Role | None, Role | None, Role | None]]
 
 
-def somebody(role: Role | None, *grants: Grant, ceiling: Role | None = None, dags: tuple[str, ...] | None = None) -> Identity:
+def somebody(
+    role: Role | None, *grants: Grant, ceiling: Role | None = None, dags: tuple[str, ...] | None = None
+) -> Identity:
     return Identity(username="somebody", role=role, grants=grants, ceiling=ceiling, dags=dags, credential="test")
 
 

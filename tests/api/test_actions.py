@@ -166,3 +166,13 @@ def test_what_no_database_can_hold_is_refused(client: TestClient) -> None:
     assert client.post(f"{FLIGHTS}/runs", content=text, headers={"Content-Type": "application/json"}).status_code == 422
     deep = b'{"conf": ' + b"[" * 200_000
     assert client.post(f"{FLIGHTS}/runs", content=deep, headers={"Content-Type": "application/json"}).status_code == 400
+
+
+def test_a_date_that_no_calendar_has_is_refused(client: TestClient, settings: Settings) -> None:
+    with leading(settings):
+        for date in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"):
+            for field in ("logical_date", "run_after"):
+                answer = client.post(f"{FLIGHTS}/runs", json={field: date})
+                assert answer.status_code == 422, answer.text
+        last = client.post(f"{FLIGHTS}/runs", json={"run_after": "9999-12-29T00:00:00Z"})
+    assert last.status_code == 201

@@ -40,7 +40,9 @@ def recorded(ops: Ops, since: int = 0) -> list[AuditRow]:
     return [row for row in reversed(auditing.list_audit(ops, AuditFilter(), 1000)) if row.id > since]
 
 
-def test_each_change_is_recorded_with_who_made_it_and_from_where(root: TestClient, ops: Ops, settings: Settings) -> None:
+def test_each_change_is_recorded_with_who_made_it_and_from_where(
+    root: TestClient, ops: Ops, settings: Settings
+) -> None:
     before = recorded(ops)[-1].id
     with leading(settings):
         root.put("/api/v1/pools/small", json={"slots": 2})

@@ -126,7 +126,13 @@ def test_files_of_the_build_are_kept_by_browsers_and_come_compressed(app: FastAP
 
 @pytest.mark.parametrize(
     "path",
-    ["/assets/../../secret.key", "/assets/..%2f..%2fsecret.key", "//secret.key", "/./secret.key", "/assets//../../secret.key"],
+    [
+        "/assets/../../secret.key",
+        "/assets/..%2f..%2fsecret.key",
+        "//secret.key",
+        "/./secret.key",
+        "/assets//../../secret.key",
+    ],
 )
 def test_no_path_leads_out_of_the_build(app: FastAPI, path: str) -> None:
     assert b"a secret" not in begin(app, "GET", path).body

@@ -19,7 +19,9 @@ from airloom.operations.ops import Ops
 from airloom.operations.users import UserChange
 from airloom.settings import Settings
 from airloom.store import accounts
+from airloom.store.accounts import AccountRow
 from airloom.store.audit import AuditFilter
+from airloom.store.database import Connection
 from tests.api.logins import PASSWORD, add, at, bearer, browser, log_in, token, with_settings
 
 SESSION = "/api/v1/session"
@@ -56,7 +58,12 @@ def test_a_password_logs_in_and_logging_out_ends_it(app: FastAPI) -> None:
     assert not is_logged_in(client)
     log_in(client, "ada")
     shown = client.get(SESSION).json()
-    assert (shown["username"], shown["role"], shown["has_password"], shown["kind"]) == ("ada", "editor", True, "session")
+    assert (shown["username"], shown["role"], shown["has_password"], shown["kind"]) == (
+        "ada",
+        "editor",
+        True,
+        "session",
+    )
     thief = browser(app)
     thief.cookies = client.cookies
     assert client.delete(SESSION).status_code == 204
@@ -207,7 +214,11 @@ def test_what_is_no_token_is_refused_with_a_word_on_how_to_get_one(app: FastAPI,
 def test_one_letter_less_is_another_token(app: FastAPI, ops: Ops) -> None:
     text = token(ops, "ada")
     client = browser(app)
-    for wrong in (text[:-1], text.replace("alm_", "alm_0", 1), text[:10] + ("0" if text[10] != "0" else "1") + text[11:]):
+    for wrong in (
+        text[:-1],
+        text.replace("alm_", "alm_0", 1),
+        text[:10] + ("0" if text[10] != "0" else "1") + text[11:],
+    ):
         assert client.get(SESSION, headers=bearer(wrong)).status_code == 401
     assert client.get(SESSION, headers=bearer(text)).status_code == 200
 
@@ -234,9 +245,14 @@ def test_a_page_that_asks_for_much_costs_one_look(app: FastAPI, ops: Ops, monkey
     clock = Clock()
     app.state.guards = Guards(known=Known(clock))
     client = log_in(browser(app), "ada")
-    looks = []
+    looks: list[str] = []
     look = accounts.get_account
-    monkeypatch.setattr(accounts, "get_account", lambda conn, name: looks.append(name) or look(conn, name))
+
+    def counted(conn: Connection, username: str) -> AccountRow | None:
+        looks.append(username)
+        return look(conn, username)
+
+    monkeypatch.setattr(accounts, "get_account", counted)
     for _ in range(5):
         assert client.get("/api/v1/tags").status_code == 200
     assert len(looks) == 1

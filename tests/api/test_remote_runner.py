@@ -109,6 +109,8 @@ def test_a_cancelled_run_ends_its_task_at_once(remote: Remote, tmp_path: Path):
     ask(remote.ops, CancelRun(dag_id="held", run_id=run_id))
     assert remote.ended("held", run_id) == "failed"
     wait_for(lambda: not alive(pid), "the end of the task's process")
+    key = remote.key_of("hold")
+    wait_for(lambda: remote.has_logged(key, "ending the task: the run was cancelled"), "the reason")
 
 
 def test_what_ends_while_the_server_is_away_is_told_when_it_is_back(remote: Remote, tmp_path: Path):
@@ -192,9 +194,7 @@ def test_a_pod_with_its_work_and_its_token_runs_that_and_ends(remote: Remote, tm
 def test_a_runner_whose_token_is_wrong_says_so_and_goes_on_trying(remote: Remote):
     remote.set_up_runner("alm_0_0")
     remote.start_runner()
-    wait_for(lambda: "airloom tokens add --runner" in remote.runner_says(), "the reason")
+    wait_for(lambda: "airloom tokens add-runner" in remote.runner_says(), "the reason")
     assert remote.runner is not None
     with pytest.raises(subprocess.TimeoutExpired):
         remote.runner.wait(0.1)
-
-

@@ -43,7 +43,12 @@ def test_a_token_is_shown_once_and_listed_without_its_secret(app: FastAPI, ada: 
     assert text.rpartition("_")[2] not in listed.text
     (shown,) = listed.json()["items"]
     assert shown == {name: value for name, value in made.items() if name != "token"}
-    assert (shown["name"], shown["username"], shown["role"], shown["dags"]) == ("nightly export", "ada", "viewer", ["fl*"])
+    assert (shown["name"], shown["username"], shown["role"], shown["dags"]) == (
+        "nightly export",
+        "ada",
+        "viewer",
+        ["fl*"],
+    )
     assert status(app, text, "/session") == 200
     (used,) = ada.get(TOKENS).json()["items"]
     assert used["used_at"] is not None
@@ -51,7 +56,12 @@ def test_a_token_is_shown_once_and_listed_without_its_secret(app: FastAPI, ada: 
 
 def test_a_token_is_narrowed_to_a_role_and_to_dags(app: FastAPI, ops: Ops) -> None:
     viewing = token(ops, "root", role=Role.VIEWER)
-    assert [status(app, viewing, path) for path in ("/pools", "/dags/flights", "/variables", "/users")] == [200, 200, 403, 403]
+    assert [status(app, viewing, path) for path in ("/pools", "/dags/flights", "/variables", "/users")] == [
+        200,
+        200,
+        403,
+        403,
+    ]
     flights = token(ops, "root", dags=("fl*",))
     paths = ("/dags/flights", "/dags/weather", "/pools", "/users", "/audit")
     assert [status(app, flights, path) for path in paths] == [200, 404, 403, 403, 403]
@@ -89,7 +99,9 @@ def test_that_a_token_is_used_is_noted_once_a_minute(api: Api, ops: Ops) -> None
         (row,) = credentials.list_tokens(ops, "ada")
         return None if row.used_at is None else row.used_at - began
 
-    assert [used_after(seconds) for seconds in (0.0, 30.0, 59.0, 60.5, 61.0)] == pytest.approx([0.0, 0.0, 0.0, 60.5, 60.5])
+    assert [used_after(seconds) for seconds in (0.0, 30.0, 59.0, 60.5, 61.0)] == pytest.approx(
+        [0.0, 0.0, 0.0, 60.5, 60.5]
+    )
 
 
 def test_a_deleted_token_is_refused(app: FastAPI, ada: TestClient) -> None:

@@ -325,8 +325,12 @@ def mark(sim: Simulation, dice: random.Random) -> None:
         events.append(RunLoaded(run=sim.db.live_run(run.id), version=sim.db.versions[run.version_id]))
     if dice.random() < 0.3:
         state = dice.choice([RunState.SUCCESS, RunState.FAILED])
-        sim.turn([*events, MarkRun(**name, state=state)])
-        assert sim.db.runs[run.id].state is state
+        events.append(MarkRun(**name, state=state))
+        again = dice.random() < 0.2
+        if again:
+            events.append(ClearTasks(**name, only_failed=dice.random() < 0.5))
+        sim.turn(events)
+        assert again or sim.db.runs[run.id].state is state
         return
     spec = sim.db.versions[run.version_id].spec
     task_ids = tuple(dice.choice(spec.tasks).task_id for _ in range(dice.randrange(1, 3)))

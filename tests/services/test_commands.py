@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from airloom.decide import lifecycle, turn
-from airloom.model.events import CancelRun, ClearTasks, Event, Explain, SetPool, TriggerRun
+from airloom.model.events import CancelRun, ClearTasks, Event, Explain, MarkRun, MarkTasks, SetPool, TriggerRun
 from airloom.model.report import Cause, Outcome
 from airloom.model.run import PoolRow
 from airloom.model.spec import DagSpec, Delta
+from airloom.model.states import RunState, TIState
 from airloom.services import scheduler
 from airloom.store import runs
 from tests.services.rig import Rig, dag, task
@@ -27,6 +28,37 @@ def finish(rig: Rig, outcome: Outcome = Outcome.SUCCESS) -> None:
 
 
 # --- runs that have ended ------------------------------------------------------------------------------------------
+def test_a_run_that_has_ended_is_marked_and_goes_back_to_work(rig: Rig) -> None:
+    rig.load(dag(task("a"), task("b", "a")))
+    rig.trigger()
+    rig.executor.end("a", Outcome.FAILED, cause=Cause.FAIL)
+    rig.tick()
+    assert rig.states() == {"a": "failed", "b": "upstream_failed"}
+    marked = MarkTasks(dag_id="d", run_id="r", task_ids=("a",), state=TIState.SUCCESS)
+    assert rig.ask(marked).value == {"marked": ["a"]}
+    rig.executor.end("b")
+    rig.tick()
+    assert rig.run().state == "success"
+    assert rig.ask(MarkRun(dag_id="d", run_id="r", state=RunState.FAILED)).value == {"marked": []}
+    assert rig.run().state == "failed"
+
+
+def test_a_run_that_is_marked_is_there_for_the_next_command_of_the_turn(rig: Rig) -> None:
+    rig.load(dag(task("a"), task("b", "a")))
+    rig.trigger()
+    numbers = [
+        rig.put(MarkRun(dag_id="d", run_id="r", state=RunState.SUCCESS)),
+        rig.put(ClearTasks(dag_id="d", run_id="r", task_ids=("b",))),
+    ]
+    rig.tick()
+    assert [rig.answer(number).error for number in numbers] == [None, None]
+    assert rig.states() == {"a": "success", "b": "queued"}
+    assert [key.ti_id for key in rig.executor.cancelled] == [1]
+    rig.executor.end("b")
+    rig.tick()
+    assert rig.run().state == "success"
+
+
 def test_a_task_of_a_run_that_has_ended_is_explained_and_the_run_leaves_again(rig: Rig) -> None:
     finish(rig)
     (explained,) = rig.ask(Explain(dag_id="d", run_id="r", task_id="b")).value

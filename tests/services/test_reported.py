@@ -100,6 +100,7 @@ def test_an_end_in_the_inbox_counts_when_another_scheduler_takes_over(rig: Rig) 
     rig.take_over()
     rig.tick()
     assert rig.states()["a"] == "success"
+    assert rig.executor.names() == ["a", "b", "c"]
 
 
 def test_a_commit_that_fails_loses_no_report_of_the_inbox(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +159,7 @@ def test_a_report_that_fails_in_every_form_is_dropped_and_stops_nothing_else(
 
 def test_text_that_the_database_refuses_stops_no_other_report(rig: Rig) -> None:
     a, b, c = three_running(rig)
-    odd = Ended(key=b, at=1.0, outcome=Outcome.SUCCESS, runner="r", host="a\0b", pid=2**70 if False else 2**62)
+    odd = Ended(key=b, at=1.0, outcome=Outcome.SUCCESS, runner="r", host="a\0b", pid=2**62)
     rig.put(Reported(reports=(end(a), odd, end(c))))
     settle(rig)
     states = rig.states()

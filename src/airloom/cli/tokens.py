@@ -4,10 +4,9 @@ from typing import Annotated
 
 import typer
 
-from airloom.cli.opening import opened
 from airloom.cli.output import Format, Output, moment, show_record, show_rows
-from airloom.cli.users import role_option
-from airloom.operations import credentials
+from airloom.cli.users import on_this_machine, role_option
+from airloom.operations import credentials, remote_runners
 from airloom.store.credentials import CredentialRow
 
 app = typer.Typer(no_args_is_help=True)
@@ -25,7 +24,7 @@ def list_tokens(
     user: str | None = typer.Option(None, "--user", help="Only this user's."), output: Output = Format.TABLE
 ) -> None:
     """List the tokens, without their secrets."""
-    with opened() as here:
+    with on_this_machine() as here:
         rows = [_record(row) for row in credentials.list_tokens(here.ops, user)]
         columns = ["id", "username", "name", "role", "dags", "expires_at", "used_at"]
         show_rows(rows, columns, output, here.zone)
@@ -46,7 +45,7 @@ def add(
 
     Example: airloom tokens add ada "nightly export" --role viewer --days 30
     """
-    with opened() as here:
+    with on_this_machine() as here:
         made = credentials.make_token(
             here.ops,
             username,
@@ -61,10 +60,45 @@ def add(
             show_record(_record(made.row) | {"token": made.text}, output, here.zone)
 
 
+@app.command("add-runner")
+def add_runner(
+    name: Annotated[str, typer.Argument(help="Which runners it is for.", show_default=False)],
+    output: Output = Format.TABLE,
+) -> None:
+    """Make a token for runners on other machines and print it. This is the only time that it is shown.
+
+    It opens nothing but the task API, and there only what goes with the tries that such a runner is given.
+
+    Example: airloom tokens add-runner "gpu workers" > /etc/airloom/runner.token
+    """
+    with on_this_machine() as here:
+        made = remote_runners.make_runner_token(here.ops, name)
+        if output is Format.TABLE:
+            typer.echo(made.text)
+        else:
+            show_record(_record(made.row) | {"token": made.text}, output, here.zone)
+
+
+@app.command("list-runners")
+def list_runners(output: Output = Format.TABLE) -> None:
+    """List the tokens of runners, without their secrets."""
+    with on_this_machine() as here:
+        rows = [_record(row) for row in remote_runners.list_runner_tokens(here.ops)]
+        show_rows(rows, ["id", "username", "name", "created_at"], output, here.zone)
+
+
+@app.command("delete-runner")
+def delete_runner(token_id: Annotated[str, typer.Argument(help="The token's id.", show_default=False)]) -> None:
+    """Delete a token of runners; they are refused within seconds, and what they run is given to others."""
+    with on_this_machine() as here:
+        remote_runners.delete_runner_token(here.ops, token_id)
+    typer.echo(f"token {token_id} is deleted")
+
+
 @app.command()
 def delete(token_id: Annotated[str, typer.Argument(help="The token's id.", show_default=False)]) -> None:
     """Delete a token; it is refused from then on."""
-    with opened() as here:
+    with on_this_machine() as here:
         credentials.delete_token(here.ops, token_id)
     typer.echo(f"token {token_id} is deleted")
 

@@ -1,16 +1,19 @@
 """`airloom users`: on the machine of the database, for whoever may read it."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 from msgspec import UNSET
 
-from airloom.cli.opening import confirm, opened
+from airloom.cli.opening import Opened, confirm, opened
 from airloom.cli.output import Format, Output, moment, show_record, show_rows
 from airloom.model.access import Grant, Role, role_named
 from airloom.model.errors import InvalidRequest
 from airloom.operations import users
+from airloom.operations.ops import Ops
 from airloom.operations.users import UserChange
 from airloom.settings import ApiSection
 from airloom.store.accounts import AccountRow
@@ -43,7 +46,7 @@ def _root() -> None:
 @app.command("list")
 def list_users(output: Output = Format.TABLE) -> None:
     """List the users."""
-    with opened() as here:
+    with on_this_machine() as here:
         rows = [_record(user) for user in users.list_users(here.ops)]
         show_rows(rows, ["username", "role", "grants", "active", "login", "last_login_at"], output, here.zone)
 
@@ -62,7 +65,7 @@ def add(
     Example: airloom users add ada --role editor --password
     """
     first = _change(role, grant, _read_password() if password else None, name, email)
-    with opened() as here:
+    with on_this_machine() as here:
         users.add_user(here.ops, username, first)
     typer.echo(f"user {username} is added")
 
@@ -85,7 +88,7 @@ def set_user(
     Example: airloom users set ada --role operator --grant editor:etl_*
     """
     change = _change(role, grant, _read_password() if password else None, name, email, active)
-    with opened() as here:
+    with on_this_machine() as here:
         users.change_user(here.ops, username, change)
     typer.echo(f"user {username} is changed")
 
@@ -94,7 +97,7 @@ def set_user(
 def delete(username: Name, yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask.")) -> None:
     """Delete a user with their sessions and tokens. What they did stays in the audit log."""
     confirm(f"Delete user {username} with their sessions and tokens?", yes=yes)
-    with opened() as here:
+    with on_this_machine() as here:
         users.delete_user(here.ops, username)
     typer.echo(f"user {username} is deleted")
 
@@ -105,7 +108,7 @@ def link(username: Name, output: Output = Format.TABLE) -> None:
 
     Example: airloom users link admin
     """
-    with opened() as here:
+    with on_this_machine() as here:
         made = users.make_link(here.ops, username)
         address = _base_url(here.settings.api) + made.path
         if output is Format.TABLE:
@@ -115,9 +118,24 @@ def link(username: Name, output: Output = Format.TABLE) -> None:
             show_record(record, output, here.zone)
 
 
+@contextmanager
+def on_this_machine() -> Iterator[Opened]:
+    """Settings and database. Raises InvalidRequest where a server elsewhere is named: who may read the database decides
+    here who may log in."""
+    with opened() as here:
+        if not isinstance(here.ops, Ops):
+            raise InvalidRequest(
+                "users and tokens are managed on the machine of the database, or in the web UI: leave --server away"
+            )
+        yield here
+
+
 def _base_url(api: ApiSection) -> str:
     if api.base_url:
         return api.base_url.rstrip("/")
+    if api.port == 0:
+        # Any free port: the server has said which.
+        return ""
     host = "127.0.0.1" if api.host in ("0.0.0.0", "::") else api.host
     return f"{'https' if api.tls_certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{api.port}"
 

@@ -175,7 +175,8 @@ def end_runs(world: World) -> None:
         run = world.runs.get(number)
         if run is None or run.open or run.state is not RunState.RUNNING:
             continue
-        end_run(world, run, verdict(run))
+        world.ledger.change_run(number, state=verdict(run), ended_at=world.now)
+        forget_run(world, run)
 
 
 def verdict(run: Run) -> RunState:
@@ -183,12 +184,16 @@ def verdict(run: Run) -> RunState:
     return RunState.FAILED if run.failed or run.cancelled else RunState.SUCCESS
 
 
-def end_run(world: World, run: Run, state: RunState) -> None:
-    """An unfinished run has ended, and leaves the memory. All its TIs must have ended."""
+def end_by_hand(world: World, run: Run, state: RunState) -> None:
+    """An unfinished run whose TIs have all ended has ended. It stays until all commands of the turn are through: another
+    one may be about it."""
+    dag = world.dags[run.row.dag_id]
     if run.state is RunState.QUEUED:
-        _leave_line(world.dags[run.row.dag_id], run)
+        _leave_line(dag, run)
+    dag.running.discard(run.row.id)
+    run.state = state
     world.ledger.change_run(run.row.id, state=state, ended_at=world.now)
-    forget_run(world, run)
+    world.visitors.append(run.row.id)
 
 
 def revive(world: World, run: Run) -> None:

@@ -58,7 +58,7 @@ def mark_run(world: World, run: Run, state: RunState, by: str | None) -> None:
     if run.state in RUN_FINISHED:
         _decide_run(world, run, state)
     else:
-        lifecycle.end_run(world, run, state)
+        lifecycle.end_by_hand(world, run, state)
 
 
 def _end(world: World, run: Run, slots: list[int], state: TIState, by: str | None) -> None:

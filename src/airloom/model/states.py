@@ -92,8 +92,7 @@ MOVES: dict[tuple[TIState, TIState], tuple[Actor, str]] = {
 for _state in (_S, _UR, _UX, _D):
     MOVES[_state, _K] = (Actor.USER, "the run was cancelled")
 MOVES[_RS, _F] = (Actor.USER, "the run was cancelled")
-# Whatever a TI is, a user may have it count as ended; what a try of its own may tell as well stays listed as that.
-#: the states that a user may mark a TI with
+#: what a user may have a TI count as, whatever it is; a move that is made without a user as well stays listed as that
 MARKS = (_OK, _F, _K)
 for _state in TIState:
     for _mark in MARKS:

@@ -166,10 +166,11 @@ ToRunner = Submit | CancelTries | Ack | Reply | LogAck | Stop
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     """What HTTP answers to a Hello. `session` is part of the address of all that follows; `alive`: seconds between two
-    signs of life on its stream."""
+    signs of life on its stream; `longest`: bytes that one request may have."""
 
     session: str
     alive: float
+    longest: int = MAX_FRAME
 
 
 class FrameError(AirloomError):

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from airloom.decide.explain import MOST
 from airloom.decide.explain import explain as explain_in
 from airloom.decide.recovery import rebuild
 from airloom.decide.state import WorldConfig
@@ -33,7 +34,7 @@ def explain(
         tis = find_tis(conn, run, task_id, map_index)
         leader = leadership.current(conn)
     if run.state in RUN_FINISHED:
-        return [_finished(run, ti) for ti in tis]
+        return [_finished(run, ti) for ti in tis[:MOST]]
     if leader is not None and leader.expires_at > ops.now():
         try:
             command = Explain(dag_id=dag_id, run_id=run.run_id, task_id=task_id, map_index=map_index)

@@ -53,10 +53,9 @@ def find_run(conn: Any, dag_id: str, run_id: str) -> RunRow:
 
 def find_tis(conn: Any, run: RunRow, task_id: str, map_index: int | None = None) -> list[TIRow]:
     """The TIs of a task in a run: all, or the one with that map index. Raises NotFound."""
-    tis = runs.list_tis(conn, run.id)
-    of_task = [ti for ti in tis if ti.task_id == task_id]
+    of_task = runs.list_tis(conn, run.id, task_id)
     if not of_task:
-        hint = nearest(task_id, {ti.task_id for ti in tis})
+        hint = nearest(task_id, {ti.task_id for ti in runs.list_tis(conn, run.id)})
         raise NotFound(f"run {run.run_id} of dag {run.dag_id} has no task {task_id!r}{hint}")
     chosen = [ti for ti in of_task if map_index is None or ti.map_index == map_index]
     if not chosen:

@@ -112,7 +112,11 @@ def _log_in(ops: Ops, person: Person, idle: float) -> LoggedIn:
 
 
 def _made(conn: Any, ops: Ops, person: Person) -> AccountRow:
-    if accounts.get_account(conn, person.username) is not None:
+    namesake = accounts.get_account(conn, person.username)
+    if namesake is not None and namesake.identity == person.identity:
+        # Another login of theirs has made the user since we looked.
+        return namesake
+    if namesake is not None:
         raise LoginRefused(
             "name_taken", f"there is a user {person.username} already, who does not log in by this provider's identity"
         )

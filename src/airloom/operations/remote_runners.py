@@ -21,7 +21,6 @@ _LONGEST_NAME = 250
 _MOST_QUEUES = 1000
 #: seconds after the end of a try in which the rest of its log is still taken
 LOG_GRACE = 3600.0
-_UNWANTED = "nobody has use for this try any more"
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,14 +120,14 @@ def renew(ops: Ops, runner: str, tries: tuple[TryKey, ...]) -> tuple[Cancel, ...
     runner that is not known any more and has to register again."""
     with ops.db.transaction() as conn:
         row = processes.get_process(conn, runner)
-        wanted = runners.wanted_tries(conn, tries)
+        ends = runners.ends_of(conn, tries)
+        leased = tuple(key for key in tries if key not in ends)
         if row is not None:
-            leased = tuple(key for key in tries if key in wanted)
             state = msgspec.structs.replace(_state(row), running=len(tries), tries=leased)
             processes.renew(conn, [msgspec.structs.replace(row, seen_at=ops.now(), state=msgspec.to_builtins(state))])
-        elif wanted or not tries:
+        elif leased or not tries:
             raise NotFound(f"the runner {runner!r} is not known any more")
-    return tuple(_cancel(key) for key in tries if key not in wanted)
+    return tuple(_cancel(key, why) for key, why in ends.items())
 
 
 def touch(ops: Ops, runner: str) -> None:
@@ -143,8 +142,8 @@ def unwanted(ops: Ops, names: set[str]) -> dict[str, list[Cancel]]:
     """By the names of runners, which of the tries that they have started they are to end."""
     found: dict[str, list[Cancel]] = {}
     with ops.db.reading() as conn:
-        for runner, key in runners.unwanted_tries(conn, names):
-            found.setdefault(runner, []).append(_cancel(key))
+        for runner, key, why in runners.ends_at(conn, names):
+            found.setdefault(runner, []).append(_cancel(key, why))
     return found
 
 
@@ -167,8 +166,8 @@ def _state(row: ProcessRow) -> RunnerState:
     return msgspec.convert(row.state, RunnerState)
 
 
-def _cancel(key: TryKey) -> Cancel:
-    return Cancel(key=key, executor="", reason=_UNWANTED)
+def _cancel(key: TryKey, why: str) -> Cancel:
+    return Cancel(key=key, executor="", reason=why)
 
 
 # --- reports and logs -------------------------------------------------------------------------------------------------

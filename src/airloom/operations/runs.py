@@ -20,6 +20,10 @@ from airloom.store import choices, history, runs
 _LONGEST_RUN_ID = 250
 #: seconds
 _CLOCKS_DIFFER = 2.0
+#: what can be told as a date in any time zone
+_FIRST_DATE, _LAST_DATE = -62_135_400_000.0, 253_402_100_000.0
+#: runs that the scheduler gets at once: those that have ended it has to read, and others wait meanwhile
+_AT_ONCE = 25
 
 
 def trigger(
@@ -71,6 +75,9 @@ def _check_trigger(ops: Ops, wanted: TriggerRun) -> None:
         if not dag.active:
             raise Conflict(f"dag {dag_id} is gone from {dag.rel_path}; bring it back there to run it again")
         run_params(dag.spec.params, wanted.conf)
+        for at in (wanted.logical_date, wanted.run_after):
+            if at is not None and not _FIRST_DATE <= at <= _LAST_DATE:
+                raise InvalidRequest("a run's dates lie in the years 1 to 9999")
         if run_id is not None:
             _check_run_id(run_id)
             if runs.find_run(conn, dag_id, run_id) is not None:
@@ -188,12 +195,13 @@ def _over_runs(ops: Ops, wanted: C, run_ids: Sequence[str], done: str) -> list[s
             commands = _narrowed(conn, found, commands, wanted.task_ids)
     touched: list[str] = []
     refused: list[AirloomError] = []
-    answers = ask_all(ops, commands)
-    for command, answer in zip(commands, answers, strict=True):
-        if isinstance(answer, AirloomError):
-            refused.append(answer)
-        else:
-            touched += [f"{command.run_id}/{name}" for name in answer[done]]
+    for start in range(0, len(commands), _AT_ONCE):
+        part = commands[start : start + _AT_ONCE]
+        for command, answer in zip(part, ask_all(ops, part), strict=True):
+            if isinstance(answer, AirloomError):
+                refused.append(answer)
+            else:
+                touched += [f"{command.run_id}/{name}" for name in answer[done]]
     if refused:
         if len(refused) == len(commands):
             raise refused[0]

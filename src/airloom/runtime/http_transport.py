@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +18,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from airloom.model.errors import AirloomError, SettingsError
-from airloom.model.wire import FrameError, FromRunner, Hello, ToRunner, Unframer, Welcome, frame
+from airloom.model.report import Cause, Ended, Outcome, Report
+from airloom.model.wire import MAX_FRAME, FrameError, FromRunner, Hello, Reports, ToRunner, Unframer, Welcome, frame
 from airloom.runtime.channel import Closed
 
 log = logging.getLogger("airloom.runner")
@@ -50,13 +52,18 @@ class HttpServer:
 
     def __init__(self, url: str, token_file: str, ca_file: str = "") -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SettingsError(f"the server's address {url!r} is none: write http://HOST:PORT or https://HOST:PORT")
+        try:
+            port, secure = parts.port, {"http": False, "https": True}[parts.scheme]
+            if not parts.hostname or parts.username is not None:
+                raise ValueError
+        except (KeyError, ValueError):
+            text = "the server's address is none of http://HOST:PORT or https://HOST:PORT, with a path if needed"
+            raise SettingsError(text) from None
         self.url = url
         self.host, self.path = parts.hostname, parts.path.rstrip("/")
-        self.port = parts.port or (443 if parts.scheme == "https" else 80)
+        self.port = port or (443 if secure else 80)
         self.tls: ssl.SSLContext | None = None
-        if parts.scheme == "https":
+        if secure:
             try:
                 self.tls = ssl.create_default_context(cafile=ca_file or None)
             except OSError as error:
@@ -112,11 +119,12 @@ class HttpTransport:
             end.setblocking(False)
         self._ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
         self._news = threading.Condition()
-        self._out: deque[bytes | Hello] = deque()
+        self._out: deque[FromRunner] = deque()
         self._sending = False
         self._in: list[ToRunner] = []
         self._end: Exception | None = None
         self._session = ""
+        self._longest = MAX_FRAME
         self._streaming = False
         self._connections: set[http.client.HTTPConnection] = set()
         self._token = ""
@@ -132,12 +140,11 @@ class HttpTransport:
         return self._sending
 
     def send(self, message: FromRunner) -> None:
-        """Send a message, in order. Raises Closed, FrameError."""
-        data = message if isinstance(message, Hello) else frame(message)
+        """Send a message, in order. Raises Closed."""
         with self._news:
             if self._end is not None:
                 raise Closed from self._end
-            self._out.append(data)
+            self._out.append(message)
             begins, self._sending = not self._sending, True
             if begins:
                 self._fill()
@@ -203,25 +210,30 @@ class HttpTransport:
                     connection.sock.shutdown(socket.SHUT_RDWR)
 
     # --- in the threads -----------------------------------------------------------------------------------------------
-    def _run(self, work: Callable[[], None]) -> None:
+    def _run(self, work: Callable[[http.client.HTTPConnection], None]) -> None:
+        connection = self._server.open(_CONNECT)
+        with self._news:
+            self._connections.add(connection)
         try:
-            work()
+            work(connection)
         except Refusal as refusal:
             if self._end is None:
                 self._server.trouble(f"the server at {self._server.url} refuses this runner: {refusal}")
                 with self._news:
                     self._news.wait_for(lambda: self._end is not None, _AFTER_REFUSAL)
             self._stop(refusal)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
             if self._end is None:
                 self._server.trouble(f"the server at {self._server.url} is not reached: {_reason(error)}")
             self._stop(error)
         except (FrameError, msgspec.MsgspecError) as error:
             self._server.trouble(f"{self._server.url} does not speak the runner's protocol: {error}")
             self._stop(error if isinstance(error, FrameError) else FrameError(str(error)))
+        finally:
+            self._stop(Closed())
+            connection.close()
 
-    def _send_all(self) -> None:
-        connection = self._connection()
+    def _send_all(self, connection: http.client.HTTPConnection) -> None:
         while True:
             with self._news:
                 if not self._out:
@@ -231,27 +243,23 @@ class HttpTransport:
                 if self._end is not None:
                     return
                 first = self._out.popleft()
-                batch = [] if isinstance(first, Hello) else [first]
-                size = sum(map(len, batch))
-                while batch and self._out and size < _TOGETHER and isinstance(self._out[0], bytes):
-                    data = self._out.popleft()
-                    assert isinstance(data, bytes)
-                    batch.append(data)
-                    size += len(data)
             if isinstance(first, Hello):
                 self._greet(connection, first)
-            else:
-                self._exchange(connection, b"".join(batch))
+                continue
+            body = bytearray(_framed(first, self._longest))
+            while len(body) < _TOGETHER and self._out and not isinstance(self._out[0], Hello):
+                body += _framed(self._out.popleft(), self._longest)
+            self._exchange(connection, bytes(body))
 
     def _greet(self, connection: http.client.HTTPConnection, hello: Hello) -> None:
         self._token = self._server.token()
         response = self._request(connection, "POST", "/sessions", frame(hello))
         welcome = msgspec.msgpack.decode(response.read(), type=Welcome)
-        self._session = welcome.session
+        self._session, self._longest = welcome.session, welcome.longest - _TOGETHER
         if not self._streaming:
             self._streaming = True
             threading.Thread(
-                target=self._run, args=(lambda: self._listen(welcome),), name="http-listen", daemon=True
+                target=self._run, args=(partial(self._listen, welcome),), name="http-listen", daemon=True
             ).start()
 
     def _exchange(self, connection: http.client.HTTPConnection, body: bytes) -> None:
@@ -264,28 +272,20 @@ class HttpTransport:
         response.read()  # the connection is free for the next request
         self._there()
 
-    def _listen(self, welcome: Welcome) -> None:
-        connection = self._connection()
+    def _listen(self, welcome: Welcome, connection: http.client.HTTPConnection) -> None:
+        """Hear what the server says by itself, until it ends the stream: as it does when it stops."""
         response = self._request(connection, "GET", f"/sessions/{welcome.session}/stream", b"")
         _socket(connection).settimeout(_MISSED * welcome.alive)
         unframer: Unframer[ToRunner] = Unframer(ToRunner)
         while data := response.read1(_CHUNK):
             self._take(unframer.feed(data))
             self._there()
-        raise http.client.HTTPException("it has ended the stream")
 
     def _there(self) -> None:
         """The server does as it should."""
         if not self.reached:
             self.reached = True
             self._server.trouble("")
-
-    def _connection(self) -> http.client.HTTPConnection:
-        """A connection that `_stop` ends."""
-        connection = self._server.open(_CONNECT)
-        with self._news:
-            self._connections.add(connection)
-        return connection
 
     def _request(
         self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes
@@ -322,6 +322,37 @@ class HttpTransport:
         pieces = (body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK))
         connection.request(method, self._server.path + PREFIX + path, pieces if body else None, headers)
         return connection.getresponse()
+
+
+def _framed(message: FromRunner, limit: int) -> bytes:
+    """A message as bytes. An end whose XComs are too large for the server has failed: nothing else would ever be heard
+    of this runner."""
+    data = frame(message)
+    while len(data) > limit and isinstance(message, Reports):
+        largest = max(map(_size, message.reports), default=0)
+        if not largest:
+            break
+        reports = tuple(_failed(report, limit) if _size(report) == largest else report for report in message.reports)
+        message = msgspec.structs.replace(message, reports=reports)
+        data = frame(message)
+    return data
+
+
+def _size(report: Report) -> int:
+    return sum(len(xcom.value) for xcom in report.xcoms) if isinstance(report, Ended) else 0
+
+
+def _failed(report: Report, limit: int) -> Ended:
+    assert isinstance(report, Ended)
+    return msgspec.structs.replace(
+        report,
+        outcome=Outcome.FAILED,
+        cause=Cause.RESULT,
+        detail=f"its XComs have {_size(report):,} bytes, and the server takes {limit:,}: see [xcom] max_size",
+        xcoms=(),
+        skip=None,
+        map_length=None,
+    )
 
 
 def _socket(connection: http.client.HTTPConnection) -> socket.socket:

@@ -100,6 +100,7 @@ class TryLog:
         self._full = False
         self._dropped = 0
         self._torn = False
+        self._head: tuple[float, dict[str, str]] | None = None
         self._partial = {"stdout": bytearray(), "stderr": bytearray()}
 
     def use(self, masker: Masker) -> None:
@@ -129,9 +130,19 @@ class TryLog:
         self._write([LogLine(_iso(at), level, "task", text, logger)])
 
     def rendered(self, at: float, fields: dict[str, str]) -> None:
-        """Write the template fields, each cut at LONGEST_FIELD."""
-        shown = {name: self._masker.mask_head(text, LONGEST_FIELD) for name, text in fields.items()}
-        self._write([LogLine(_iso(at), "INFO", RENDERED, _encode(shown).decode())])
+        """Have the template fields, each cut at LONGEST_FIELD, written before the next line, or by `show` or `close`:
+        making a file takes longer than a short try may be kept waiting."""
+        self._head = at, fields
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something that was not written yet."""
+        return self._head is not None
+
+    def show(self) -> None:
+        """Write what waits."""
+        if self._head is not None:
+            self._write([])
 
     def note(self, text: str, level: str = "INFO") -> None:
         """Write a line of the runner's own."""
@@ -147,7 +158,7 @@ class TryLog:
     def close(self) -> None:
         """Finish the lines and free the file."""
         self.finish_lines()
-        if self._dropped:
+        if self._dropped or self._head is not None:
             self._write([])
         if self._fd >= 0:
             os.close(self._fd)
@@ -162,6 +173,10 @@ class TryLog:
     def _write(self, lines: list[LogLine]) -> None:
         if self._full:
             return
+        if self._head is not None:
+            (at, fields), self._head = self._head, None
+            shown = {name: self._masker.mask_head(text, LONGEST_FIELD) for name, text in fields.items()}
+            lines = [LogLine(_iso(at), "INFO", RENDERED, _encode(shown).decode()), *lines]
         encoded = [_encode(line) + b"\n" for line in lines]
         if self._dropped:
             encoded.insert(0, _notice(f"{self._dropped} lines of this log are lost: they could not be written"))

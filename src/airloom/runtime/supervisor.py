@@ -34,6 +34,8 @@ from airloom.runtime.questions import Questions
 from airloom.runtime.zygotes import Process
 
 _STOPPED = "the scheduler was stopped"
+#: seconds after which the rendered fields of a try that writes nothing are written
+_SHOW_AFTER = 0.05
 
 
 class Try:
@@ -101,6 +103,7 @@ class Supervisor:
         self._at_work: dict[int, Try] = {}  # by the id of the process
         self._maskers: dict[int, Masker] = {}  # of reused processes: what one try learned, the next may tell
         self._stopping = False
+        self._late: list[TryLog] = []
         self._oom = OomCounter()
         self._memory = MemoryWatch(loop, self._over_memory)
         self._nursery = Nursery(loop, self, settings, environment)
@@ -172,6 +175,7 @@ class Supervisor:
 
     def close(self) -> None:
         """End everything at once."""
+        self._close_late()
         self._nursery.close()
 
     # --- what the nursery tells (it is the Guardian) ---------------------------------------------------------------
@@ -249,6 +253,7 @@ class Supervisor:
                 attempt.log.record(at, level, logger, text)
             case Rendered(at=at, fields=fields):
                 attempt.log.rendered(at, fields)
+                attempt.timers.append(self._loop.later(_SHOW_AFTER, attempt.log.show))
             case Push(value=value):
                 attempt.pushed[value.key] = value
             case Request():
@@ -351,6 +356,17 @@ class Supervisor:
         for timer in attempt.timers:
             timer.cancel()
         self.questions.forget(attempt)
+        if attempt.log.waits and self._logs is None:
+            # Its report goes first: what follows the try is not to wait for a file.
+            if not self._late:
+                self._loop.later(_SHOW_AFTER, self._close_late)
+            self._late.append(attempt.log)
+            return
         attempt.log.close()
         if self._logs is not None:
             self._logs.ended(attempt.work.key)
+
+    def _close_late(self) -> None:
+        for log in self._late:
+            log.close()
+        self._late.clear()

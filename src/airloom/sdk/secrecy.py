@@ -2,7 +2,8 @@
 
 from airloom.sdk.client import current_client
 
-_SECRET = (
+#: a name that holds one of these, in capitals or not, is that of a secret
+SECRET_WORDS = (
     "access_key",
     "access_token",
     "api_key",
@@ -21,7 +22,7 @@ _SECRET = (
 def is_secret(name: str) -> bool:
     """Whether a value of this name is to be hidden."""
     lowered = name.lower()
-    return any(word in lowered for word in _SECRET)
+    return any(word in lowered for word in SECRET_WORDS)
 
 
 def mask(value: object) -> None:

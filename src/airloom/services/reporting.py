@@ -7,16 +7,26 @@ import os
 import socket
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
 from airloom import __version__
 from airloom.decide.load import Tally, load
 from airloom.decide.state import World
+from airloom.executors.base import Executor
+from airloom.executors.local import LocalExecutor
 from airloom.model.errors import StoreError
 from airloom.model.plan import Plan
-from airloom.model.processes import RENEWAL, Histogram, Load, ProcessKind, ProcessRow, SchedulerState
+from airloom.model.processes import (
+    RENEWAL,
+    Histogram,
+    Load,
+    LoaderState,
+    ProcessKind,
+    ProcessRow,
+    SchedulerState,
+)
 from airloom.services.leader import Leadership
 from airloom.store import feed, processes
 from airloom.store.database import Database
@@ -99,6 +109,26 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     pid: int = 0
     version: str = __version__
+
+
+def scheduler_tells(
+    report: SchedulerReport, loader: Callable[[], LoaderState], executors: Mapping[str, Executor], inbox: int
+) -> Iterator[Told]:
+    """What a scheduler's process has to tell: of itself, of its loader, and of the runners of its executors."""
+    yield Told(kind=ProcessKind.SCHEDULER, state=report.state(inbox))
+    yield Told(kind=ProcessKind.LOADER, state=loader())
+    for executor in executors.values():
+        found = executor.runner() if isinstance(executor, LocalExecutor) else None
+        if found is not None:
+            hello, state = found
+            yield Told(
+                kind=ProcessKind.RUNNER,
+                state=state,
+                id=hello.runner,
+                host=hello.host,
+                pid=hello.pid,
+                version=hello.version,
+            )
 
 
 class Reporting:

@@ -1,9 +1,10 @@
 """What the task API asks about tries: which are live, which are wanted, where their logs belong."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import Connection, or_, select
 
 from airloom.model.report import TryKey
 from airloom.model.states import TIState
@@ -27,23 +28,29 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 def live_tries(conn: Connection, keys: Iterable[TryKey]) -> set[TryKey]:
     """Those of the tries that have not ended."""
-    return _those(conn, keys, wanted=False)
+    return {key for rows in _live(conn, keys) for key in rows}
 
 
-def wanted_tries(conn: Connection, keys: Iterable[TryKey]) -> set[TryKey]:
-    """Those of the tries that have not ended, and whose end nobody has asked for."""
-    return _those(conn, keys, wanted=True)
+def ends_of(conn: Connection, keys: Iterable[TryKey]) -> dict[TryKey, str]:
+    """Those of the tries that are to end, or have ended as far as the scheduler knows, each with the reason."""
+    asked = list(keys)
+    live: dict[TryKey, str] = {}
+    for rows in _live(conn, asked):
+        live |= rows
+    return {key: why for key in asked if (why := live.get(key, "nobody has use for this try any more"))}
 
 
-def unwanted_tries(conn: Connection, runners: Collection[str]) -> list[tuple[str, TryKey]]:
-    """The live tries that these runners have said to have started and that are to end, each with its runner."""
-    query = (
-        select(task_try.c.runner, task_try.c.ti_id, task_try.c.try_number)
-        .join(task_instance, task_instance.c.id == task_try.c.ti_id)
-        .join(dag_run, dag_run.c.id == task_instance.c.run_id)
-        .where(task_try.c.ended_at.is_(None), task_try.c.runner.in_(runners), ~_goes_on())
+def ends_at(conn: Connection, runners: Collection[str]) -> list[tuple[str, TryKey, str]]:
+    """The live tries which these runners have said to have started and that are to end: runner, try and reason."""
+    query = _with_reason.add_columns(task_try.c.runner).where(
+        task_try.c.runner.in_(runners),
+        or_(
+            task_instance.c.state.not_in(_GOES_ON),
+            task_instance.c.try_number != task_try.c.try_number,
+            dag_run.c.cancelled_at.is_not(None),
+        ),
     )
-    return [(row.runner, TryKey(row.ti_id, row.try_number)) for row in conn.execute(query)]
+    return [(row.runner, TryKey(row.ti_id, row.try_number), _reason(row)) for row in conn.execute(query)]
 
 
 def place_of(conn: Connection, key: TryKey) -> Place | None:
@@ -64,27 +71,35 @@ def place_of(conn: Connection, key: TryKey) -> Place | None:
     return None if row is None else Place(**row._asdict())
 
 
-def _those(conn: Connection, keys: Iterable[TryKey], *, wanted: bool) -> set[TryKey]:
+def _live(conn: Connection, keys: Iterable[TryKey]) -> Iterator[dict[TryKey, str]]:
+    """Those of the tries that have not ended, each with the reason why it is to end; "" if it is not."""
     asked = set(keys)
     numbers = sorted({key.ti_id for key in asked})
-    found: set[TryKey] = set()
     for start in range(0, len(numbers), _KEYS):
-        query = select(task_try.c.ti_id, task_try.c.try_number).where(
-            task_try.c.ti_id.in_(numbers[start : start + _KEYS]), task_try.c.ended_at.is_(None)
-        )
-        if wanted:
-            query = (
-                query.join(task_instance, task_instance.c.id == task_try.c.ti_id)
-                .join(dag_run, dag_run.c.id == task_instance.c.run_id)
-                .where(_goes_on())
-            )
-        found.update(TryKey(row.ti_id, row.try_number) for row in conn.execute(query))
-    return found & asked
+        query = _with_reason.where(task_try.c.ti_id.in_(numbers[start : start + _KEYS]))
+        found = {TryKey(row.ti_id, row.try_number): _reason(row) for row in conn.execute(query)}
+        yield {key: why for key, why in found.items() if key in asked}
 
 
-def _goes_on() -> ColumnElement[bool]:
-    return and_(
-        task_instance.c.state.in_(_GOES_ON),
-        task_instance.c.try_number == task_try.c.try_number,
-        dag_run.c.cancelled_at.is_(None),
+_with_reason = (
+    select(
+        task_try.c.ti_id,
+        task_try.c.try_number,
+        task_instance.c.state,
+        task_instance.c.try_number.label("current"),
+        dag_run.c.cancelled_at,
     )
+    .join(task_instance, task_instance.c.id == task_try.c.ti_id)
+    .join(dag_run, dag_run.c.id == task_instance.c.run_id)
+    .where(task_try.c.ended_at.is_(None))
+)
+
+
+def _reason(row: Any) -> str:
+    if row.cancelled_at is not None:
+        return "the run was cancelled"
+    if row.state == TIState.RESTARTING:
+        return "it was cleared while it was running"
+    if row.state not in _GOES_ON or row.current != row.try_number:
+        return f"its task instance is {row.state} by now"
+    return ""

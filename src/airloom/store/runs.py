@@ -49,14 +49,15 @@ def list_runs(
     return to_structs(RunRow, conn.execute(list_runs_query(dag_id, state, limit, before)))
 
 
-def list_tis_query(run_key: int) -> Select[Any]:
+def list_tis_query(run_key: int, task_id: str | None = None) -> Select[Any]:
     """The statement of `list_tis`."""
-    return select(task_instance).where(task_instance.c.run_id == run_key).order_by(task_instance.c.id)
+    query = select(task_instance).where(task_instance.c.run_id == run_key).order_by(task_instance.c.id)
+    return query if task_id is None else query.where(task_instance.c.task_id == task_id)
 
 
-def list_tis(conn: Connection, run_key: int) -> list[TIRow]:
-    """The TIs of a run by its number, in the order in which they were made."""
-    return to_structs(TIRow, conn.execute(list_tis_query(run_key)))
+def list_tis(conn: Connection, run_key: int, task_id: str | None = None) -> list[TIRow]:
+    """The TIs of a run by its number, or those of one of its tasks, in the order in which they were made."""
+    return to_structs(TIRow, conn.execute(list_tis_query(run_key, task_id)))
 
 
 def count_tis(conn: Connection, run_keys: list[int]) -> dict[int, dict[str, int]]:

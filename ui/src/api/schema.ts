@@ -1287,6 +1287,7 @@ export interface components {
             description?: string | null;
             /**
              * Extra
+             * @description What has a secret's name, as variables' keys, is ***.
              * @default {}
              */
             extra: {
@@ -2766,7 +2767,10 @@ export interface components {
             description?: string | null;
             /** Key */
             key: string;
-            /** Secret */
+            /**
+             * Secret
+             * @description Whether its key holds one of: access_key, access_token, api_key, apikey, authorization, credential, passphrase, passwd, password, private_key, secret, token; in capitals or not.
+             */
             secret: boolean;
             /**
              * Updated At
@@ -9418,7 +9422,10 @@ export interface operations {
     add_user: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, new for each thing to be made. A request that comes again within 24 hours with the same key and the same content gets the same answer, and nothing is made twice. */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };

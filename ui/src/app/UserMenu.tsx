@@ -1,5 +1,5 @@
 import { Menu, UnstyledButton, useMantineColorScheme } from '@mantine/core';
-import { IconCheck, IconKey, IconLogout, IconUserCircle } from '@tabler/icons-react';
+import { IconKey, IconLogout, IconUserCircle } from '@tabler/icons-react';
 import { logOut, useSession } from '@/api/session';
 import { toastError } from '@/components/toasts';
 import { Link } from '@/routing/Link';
@@ -19,7 +19,7 @@ export function UserMenu() {
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   const name = session.display_name || session.username;
   return (
-    <Menu position="bottom-end" width={240} withinPortal={false}>
+    <Menu position="bottom-end" width={240} withinPortal={false} withInitialFocusPlaceholder={false}>
       <Menu.Target>
         <UnstyledButton className={classes.button} aria-label={t('shell.userMenu')}>
           <span aria-hidden="true">{name.slice(0, 1).toUpperCase()}</span>
@@ -35,18 +35,13 @@ export function UserMenu() {
         </Menu.Item>
         <Menu.Divider />
         <Menu.Label>{t('shell.theme')}</Menu.Label>
-        {THEMES.map(([scheme, text]) => (
-          <Menu.Item
-            key={scheme}
-            role="menuitemradio"
-            aria-checked={colorScheme === scheme}
-            closeMenuOnClick={false}
-            onClick={() => setColorScheme(scheme)}
-            leftSection={<IconCheck size={15} opacity={colorScheme === scheme ? 1 : 0} aria-hidden />}
-          >
-            {t(text)}
-          </Menu.Item>
-        ))}
+        <Menu.RadioGroup value={colorScheme} onChange={(value) => setColorScheme(value as typeof colorScheme)}>
+          {THEMES.map(([scheme, text]) => (
+            <Menu.RadioItem key={scheme} value={scheme}>
+              {t(text)}
+            </Menu.RadioItem>
+          ))}
+        </Menu.RadioGroup>
         <Menu.Divider />
         <Menu.Item onClick={() => void logOut().catch(toastError)} leftSection={<IconLogout size={15} aria-hidden />}>
           {t('shell.logOut')}

@@ -33,8 +33,6 @@ export const theme = createTheme({
     Modal: { defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45 }, transitionProps: { duration: 120 } } },
     // The head of a dialog is no landmark of the page.
     ModalHeader: { defaultProps: { role: 'presentation' } },
-    InputDescription: { defaultProps: { size: 'sm' } },
-    InputError: { defaultProps: { size: 'sm' } },
     Menu: { defaultProps: { transitionProps: { duration: 100 }, shadow: 'md' } },
   },
 });

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -31,9 +31,13 @@ _HELLO = 4 * 1024 * 1024
 _PATIENCE, _SIGN = 30.0, 5.0
 #: a body of more bytes than this is decoded in a thread, answers of more are sent as they are made
 _LARGE = 256 * 1024
+#: bodies of more bytes that are in memory together
+_LARGE_AT_ONCE = 4
 _NO_STORE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
-T = TypeVar("T")
+_CLOSE = {"Connection": "close"}
+
+OnSign = Callable[[], Awaitable[None]]
 
 
 def make_task_app(api: Api) -> Starlette:
@@ -43,19 +47,20 @@ def make_task_app(api: Api) -> Starlette:
 
 def make_runner_app(desk: Desk) -> Starlette:
     """The same, with whoever answers."""
+    room = _Room()
 
     async def greet(request: Request) -> Response:
         visitor = await desk.identify(_token(request), _address(request))
-        messages = await _read(request, Hello, _HELLO, _nothing)
+        messages = await room.read(request, Hello, _HELLO, _nothing)
         if len(messages) != 1:
             raise Refused(400, "No greeting", "a session begins with one Hello")
         session = await desk.greet(visitor, messages[0])
-        return _msgpack(msgspec.msgpack.encode(Welcome(session=session, alive=desk.alive)))
+        return _msgpack(msgspec.msgpack.encode(Welcome(session=session, alive=desk.alive, longest=desk.longest)))
 
     async def exchange(request: Request) -> Response:
         visitor = await desk.identify(_token(request), _address(request))
         runner = desk.runner_of(visitor, request.path_params["session"])
-        messages: list[Any] = await _read(request, FromRunner, desk.longest, lambda: desk.sign_of_life(visitor, runner))
+        messages = await room.read(request, FromRunner, desk.longest, lambda: desk.sign_of_life(visitor, runner))
         return await _answer(desk.answer(visitor, runner, messages))
 
     async def stream(request: Request) -> Response:
@@ -87,39 +92,60 @@ async def _nothing() -> None:
     return
 
 
-async def _read(request: Request, kind: Any, limit: int, on_sign: Callable[[], Awaitable[None]]) -> list[Any]:
-    """The messages in a request's body. Raises Refused for anything else."""
+class _Room:
+    """Where bodies are read: of the large ones a few at a time."""
+
+    def __init__(self) -> None:
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
+
+    async def read(self, request: Request, kind: Any, limit: int, on_sign: OnSign) -> list[Any]:
+        """The messages in a request's body. `on_sign` is called now and then while it comes. Raises Refused."""
+        size = _size_of(request, limit)
+        if size <= _LARGE:
+            return _decode(kind, await _parts(request, on_sign))
+        while True:
+            try:
+                await asyncio.wait_for(self._large.acquire(), _SIGN)
+                break
+            except TimeoutError:
+                await on_sign()
+        try:
+            return await asyncio.to_thread(_decode, kind, await _parts(request, on_sign))
+        finally:
+            self._large.release()
+
+
+def _size_of(request: Request, limit: int) -> int:
     headers = request.headers
     if headers.get("content-encoding", "identity") != "identity":
         raise Refused(415, "Compressed request", "send the body as it is, without Content-Encoding")
     if headers.get("content-type") != MEDIA_TYPE:
         raise Refused(415, "Wrong kind of body", f"send frames of the runner's protocol, as {MEDIA_TYPE}")
-    too_large = Refused(413, "Too large", f"a request may have {limit:,} bytes here", {"Connection": "close"})
-    if int(headers.get("content-length") or 0) > limit:
-        raise too_large
+    if "content-length" not in headers:
+        raise Refused(411, "No length", "say how long the body is: Content-Length", _CLOSE)
+    size = int(headers["content-length"])
+    if size > limit:
+        raise Refused(413, "Too large", f"a request may have {limit:,} bytes here", _CLOSE)
+    return size
+
+
+async def _parts(request: Request, on_sign: OnSign) -> list[bytes]:
     parts: list[bytes] = []
-    size = 0
     signed = time.monotonic()
     chunks = aiter(request.stream())
     while True:
         try:
             part = await asyncio.wait_for(anext(chunks), _PATIENCE)
         except StopAsyncIteration:
-            break
+            return parts
         except TimeoutError:
-            raise Refused(408, "Too slow", f"nothing came for {_PATIENCE:g} s", {"Connection": "close"}) from None
+            raise Refused(408, "Too slow", f"nothing came for {_PATIENCE:g} s", _CLOSE) from None
         except ClientDisconnect:
             raise Refused(400, "Broken off", "the body did not come whole") from None
         parts.append(part)
-        size += len(part)
-        if size > limit:
-            raise too_large
         if time.monotonic() - signed > _SIGN:
             signed = time.monotonic()
             await on_sign()
-    if size > _LARGE:
-        return await asyncio.to_thread(_decode, kind, parts)
-    return _decode(kind, parts)
 
 
 def _decode(kind: Any, parts: list[bytes]) -> list[Any]:

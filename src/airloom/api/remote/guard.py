@@ -105,7 +105,7 @@ def _seal(key: bytes, visitor: Visitor, runner: str) -> str:
 
 def _wrong() -> Refused:
     text = (
-        "the token is wrong, expired or deleted: `airloom tokens add --runner` makes one for workers, and a try's own "
+        "the token is wrong, expired or deleted: `airloom tokens add-runner` makes one for workers, and a try's own "
         "is good for that try only"
     )
     return Refused(401, "No runner of ours", text, _CHALLENGE)

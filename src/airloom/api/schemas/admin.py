@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from airloom.api.schemas.base import In, Moment, Out
+from airloom.sdk.secrecy import SECRET_WORDS
 
 
 class Pool(Out):
@@ -92,7 +93,7 @@ class VariableValue(Variable):
     """A variable. `value` is null where its key says that it is a secret: it can be set, and never be read here."""
 
     value: str | None
-    secret: bool
+    secret: bool = Field(description=f"Whether its key holds one of: {', '.join(SECRET_WORDS)}; in capitals or not.")
 
 
 class VariableText(In):
@@ -113,7 +114,7 @@ class Connection(Out):
     login: str | None = None
     schema_: str | None = Field(default=None, alias="schema")
     has_password: bool = False
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = Field(default={}, description="What has a secret's name, as variables' keys, is ***.")
     updated_at: Moment | None = None
     readable: bool = Field(default=True, description="False: it was saved with another secret key; save it anew.")
 

@@ -8,7 +8,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode, urlsplit
 
 import httpx
 import msgspec
@@ -120,7 +120,8 @@ class OpenIdProvider:
         client_id, secret = self._section.client_id, self._section.client_secret
         basic = None
         if secret and "client_secret_basic" in document.token_endpoint_auth_methods_supported:
-            basic = httpx.BasicAuth(client_id, secret)
+            # RFC 6749 wants both encoded like the fields of a form.
+            basic = httpx.BasicAuth(quote_plus(client_id), quote_plus(secret))
         else:
             form |= {"client_id": client_id} | ({"client_secret": secret} if secret else {})
         return _decoded(self._call("POST", document.token_endpoint, data=form, auth=basic), _Tokens)

@@ -71,6 +71,6 @@ describe('the conf', () => {
   });
 
   it('names the fields that are wrong', () => {
-    expect(Object.keys(confOf(fields, { times: 'x' }).problems)).toEqual(['times', 'must']);
+    expect(Object.keys(confOf(fields, { times: 'x' }).problems)).toEqual(['must', 'times']);
   });
 });

@@ -55,7 +55,10 @@ export function toLocal(moment: string): string {
 
 function textOf(kind: FieldKind, value: unknown): string {
   if (value === undefined || value === null) return '';
-  if (kind === 'json' || kind === 'choice' || kind === 'boolean') return JSON.stringify(value, null, kind === 'json' ? 1 : undefined);
+  if (kind === 'json' || kind === 'choice' || kind === 'boolean') {
+    const line = JSON.stringify(value);
+    return kind === 'json' && line.length > 60 ? JSON.stringify(value, null, 1) : line;
+  }
   return kind === 'moment' ? toLocal(String(value)) : String(value);
 }
 
@@ -81,8 +84,11 @@ export function fieldOf(name: string, param: Param): Field {
   };
 }
 
-export const fieldsOf = (params: Record<string, Param>): Field[] =>
-  Object.entries(params).map(([name, param]) => fieldOf(name, param));
+/** The fields of all params; first those without which there is no run. */
+export function fieldsOf(params: Record<string, Param>): Field[] {
+  const fields = Object.entries(params).map(([name, param]) => fieldOf(name, param));
+  return [...fields.filter((field) => field.required), ...fields.filter((field) => !field.required)];
+}
 
 const numberOf = (value: unknown): number | null => (typeof value === 'number' ? value : null);
 

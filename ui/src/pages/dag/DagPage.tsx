@@ -34,7 +34,7 @@ export default function DagPage({ dagId = '', tab = 'grid' }: RouteProps) {
   const dag = useQuery(query('/dags/{dag_id}', { path }));
   useLiveQueries({ dagId, kinds: ['dags', 'runs'] }, [keyOf('/dags/{dag_id}', { path })], 1_000);
   const [url] = useUrlState();
-  if (!Object.hasOwn(TABS, tab)) return <NotFound />;
+  if (!Object.hasOwn(TABS, tab)) return <NotFound path={to.dag(dagId) + `/${tab}`} />;
   if (!dag.data) return <Pending error={dag.error} retry={() => void dag.refetch()} />;
   const name = tab as DagTab;
   const Tab = TABS[name];

@@ -97,6 +97,7 @@ function Paused({ dag, may }: { dag: DagDetails; may: boolean }) {
       checked={!dag.paused}
       disabled={!may || !dag.active}
       onChange={(event) => pause.mutate(!event.currentTarget.checked)}
+      className={classes.paused}
       label={dag.paused ? t('dag.paused') : t('dag.active')}
     />
   );

@@ -29,10 +29,21 @@ const STATES = ['failed', 'running', 'queued', 'success'] as const;
 const FILTERS = ['search', 'tag', 'state', 'show'];
 const ORDERS = ['dag_id', '-last_run', 'next_run'] as const;
 
+/** The tags that the address names; a comma that is part of a tag is encoded. */
+const tagsOf = (text: string | null): string[] => (text ?? '').split(',').filter(Boolean).map(decoded);
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 export default function DagsPage() {
   const [url, setUrl] = useUrlState();
   const [triggered, setTriggered] = useState<string | null>(null);
-  const tags = url.get('tag')?.split(',').filter(Boolean) ?? [];
+  const tags = tagsOf(url.get('tag'));
   const state = STATES.find((each) => each === url.get('state'));
   const show = url.get('show') ?? 'all';
   const order = ORDERS.find((each) => each === url.get('order')) ?? 'dag_id';
@@ -56,16 +67,9 @@ export default function DagsPage() {
   const filtered = FILTERS.some((name) => url.get(name));
   return (
     <>
-      <PageHeader title={t('dags.title')} />
-      {broken.data !== undefined && broken.data.length > 0 && (
-        <p className={classes.broken}>
-          <StateIcon state="upstream_failed" title="" />
-          {t('dags.broken', { count: broken.data.length })} <Link to={to.importErrors()}>{t('dags.broken.link')}</Link>
-        </p>
-      )}
-      <Filters
-        names={FILTERS}
-        after={
+      <PageHeader
+        title={t('dags.title')}
+        actions={
           <NativeSelect
             aria-label={t('dags.sort')}
             value={order}
@@ -77,9 +81,16 @@ export default function DagsPage() {
             ]}
           />
         }
-      >
+      />
+      {broken.data !== undefined && broken.data.length > 0 && (
+        <p className={classes.broken}>
+          <StateIcon state="upstream_failed" title="" />
+          {t('dags.broken', { count: broken.data.length })} <Link to={to.importErrors()}>{t('dags.broken.link')}</Link>
+        </p>
+      )}
+      <Filters names={FILTERS}>
         <SearchFilter label={t('dags.search')} width={230} />
-        <TagFilter chosen={tags} onChange={(next) => setUrl({ tag: next.join(',') })} />
+        <TagFilter chosen={tags} onChange={(next) => setUrl({ tag: next.map(encodeURIComponent).join(',') })} />
         <ChoiceFilter
           name="show"
           label={t('dags.filter.label')}
@@ -193,7 +204,7 @@ function Name({ dag }: { dag: Dag }) {
           </Tooltip>
         )}
         {dag.tags.slice(0, 4).map((tag) => (
-          <button key={tag} type="button" className={classes.tag} title={t('dags.tagged', { tag })} onClick={() => setUrl({ tag })}>
+          <button key={tag} type="button" className={classes.tag} title={t('dags.tagged', { tag })} onClick={() => setUrl({ tag: encodeURIComponent(tag) })}>
             {tag}
           </button>
         ))}

@@ -2,15 +2,15 @@
 import { Button, Divider, PasswordInput, TextInput } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { type FormEvent, useEffect, useState } from 'react';
-import { address, api } from '@/api/client';
+import { ApiError, address, api } from '@/api/client';
 import { query } from '@/api/queries';
 import type { Login } from '@/api/schema';
 import { enter } from '@/api/session';
 import { Mark } from '@/app/Mark';
 import { Command } from '@/components/Command';
 import { Pending, messageOf } from '@/components/Pending';
-import { navigate } from '@/routing/router';
-import { t } from '@/texts';
+import { navigate, useSearch } from '@/routing/router';
+import { t, textOf } from '@/texts';
 import classes from './LoginPage.module.css';
 
 /** The code of a one-time link is taken out of the address at once, so that it is in no history and on no screen. */
@@ -27,6 +27,9 @@ function target(): string {
   const next = new URLSearchParams(location.search).get('next') ?? '/';
   return next.startsWith('/') && !next.startsWith('//') && !next.includes('\\') ? next : '/';
 }
+
+/** The link is of no use; anything else (no connection, too many attempts) has a reason of its own. */
+const isRefusal = (error: unknown): boolean => error instanceof ApiError && [401, 403, 404, 422].includes(error.status);
 
 export default function LoginPage() {
   const ways = useQuery(query('/login'));
@@ -48,6 +51,7 @@ export default function LoginPage() {
     addEventListener('hashchange', onHash);
     return () => removeEventListener('hashchange', onHash);
   }, [mutate]);
+  const refused = textOf(`login.refused.${new URLSearchParams(useSearch()).get('refused')}`);
   const byCode = login.variables?.code != null;
   return (
     <main className={classes.page}>
@@ -63,8 +67,20 @@ export default function LoginPage() {
             {byCode && login.error && (
               <div className={classes.problem} role="alert">
                 <strong>{t('login.codeFailed')}</strong>
-                <p>{t('login.codeFailed.text', { detail: messageOf(login.error) })}</p>
-                <Command text={t('login.codeFailed.command')} />
+                {isRefusal(login.error) ? (
+                  <>
+                    <p>{t('login.codeFailed.text')}</p>
+                    <Command text={t('login.codeFailed.command')} />
+                  </>
+                ) : (
+                  <p>{messageOf(login.error)}</p>
+                )}
+              </div>
+            )}
+            {refused && !byCode && (
+              <div className={classes.problem} role="alert">
+                <strong>{t('login.refused')}</strong>
+                <p>{refused}</p>
               </div>
             )}
             {!ways.data ? (

@@ -151,6 +151,7 @@ export const dag = {
   'dag.durations.tasks': 'Add tasks to compare',
   'dag.durations.limit': 'How many runs',
   'dag.durations.last': { one: 'Last run', other: 'Last {count} runs' },
+  'dag.durations.waiting': 'With waiting',
   'dag.durations.mean': 'Mean',
   'dag.durations.median': 'Median',
   'dag.durations.ran': 'Ran',

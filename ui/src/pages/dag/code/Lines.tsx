@@ -2,6 +2,7 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { type ReactNode, useMemo, useRef, useState } from 'react';
 import { t } from '@/texts';
+import { useFill } from '../useFill';
 import classes from './Code.module.css';
 import { type Diff, type DiffLine, hunksOf } from './diff';
 import { type Piece, colour } from './python';
@@ -11,8 +12,9 @@ const LINE = 20;
 function Scroller({ count, label, row }: { count: number; label: string; row: (at: number) => ReactNode }) {
   const scroller = useRef<HTMLDivElement>(null);
   const virtual = useVirtualizer({ count, getScrollElement: () => scroller.current, estimateSize: () => LINE, overscan: 30 });
+  const fill = useFill(scroller);
   return (
-    <div ref={scroller} className={classes.scroller} tabIndex={0} role="region" aria-label={label}>
+    <div ref={scroller} style={fill} className={classes.scroller} tabIndex={0} role="region" aria-label={label}>
       <div className={classes.lines} style={{ height: virtual.getTotalSize() }}>
         {virtual.getVirtualItems().map((item) => (
           <div key={item.key} className={classes.line} style={{ transform: `translateY(${item.start}px)` }}>

@@ -55,7 +55,6 @@ function middle(a: Int32Array, b: Int32Array): DiffLine[] {
     const reach = (diagonal: number) => (Math.abs(diagonal) <= edits - 1 ? before[diagonal + edits - 1]! : -1);
     const down = k === -edits || (k !== edits && reach(k - 1) < reach(k + 1));
     const startX = down ? reach(k + 1) : reach(k - 1);
-    const startY = startX - (down ? k + 1 : k - 1);
     const afterEdit = down ? startX : startX + 1;
     while (x > afterEdit) lines.push({ kind: 'same', a: --x, b: --y });
     lines.push(down ? added(--y) : removed(--x));

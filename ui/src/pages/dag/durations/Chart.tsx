@@ -8,7 +8,7 @@ import { to } from '@/routing/paths';
 import { navigate } from '@/routing/router';
 import { colourOf, wordOf } from '@/states/states';
 import { t } from '@/texts';
-import { mean, median, timeTicks } from '../ticks';
+import { mean, median, tickLabel, timeTicks } from '../ticks';
 import classes from './Chart.module.css';
 
 const HEIGHT = 380;
@@ -16,9 +16,10 @@ const MARGIN = { top: 16, right: 16, bottom: 44, left: 74 };
 /** Lines differ in colour and in dashes. */
 const DASHES = ['', '7 4', '2 3', '10 3 2 3', '14 5', '5 2 1 2 1 2'];
 
-type Props = { dagId: string; data: Durations; controls: ReactNode; empty: ReactNode };
+/** waiting: with the time from when a run was due to its start, below the time that it ran. */
+type Props = { dagId: string; data: Durations; waiting: boolean; controls: ReactNode; empty: ReactNode };
 
-export function Chart({ dagId, data, controls, empty }: Props) {
+export function Chart({ dagId, data, waiting, controls, empty }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(900);
   const [at, setAt] = useState<number | null>(null);
@@ -35,7 +36,8 @@ export function Chart({ dagId, data, controls, empty }: Props) {
     { name: t('dag.durations.mean'), value: mean(known), className: classes.mean! },
     { name: t('dag.durations.median'), value: median(known), className: classes.median! },
   ];
-  const totals = runs.map((_, index) => (data.seconds[index] ?? 0) + Math.min(data.queued[index] ?? 0, data.seconds[index] === null ? 0 : Infinity));
+  const waitedAt = (index: number) => (waiting && data.seconds[index] != null ? (data.queued[index] ?? 0) : 0);
+  const totals = runs.map((_, index) => (data.seconds[index] ?? 0) + waitedAt(index));
   const most = Math.max(0.01, ...totals, ...tasks.flatMap(([, values]) => values.map((value) => value ?? 0)));
   const inner = { width: Math.max(50, width - MARGIN.left - MARGIN.right), height: HEIGHT - MARGIN.top - MARGIN.bottom };
   const ticks = timeTicks(0, most, 6);
@@ -103,13 +105,13 @@ export function Chart({ dagId, data, controls, empty }: Props) {
             {ticks.map((tick) => (
               <g key={tick} className={classes.tick}>
                 <line x1={MARGIN.left} x2={width - MARGIN.right} y1={y(tick)} y2={y(tick)} />
-                <text x={MARGIN.left - 8} y={y(tick) + 4} textAnchor="end">{tick === 0 ? '0' : formatDuration(tick)}</text>
+                <text x={MARGIN.left - 8} y={y(tick) + 4} textAnchor="end">{tickLabel(tick)}</text>
               </g>
             ))}
             {at !== null && <rect x={x(at) - step / 2} width={step} y={MARGIN.top} height={inner.height} className={classes.pointed} />}
             {runs.map((run, index) => {
               const ran = data.seconds[index];
-              const waited = ran == null ? 0 : (data.queued[index] ?? 0);
+              const waited = waitedAt(index);
               return (
                 <g key={run.run_id}>
                   {waited > 0 && <rect x={x(index) - bar / 2} width={bar} y={y(waited)} height={Math.max(0, y(0) - y(waited))} className={classes.waited} />}

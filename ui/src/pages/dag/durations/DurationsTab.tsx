@@ -1,5 +1,5 @@
 /** How long the runs of a dag took, and chosen tasks in them. */
-import { MultiSelect, NativeSelect } from '@mantine/core';
+import { Checkbox, MultiSelect, NativeSelect } from '@mantine/core';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { keyOf, query } from '@/api/queries';
 import { EmptyState } from '@/components/EmptyState';
@@ -27,6 +27,7 @@ export default function DurationsTab({ dagId }: TabProps) {
     <Chart
       dagId={dagId}
       data={data}
+      waiting={url.get('waiting') === '1'}
       empty={<EmptyState title={t('dag.grid.empty')} command={`airloom dags trigger ${dagId}`}>{t('dag.grid.empty.text')}</EmptyState>}
       controls={
         <>
@@ -34,7 +35,7 @@ export default function DurationsTab({ dagId }: TabProps) {
             aria-label={t('dag.durations.tasks')}
             placeholder={tasks.length === 0 ? t('dag.durations.tasks') : undefined}
             size="xs"
-            w={420}
+            w={360}
             maxValues={MOST_TASKS}
             searchable
             clearable
@@ -49,6 +50,7 @@ export default function DurationsTab({ dagId }: TabProps) {
             onChange={(event) => setUrl({ limit: event.currentTarget.value })}
             data={SIZES.map((value) => ({ value, label: t('dag.durations.last', { count: Number(value) }) }))}
           />
+          <Checkbox label={t('dag.durations.waiting')} checked={url.get('waiting') === '1'} onChange={(event) => setUrl({ waiting: event.currentTarget.checked ? '1' : null })} />
         </>
       }
     />

@@ -15,7 +15,8 @@ import { to } from '@/routing/paths';
 import { useUrlState } from '@/routing/router';
 import { colourOf, isFinished, wordOf } from '@/states/states';
 import { t } from '@/texts';
-import { timeTicks } from '../ticks';
+import { tickLabel, timeTicks } from '../ticks';
+import { useFill } from '../useFill';
 import classes from './Gantt.module.css';
 import { type Bar, type GanttRow, type Span, rowsOf, spanOf, within, zoomed } from './model';
 
@@ -77,8 +78,9 @@ function Chart({ dagId, runId, rows, whole, span, now, look }: ChartProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 10 });
   const ticks = timeTicks(span.from - whole.from, span.until - whole.from, 8);
+  const fill = useFill(scroller);
   return (
-    <div className={classes.scroller} ref={scroller}>
+    <div className={classes.scroller} ref={scroller} style={fill}>
       <div role="table" aria-label={t('dag.gantt.label', { run: runId })} aria-rowcount={rows.length}>
         <Axis ticks={ticks} whole={whole} span={span} look={look} />
         <div role="rowgroup" className={classes.rows} style={{ height: virtual.getTotalSize() }}>
@@ -136,7 +138,7 @@ function Axis({ ticks, whole, span, look }: { ticks: readonly number[]; whole: S
             return (
               place && (
                 <span key={tick} className={classes.tick} style={{ left: `${place.left}%` }}>
-                  {tick === 0 ? '0' : formatDuration(tick)}
+                  {tickLabel(tick)}
                 </span>
               )
             );

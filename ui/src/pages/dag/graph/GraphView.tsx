@@ -9,6 +9,7 @@ import { Pending } from '@/components/Pending';
 import { useUrlState } from '@/routing/router';
 import { t } from '@/texts';
 import type { Counts } from '../grid/board';
+import { useFill } from '../useFill';
 import { useFolded } from '../useFolded';
 import classes from './Graph.module.css';
 import { Panel } from './Panel';
@@ -39,6 +40,8 @@ function View({ dagId, structure, runId, counts, controls }: Props) {
   const direction = url.get('direction') === 'down' ? 'down' : 'right';
   const first = useMemo(() => foldedAtFirst(structure), [structure]);
   const [folded, fold, setFolded] = useFolded(first);
+  const frame = useRef<HTMLDivElement>(null);
+  const fill = useFill(frame, 420);
   const { arranged, waiting, error } = useArranged(structure, folded, direction);
   const selected = url.get('task') ? nodeOfTask(url.get('task')!) : url.get('group') ? nodeOfGroup(url.get('group')!) : null;
   const states = useMemo(() => new GraphStates(), []);
@@ -86,7 +89,7 @@ function View({ dagId, structure, runId, counts, controls }: Props) {
             </Button>
           )}
         </div>
-        <div className={classes.frame} aria-busy={waiting > 0}>
+        <div ref={frame} style={{ height: fill.maxHeight }} className={classes.frame} aria-busy={waiting > 0}>
           {error ? <Pending error={error} /> : arranged && <Flow arranged={arranged} structure={structure} selected={selected} />}
           {waiting > 0 && !error && (
             <div className={classes.waiting} role="status">
@@ -135,7 +138,7 @@ function flowEdges({ graph, layout }: Arranged, selected: string | null): FlowEd
       className: near ? classes.near! : classes.edge!,
       zIndex: near ? 3 : 1,
       focusable: false,
-      data: { points: layout.routes[edge.id] ?? null, count: edge.count },
+      data: { points: layout.routes[edge.id] ?? null, labelAt: layout.labels[edge.id] ?? null },
       markerEnd: { type: MarkerType.ArrowClosed, width: 14, height: 14, color: near ? 'var(--accent-text)' : 'var(--edge)' },
     };
   });

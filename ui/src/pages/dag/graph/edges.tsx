@@ -2,7 +2,7 @@
 import { BaseEdge, type Edge, type EdgeProps, getBezierPath } from '@xyflow/react';
 import { memo } from 'react';
 
-export type FlowEdge = Edge<{ points: { x: number; y: number }[] | null; count: number }>;
+export type FlowEdge = Edge<{ points: { x: number; y: number }[] | null; labelAt: { x: number; y: number } | null }>;
 
 const ROUND = 8;
 
@@ -30,16 +30,13 @@ export function roundedPath(points: readonly { x: number; y: number }[]): string
 
 const RoutedEdge = memo(function RoutedEdge(props: EdgeProps<FlowEdge>) {
   const points = props.data?.points;
-  const middle = points?.[Math.floor((points.length - 1) / 2)];
-  const next = points?.[Math.floor((points.length - 1) / 2) + 1];
   const [curve, curveX, curveY] = getBezierPath(props);
-  const [x, y] = middle && next ? [(middle.x + next.x) / 2, (middle.y + next.y) / 2] : [curveX, curveY];
   return (
     <BaseEdge
       id={props.id}
       path={points ? roundedPath(points) : curve}
-      labelX={x}
-      labelY={y}
+      labelX={props.data?.labelAt?.x ?? curveX}
+      labelY={props.data?.labelAt?.y ?? curveY}
       label={props.label}
       labelBgPadding={[5, 2]}
       labelBgBorderRadius={4}

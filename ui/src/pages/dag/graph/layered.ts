@@ -6,10 +6,14 @@
 
 export type Direction = 'right' | 'down';
 export type Box = { id: string; parent: string | null; width: number; height: number; open: boolean };
-export type Link = { id: string; source: string; target: string };
+export type Link = { id: string; source: string; target: string; label?: string | null };
 export type Place = { x: number; y: number; width: number; height: number };
-/** places: relative to the parent. routes: absolute points of edges; an edge without one is drawn as a curve. */
-export type Layout = { places: Record<string, Place>; routes: Record<string, { x: number; y: number }[]> };
+type Point = { x: number; y: number };
+/**
+ * places: relative to the parent. routes: absolute points of edges; an edge without one is drawn as a curve. labels: where
+ * the middle of an edge's label is.
+ */
+export type Layout = { places: Record<string, Place>; routes: Record<string, Point[]>; labels: Record<string, Point> };
 
 export const PADDING = { top: 38, side: 16, bottom: 16 };
 const BETWEEN_LAYERS = 64;
@@ -41,7 +45,7 @@ export function layered(boxes: readonly Box[], links: readonly Link[], direction
     return { width: found.width + 2 * inset.side, height: found.height + inset.top + inset.bottom };
   };
   lay(null);
-  return { places, routes: {} };
+  return { places, routes: {}, labels: {} };
 }
 
 /** Links between siblings, for each level: a link into a group counts, one level up, as a link to the group. */

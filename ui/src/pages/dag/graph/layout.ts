@@ -7,11 +7,17 @@ import { type Box, type Direction, type Layout, type Link, PADDING } from './lay
 const ELK_NODES = 260;
 const ELK_LINKS = 900;
 const PATIENCE = 6_000;
+const MANY_ALONE = 5;
+/** Pixels of a letter of a label. */
+const LETTER = 6.2;
 
 export async function arrange(boxes: Box[], links: Link[], direction: Direction, signal: AbortSignal): Promise<Layout> {
-  if (boxes.length <= ELK_NODES && links.length <= ELK_LINKS) {
+  // Elk puts what is connected to nothing in one line when there are groups; ours makes rows of it.
+  const linked = new Set(links.flatMap((link) => [link.source, link.target]));
+  const alone = boxes.filter((box) => box.parent === null && !box.open && !linked.has(box.id)).length;
+  if (boxes.length <= ELK_NODES && links.length <= ELK_LINKS && alone < MANY_ALONE) {
     const found = await byElk(boxes, links, direction, signal).catch(() => null);
-    if (found || signal.aborted) return found ?? { places: {}, routes: {} };
+    if (found || signal.aborted) return found ?? { places: {}, routes: {}, labels: {} };
   }
   return byOurs(boxes, links, direction, signal);
 }
@@ -50,7 +56,14 @@ function elkGraph(boxes: readonly Box[], links: readonly Link[], direction: Dire
   const root: ElkNode = {
     id: 'root',
     children: [],
-    edges: links.map((link): ElkExtendedEdge => ({ id: link.id, sources: [link.source], targets: [link.target] })),
+    edges: links.map(
+      (link): ElkExtendedEdge => ({
+        id: link.id,
+        sources: [link.source],
+        targets: [link.target],
+        ...(link.label ? { labels: [{ text: link.label, width: link.label.length * LETTER + 12, height: 18 }] } : {}),
+      }),
+    ),
     layoutOptions: {
       'elk.algorithm': 'layered',
       'elk.direction': direction === 'right' ? 'RIGHT' : 'DOWN',
@@ -63,6 +76,7 @@ function elkGraph(boxes: readonly Box[], links: readonly Link[], direction: Dire
       'elk.spacing.edgeNode': '14',
       'elk.spacing.edgeEdge': '10',
       'elk.spacing.componentComponent': '40',
+      'elk.edgeLabels.inline': 'true',
       'elk.layered.nodePlacement.strategy': 'BRANDES_KOEPF',
       'elk.layered.nodePlacement.bk.fixedAlignment': 'BALANCED',
       'elk.layered.considerModelOrder.strategy': 'NODES_AND_EDGES',
@@ -82,7 +96,7 @@ function elkGraph(boxes: readonly Box[], links: readonly Link[], direction: Dire
 }
 
 function layoutOf(root: ElkNode): Layout {
-  const layout: Layout = { places: {}, routes: {} };
+  const layout: Layout = { places: {}, routes: {}, labels: {} };
   const walk = (node: ElkNode) => {
     for (const child of node.children ?? []) {
       layout.places[child.id] = { x: child.x ?? 0, y: child.y ?? 0, width: child.width ?? 0, height: child.height ?? 0 };
@@ -93,6 +107,8 @@ function layoutOf(root: ElkNode): Layout {
   for (const edge of root.edges ?? []) {
     const section = edge.sections?.[0];
     if (section) layout.routes[edge.id] = [section.startPoint, ...(section.bendPoints ?? []), section.endPoint];
+    const label = edge.labels?.[0];
+    if (label?.x !== undefined) layout.labels[edge.id] = { x: label.x + (label.width ?? 0) / 2, y: (label.y ?? 0) + (label.height ?? 0) / 2 };
   }
   return layout;
 }

@@ -29,7 +29,7 @@ export function pictureOf({ graph, layout, direction }: Arranged, idsOf: (positi
   return { boxes, lines };
 }
 
-export type Colours = { fill: (state: string) => string; line: string; open: string; box: string };
+export type Colours = { fill: (state: string) => string; line: string; edge: string; open: string; box: string };
 
 export function coloursNow(): Colours {
   const style = getComputedStyle(document.documentElement);
@@ -39,7 +39,7 @@ export function coloursNow(): Colours {
     if (value === undefined) kept.set(name, (value = style.getPropertyValue(name).trim() || '#888'));
     return value;
   };
-  return { fill: (state) => read(`--state-${state}`), line: read('--line'), open: read('--sunken'), box: read('--raised') };
+  return { fill: (state) => read(`--state-${state}`), line: read('--line'), edge: read('--state-queued'), open: read('--sunken'), box: read('--raised') };
 }
 
 /** zoom: pixels of the canvas per unit of the graph; x, y: where its origin is on the canvas; view: the canvas' size. */
@@ -55,8 +55,8 @@ export function paint(pen: CanvasRenderingContext2D, picture: Picture, states: G
     pen.fillRect(left, top, box.width * zoom, box.height * zoom);
     pen.strokeRect(left, top, box.width * zoom, box.height * zoom);
   }
-  pen.strokeStyle = colours.line;
-  pen.lineWidth = 1;
+  pen.strokeStyle = colours.edge;
+  pen.lineWidth = 0.7;
   pen.beginPath();
   const { lines } = picture;
   for (let at = 0; at < lines.length; at += 4) {

@@ -22,7 +22,7 @@ export function useArranged(structure: Structure, folded: ReadonlySet<string>, d
     const stop = new AbortController();
     const graph = visibleGraph(structure, folded);
     const boxes = graph.nodes.map((node): Box => ({ id: node.id, parent: node.parent, open: node.kind === 'open', ...sizeOf(node) }));
-    const links = graph.edges.map(({ id, source, target }) => ({ id, source, target }));
+    const links = graph.edges.map(({ id, source, target, label }) => ({ id, source, target, label }));
     setWaiting(graph.nodes.length);
     setError(null);
     arrange(boxes, links, direction, stop.signal)

@@ -10,6 +10,7 @@ import { navigate } from '@/routing/router';
 import { t } from '@/texts';
 import { secondsOf } from '../duration';
 import type { Board } from './board';
+import { useFill } from '../useFill';
 import { ColumnHead, RowHead } from './Heads';
 import classes from './Matrix.module.css';
 import { Tip, type Spot } from './Tip';
@@ -53,7 +54,8 @@ export function Matrix({ dagId, board, tick, rows, painters, older, loadOlder, f
   const activeColumn = active.runId === null ? -1 : count - 1 - Math.max(0, found);
 
   const down = useVirtualizer({ count: rows.length, getScrollElement: () => scroller.current, estimateSize: () => CELL.height, overscan: 8, scrollMargin: 0, paddingStart: HEAD });
-  const across = useVirtualizer({ count, getScrollElement: () => scroller.current, estimateSize: () => CELL.width, horizontal: true, overscan: 10, paddingStart: labels });
+  const across = useVirtualizer({ count, getScrollElement: () => scroller.current, estimateSize: () => CELL.width, horizontal: true, overscan: 10, paddingStart: labels, initialOffset: labels + count * CELL.width });
+  const fill = useFill(scroller);
   const visibleRows = down.getVirtualItems();
   const visibleColumns = across.getVirtualItems();
 
@@ -152,6 +154,7 @@ export function Matrix({ dagId, board, tick, rows, painters, older, loadOlder, f
     <div
       ref={scroller}
       className={classes.scroller}
+      style={fill}
       onMouseMove={onMove}
       onMouseLeave={() => setHover(null)}
       onScroll={() => setHover(null)}

@@ -3,7 +3,7 @@
  * many are in which state. Canvases are tiles that scroll with the page, so that scrolling paints nothing anew.
  */
 import { STATE_ORDER, lookOf } from '@/states/states';
-import { ABSENT, type Board, type Column } from './board';
+import { ABSENT, type Board, type Column, type Counts } from './board';
 import type { Row } from './rows';
 
 export const CELL = { width: 22, height: 24 };
@@ -48,15 +48,14 @@ export function paintCell(pen: CanvasRenderingContext2D, palette: Palette, board
   const state = board.state(column, row.tasks);
   const picture = state === ABSENT ? undefined : palette.sprites[state];
   if (!picture) return;
-  const several = row.kind === 'group' || row.mapped;
-  pen.drawImage(picture, x, several ? y - 2 : y, CELL.width, CELL.height);
-  if (several) paintShares(pen, palette, board, column, row, x, y);
+  const counts = row.kind === 'group' || row.mapped ? board.counts(column, row.tasks) : null;
+  const mixed = counts !== null && Object.values(counts).filter((count) => count > 0).length > 1;
+  pen.drawImage(picture, x, mixed ? y - 2 : y, CELL.width, CELL.height);
+  if (mixed) paintShares(pen, palette, counts, x, y);
 }
 
-function paintShares(pen: CanvasRenderingContext2D, palette: Palette, board: Board, column: Column, row: Row, x: number, y: number): void {
-  const counts = board.counts(column, row.tasks);
+function paintShares(pen: CanvasRenderingContext2D, palette: Palette, counts: Counts, x: number, y: number): void {
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
-  if (total === 0) return;
   const [left, width, top] = [x + 2, CELL.width - 4, y + CELL.height - 4];
   pen.clearRect(x, top - 1, CELL.width, 5);
   let at = 0;

@@ -19,7 +19,7 @@ import { useLiveQueries } from '@/live/live';
 import { Link } from '@/routing/Link';
 import { to } from '@/routing/paths';
 import { useUrlState } from '@/routing/router';
-import { STATE_ORDER, type TIState, isFinished } from '@/states/states';
+import { isFinished } from '@/states/states';
 import { t } from '@/texts';
 import type { TabProps } from '../DagPage';
 import { type Target, TouchDialog } from '../TouchDialog';

@@ -1,0 +1,478 @@
+"""The task API by itself: who may say what, what is refused, and what becomes of reports, leases and logs."""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from fastapi.testclient import TestClient
+from httpx import Response
+
+from airloom.api.remote.app import make_task_app
+from airloom.api.state import Api
+from airloom.model.events import CancelRun, Reported, TriggerRun
+from airloom.model.processes import ProcessKind, ProcessRow
+from airloom.model.report import Cause, Ended, HandedBack, Outcome, Started, TryKey, XComValue
+from airloom.model.wire import (
+    Ack,
+    Ask,
+    CancelTries,
+    FromRunner,
+    GetConnection,
+    GetVariable,
+    Heartbeat,
+    Hello,
+    LogAck,
+    LogChunk,
+    Reply,
+    Reports,
+    SetVariable,
+    ToRunner,
+    Unframer,
+    Welcome,
+    frame,
+)
+from airloom.operations import remote_runners, variables
+from airloom.operations.asking import ask
+from airloom.operations.credentials import make_token
+from airloom.operations.ops import Ops, open_ops
+from airloom.operations.try_tokens import TryTokens, try_tokens
+from airloom.operations.users import UserChange, add_user
+from airloom.runtime.logs import log_path
+from airloom.settings import Settings
+from airloom.store import inbox, processes, runs
+from tests.operations.leading import leading, never_end
+
+ROOT = "/task-api/v1"
+HEADERS = {"Content-Type": "application/msgpack"}
+
+
+class Caller:
+    """A runner as HTTP shows it."""
+
+    def __init__(self, api: Api, token: str, runner: str = "r", **fields: Any) -> None:
+        self.client = TestClient(make_task_app(api), raise_server_exceptions=False)
+        self.headers = {**HEADERS, "Authorization": f"Bearer {token}"}
+        self.hello = Hello(protocol=1, runner=runner, host="far", pid=7, version="1", **fields)
+        self.session = ""
+
+    def post(self, path: str, body: bytes, **headers: str) -> Response:
+        return self.client.post(ROOT + path, content=body, headers={**self.headers, **headers})
+
+    def greet(self) -> Response:
+        answer = self.post("/sessions", frame(self.hello))
+        if answer.status_code == 200:
+            self.session = msgspec.msgpack.decode(answer.content, type=Welcome).session
+        return answer
+
+    def say(self, *messages: FromRunner) -> list[ToRunner]:
+        """What the server answers to these."""
+        answer = self.post(f"/sessions/{self.session}/messages", b"".join(map(frame, messages)))
+        assert answer.status_code == 200, answer.text
+        unframer: Unframer[ToRunner] = Unframer(ToRunner)
+        return unframer.feed(answer.content)
+
+
+@pytest.fixture
+def tokens(ops: Ops) -> TryTokens:
+    return try_tokens(ops)
+
+
+@pytest.fixture
+def worker(api: Api, ops: Ops) -> Caller:
+    """A worker that has registered."""
+    caller = Caller(api, remote_runners.make_runner_token(ops, "workers").text, executor="celery", queues=("gpu",))
+    assert caller.greet().status_code == 200
+    return caller
+
+
+@pytest.fixture
+def key(settings: Settings, ops: Ops) -> Iterator[TryKey]:
+    """A live try; its scheduler goes on leading."""
+    with leading(settings, never_end):
+        run_id = ask(ops, TriggerRun(dag_id="flights", run_id="live"))["run_id"]
+        with ops.db.reading() as conn:
+            run = runs.find_run(conn, "flights", run_id)
+            assert run is not None
+            ti = next(ti for ti in runs.list_tis(conn, run.id) if ti.task_id == "load")
+        yield TryKey(ti.id, 1)
+
+
+@pytest.fixture
+def alone(settings: Settings, ops: Ops) -> TryKey:
+    """A live try whose scheduler has gone: what is reported stays in the inbox."""
+    with leading(settings, never_end):
+        ask(ops, TriggerRun(dag_id="flights", run_id="live"))
+    with ops.db.reading() as conn:
+        run = runs.find_run(conn, "flights", "live")
+        assert run is not None
+        return TryKey(next(ti for ti in runs.list_tis(conn, run.id) if ti.task_id == "load").id, 1)
+
+
+def waiting(ops: Ops) -> list[Any]:
+    """The reports in the inbox."""
+    with ops.db.reading() as conn:
+        found = [command for _, command in inbox.take(conn, 100)]
+    return [report for command in found if isinstance(command, Reported) for report in command.reports]
+
+
+# --- who may come in --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "token", ["", "alm_0_0", "alm_", "alt_1_1_0", "alt_x_y_z", "alt_99999999999999999999_1_0", "é"]
+)
+def test_nobody_comes_in_without_a_token_of_ours(api: Api, token: str):
+    caller = Caller(api, "")
+    headers = {**HEADERS, "Authorization": f"Bearer {token}".encode()}
+    answer = caller.client.post(f"{ROOT}/sessions", content=frame(caller.hello), headers=headers)  # type: ignore[arg-type]
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "airloom tokens add-runner" in answer.json()["detail"]
+
+
+def test_a_users_api_token_is_no_runners(api: Api, ops: Ops):
+    add_user(ops, "ada", UserChange(active=True))
+    token = make_token(ops, "ada", "mine").text
+    assert Caller(api, token).greet().status_code == 401
+
+
+def test_a_runners_token_is_good_for_nothing_else(api: Api, ops: Ops, client: TestClient):
+    token = remote_runners.make_runner_token(ops, "workers").text
+    client.app.dependency_overrides.clear()  # type: ignore[attr-defined]
+    assert client.get("/api/v1/dags", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+
+
+def test_a_deleted_token_is_refused_within_seconds(api: Api, ops: Ops, monkeypatch: pytest.MonkeyPatch):
+    made = remote_runners.make_runner_token(ops, "workers")
+    caller = Caller(api, made.text)
+    assert caller.greet().status_code == 200
+    remote_runners.delete_runner_token(ops, made.row.id)
+    later = time.monotonic() + 6.0
+    monkeypatch.setattr("airloom.api.remote.guard.time.monotonic", lambda: later)
+    assert caller.greet().status_code == 401
+
+
+def test_who_guesses_tokens_has_to_wait_and_a_runner_that_is_known_has_not(api: Api, worker: Caller):
+    known = worker.headers["Authorization"]
+    worker.headers["Authorization"] = "Bearer alm_0_0"
+    statuses = [worker.greet().status_code for _ in range(30)]
+    assert statuses[0] == 401
+    assert statuses[-1] == 429
+    worker.headers["Authorization"] = known
+    assert worker.greet().status_code == 200
+
+
+def test_a_session_is_of_whoever_has_made_it(api: Api, ops: Ops, worker: Caller, alone: TryKey, tokens: TryTokens):
+    other = Caller(api, remote_runners.make_runner_token(ops, "others").text, runner="other")
+    other.session = worker.session
+    assert other.post(f"/sessions/{worker.session}/messages", b"").status_code == 404
+    pod = Caller(api, tokens.make(alone))
+    assert pod.post(f"/sessions/{worker.session}/messages", b"").status_code == 404
+    for session in ("x", "cg.00", "%00.é", "cg"):
+        assert worker.post(f"/sessions/{session}/messages", b"").status_code == 404
+
+
+def test_another_api_process_knows_the_session(api: Api, worker: Caller, alone: TryKey, tokens: TryTokens):
+    worker.client = TestClient(make_task_app(api))
+    started = Started(key=alone, at=1.0, token=tokens.make(alone))
+    assert worker.say(Reports(seq=1, reports=(started,))) == [Ack(seq=1)]
+
+
+def test_a_name_that_another_process_has_is_refused(
+    api: Api, ops: Ops, worker: Caller, alone: TryKey, tokens: TryTokens
+):
+    row = ProcessRow(
+        id="scheduler-1", kind=ProcessKind.SCHEDULER, host="h", pid=1, version="1", started_at=1.0, seen_at=1.0
+    )
+    with ops.db.transaction() as conn:
+        processes.renew(conn, [row])
+    worker.hello = msgspec.structs.replace(worker.hello, runner="scheduler-1")
+    assert worker.greet().status_code == 409
+    assert Caller(api, tokens.make(alone), runner="r").greet().status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"protocol": 2}, "update the server"),
+        ({"protocol": 0}, "update the runner"),
+        ({"owner": "another"}, "another database"),
+        ({"runner": ""}, "names of runners"),
+        ({"runner": "a\nb"}, "names of runners"),
+        ({"host": "\0"}, "names of runners"),
+        ({"queues": ("q" * 300,)}, "names of runners"),
+        ({"pid": 2**63}, "numbers"),
+    ],
+)
+def test_a_greeting_that_cannot_be_is_refused_with_the_reason(worker: Caller, fields: dict[str, Any], says: str):
+    worker.hello = msgspec.structs.replace(worker.hello, **fields)
+    answer = worker.greet()
+    assert answer.status_code in (409, 422)
+    assert says in answer.json()["detail"]
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"{}", {"Content-Type": "application/json"}, 415),
+        (b"\0\0\0\1\x90", {"Content-Encoding": "gzip"}, 415),
+        (b"\0\0\0\3abc", {}, 422),
+        (b"\xff\xff\xff\xff", {}, 422),
+        (b"\0\0\0\5ab", {}, 400),
+        (b"", {}, 200),
+    ],
+)
+def test_only_whole_frames_are_taken(worker: Caller, body: bytes, headers: dict[str, str], status: int):
+    assert worker.post(f"/sessions/{worker.session}/messages", body, **headers).status_code == status
+
+
+def test_a_body_beyond_the_limit_is_refused_before_it_is_read(worker: Caller):
+    assert worker.post("/sessions", bytes(5 * 1024 * 1024)).status_code == 413
+    parts = (bytes(1024 * 1024) for _ in range(8))
+    chunked = worker.client.post(f"{ROOT}/sessions", content=parts, headers=worker.headers)
+    assert chunked.status_code == 411
+
+
+def test_a_greeting_is_one_hello(worker: Caller):
+    assert worker.post("/sessions", b"").status_code == 400
+    assert worker.post("/sessions", frame(Heartbeat(live=()))).status_code == 422
+
+
+def test_there_is_nothing_else(worker: Caller):
+    assert worker.client.get(f"{ROOT}/openapi.json", headers=worker.headers).status_code == 404
+    assert worker.client.get("/api/v1/dags", headers=worker.headers).status_code == 404
+
+
+# --- reports ----------------------------------------------------------------------------------------------------------
+def test_a_report_is_acknowledged_when_it_is_in_the_inbox_without_its_token(
+    worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens
+):
+    end = Ended(key=alone, at=1.0, outcome=Outcome.SUCCESS, token=tokens.make(alone), runner="r")
+    assert worker.say(Reports(seq=1, reports=(end,)), Reports(seq=2, reports=(end,))) == [Ack(seq=2)]
+    assert waiting(ops) == [msgspec.structs.replace(end, token="")] * 2
+
+
+def test_a_batch_that_comes_again_is_known(worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens):
+    message = Reports(seq=3, reports=(Started(key=alone, at=1.0, token=tokens.make(alone)),))
+    for _ in range(3):
+        assert worker.say(message) == [Ack(seq=3)]
+    assert len(waiting(ops)) == 1
+
+
+def test_a_report_without_its_tries_token_counts_for_nothing(
+    worker: Caller, api: Api, ops: Ops, alone: TryKey, tokens: TryTokens
+):
+    other = tokens.make(TryKey(alone.ti_id, 2))
+    strange = TryTokens((b"x" * 32,), "another").make(alone)
+    for number, token in enumerate(("", other, strange, tokens.make(alone)[:-1] + "\xe9"), 1):
+        assert worker.say(Reports(seq=number, reports=(Started(key=alone, at=1.0, token=token),))) == [Ack(seq=number)]
+    assert waiting(ops) == []
+
+
+def test_what_is_said_of_a_try_that_has_ended_counts_for_nothing(worker: Caller, ops: Ops, tokens: TryTokens):
+    gone = TryKey(999, 1)
+    message = Reports(seq=1, reports=(Ended(key=gone, at=1.0, outcome=Outcome.SUCCESS, token=tokens.make(gone)),))
+    assert worker.say(message) == [Ack(seq=1)]
+    assert waiting(ops) == []
+
+
+@pytest.mark.parametrize("at", [float("nan"), float("inf"), 1e18])
+def test_a_time_that_cannot_be_is_now(worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens, at: float):
+    token = tokens.make(alone)
+    end = Ended(key=alone, at=at, started_at=at, outcome=Outcome.SUCCESS, token=token)
+    worker.say(Reports(seq=1, reports=(end, HandedBack(key=alone, at=at, detail="x" * 10**6, token=token))))
+    ended, back = waiting(ops)
+    assert ended.started_at == ended.at == pytest.approx(time.time(), abs=60)
+    assert len(back.detail) < 20_000
+
+
+def test_xcoms_beyond_the_limit_fail_their_try(api: Api, ops: Ops, alone: TryKey, tokens: TryTokens):
+    small = msgspec.structs.replace(api.settings, xcom=msgspec.structs.replace(api.settings.xcom, max_size=100))
+    caller = Caller(dataclasses.replace(api, settings=small), remote_runners.make_runner_token(ops, "w").text)
+    caller.greet()
+    value = XComValue(key="return_value", value=b'"' + b"x" * 200 + b'"')
+    end = Ended(key=alone, at=1.0, outcome=Outcome.SUCCESS, xcoms=(value,), token=tokens.make(alone))
+    assert caller.say(Reports(seq=1, reports=(end,))) == [Ack(seq=1)]
+    (kept,) = waiting(ops)
+    assert (kept.outcome, kept.cause, kept.xcoms) == (Outcome.FAILED, Cause.RESULT, ())
+    assert "[xcom] max_size" in kept.detail
+
+
+# --- questions --------------------------------------------------------------------------------------------------------
+def test_only_a_live_try_is_answered_and_only_with_its_token(
+    worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens
+):
+    variables.set_variable(ops, "city", "Oslo")
+    gone = TryKey(999, 1)
+    question = GetVariable(key="city")
+    good, forged, late = worker.say(
+        Ask(id=1, key=alone, request=question, token=tokens.make(alone)),
+        Ask(id=2, key=alone, request=question, token=tokens.make(gone)),
+        Ask(id=3, key=gone, request=question, token=tokens.make(gone)),
+    )
+    assert good == Reply(id=1, value="Oslo")
+    assert isinstance(forged, Reply)
+    assert isinstance(late, Reply)
+    assert (forged.value, late.value) == (None, None)
+    assert "token is wrong" in (forged.error or "")
+    assert "not running any more" in (late.error or "")
+
+
+def test_a_task_sets_variables_and_asks_for_connections(worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens):
+    token = tokens.make(alone)
+    answers = worker.say(
+        Ask(id=1, key=alone, request=SetVariable(key="v", value="1"), token=token),
+        Ask(id=2, key=alone, request=GetConnection(conn_id="none"), token=token),
+    )
+    assert answers == [Reply(id=1, value=True), Reply(id=2, value=None)]
+    assert variables.find_variable(ops, "v") == "1"
+
+
+def test_large_answers_come_whole(worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens):
+    variables.set_variable(ops, "big", "x" * 300_000)
+    token = tokens.make(alone)
+    asks = [Ask(id=n, key=alone, request=GetVariable(key="big"), token=token) for n in range(5)]
+    answers = worker.say(*asks, Heartbeat(live=(alone,), tokens=(token,)))
+    assert [len(answer.value) for answer in answers if isinstance(answer, Reply)] == [300_000] * 5
+
+
+# --- leases -----------------------------------------------------------------------------------------------------------
+def test_a_heartbeat_leases_what_is_wanted_and_ends_what_is_not(
+    worker: Caller, ops: Ops, key: TryKey, tokens: TryTokens
+):
+    gone = TryKey(999, 1)
+    beat = Heartbeat(live=(key, gone), tokens=(tokens.make(key), tokens.make(gone)))
+    (answer,) = worker.say(beat)
+    assert isinstance(answer, CancelTries)
+    assert [cancel.key for cancel in answer.cancels] == [gone]
+    lease = remote_runners.leases(ops)[key]
+    assert (lease.runner, lease.executor) == ("r", "celery")
+    assert lease.until > time.time()
+    assert list(remote_runners.leases(ops)) == [key]
+    ask(ops, CancelRun(dag_id="flights", run_id="live"))
+    (answer,) = worker.say(beat)
+    assert isinstance(answer, CancelTries)
+    assert {cancel.key for cancel in answer.cancels} == {key, gone}
+    assert remote_runners.leases(ops) == {}
+
+
+def test_a_lease_needs_its_tries_token(worker: Caller, ops: Ops, alone: TryKey):
+    assert worker.say(Heartbeat(live=(alone,))) == []
+    assert worker.say(Heartbeat(live=(alone,), tokens=("alt_1_1_0",))) == []
+    assert remote_runners.leases(ops) == {}
+
+
+def test_a_runner_whose_row_is_gone_has_to_greet_again_and_has_its_leases(
+    worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens
+):
+    beat = Heartbeat(live=(alone,), tokens=(tokens.make(alone),))
+    with ops.db.transaction() as conn:
+        processes.remove(conn, ["r"])
+    assert worker.post(f"/sessions/{worker.session}/messages", frame(beat)).status_code == 404
+    worker.greet()
+    worker.say(beat)
+    worker.greet()
+    assert list(remote_runners.leases(ops)) == [alone]
+    with ops.db.reading() as conn:
+        row = processes.get_process(conn, "r")
+    assert row is not None
+    assert (row.kind, row.host, row.state["queues"]) == (ProcessKind.RUNNER, "far", ["gpu"])
+
+
+# --- a pod, which has only its try's token ----------------------------------------------------------------------------
+def test_a_pod_speaks_of_its_own_try_only(api: Api, ops: Ops, alone: TryKey, tokens: TryTokens):
+    pod = Caller(api, tokens.make(alone), runner="pod")
+    assert pod.greet().status_code == 200
+    other = TryKey(alone.ti_id + 1, 1)
+    mine = Started(key=alone, at=1.0, token=tokens.make(alone))
+    assert pod.say(Reports(seq=1, reports=(mine, Started(key=other, at=1.0, token=tokens.make(other))))) == [Ack(seq=1)]
+    assert [report.key for report in waiting(ops)] == [alone]
+
+
+def test_the_token_of_a_try_that_has_ended_opens_nothing_and_its_runner_hears_that(
+    api: Api, ops: Ops, tokens: TryTokens
+):
+    gone = TryKey(999, 1)
+    pod = Caller(api, tokens.make(gone), runner="pod")
+    assert pod.greet().status_code == 200
+    with ops.db.reading() as conn:
+        assert processes.get_process(conn, "pod") is None
+    (answer,) = pod.say(Heartbeat(live=(gone,), tokens=(tokens.make(gone),)))
+    assert isinstance(answer, CancelTries)
+
+
+# --- logs -------------------------------------------------------------------------------------------------------------
+def place(api: Api) -> Path:
+    return Path(log_path(str(api.logs.parent), "flights", "live", "load", -1, 1))
+
+
+def test_log_chunks_are_put_together_whatever_comes_twice_or_too_soon(
+    worker: Caller, api: Api, alone: TryKey, tokens: TryTokens
+):
+    def send(offset: int, data: bytes) -> int | None:
+        (ack,) = worker.say(LogChunk(key=alone, offset=offset, data=data, token=tokens.make(alone)))
+        assert isinstance(ack, LogAck)
+        return ack.offset
+
+    assert send(0, b"") == 0
+    assert not place(api).exists()
+    assert send(5, b"world") == 0
+    assert send(0, b"hello") == 5
+    assert send(0, b"hello") == 5
+    assert send(3, b"lo wor") == 9
+    assert send(9, b"ld") == 11
+    assert place(api).read_bytes() == b"hello world"
+
+
+def test_a_log_needs_its_tries_token_and_a_try_that_there_is(
+    worker: Caller, api: Api, alone: TryKey, tokens: TryTokens
+):
+    gone = TryKey(999, 1)
+    refused = worker.say(
+        LogChunk(key=alone, offset=0, data=b"x", token=tokens.make(gone)),
+        LogChunk(key=gone, offset=0, data=b"x", token=tokens.make(gone)),
+    )
+    assert refused == [LogAck(key=alone, offset=None), LogAck(key=gone, offset=None)]
+    assert not list(api.logs.rglob("*.log"))
+
+
+def test_a_log_is_taken_to_its_end_after_the_end_of_its_try_for_a_while(
+    settings: Settings, api: Api, tokens: TryTokens
+):
+    with open_ops(settings) as ops, leading(settings):
+        ask(ops, TriggerRun(dag_id="flights", run_id="live"))
+        with ops.db.reading() as conn:
+            run = runs.find_run(conn, "flights", "live")
+            assert run is not None
+            key = TryKey(next(ti for ti in runs.list_tis(conn, run.id) if ti.task_id == "load").id, 1)
+        deadline = time.monotonic() + 20
+        while remote_runners.log_place(ops, key) is None or not _has_ended(ops, key):
+            assert time.monotonic() < deadline
+        pod = Caller(api, tokens.make(key), runner="pod")
+        pod.greet()
+        chunk = LogChunk(key=key, offset=0, data=b"x", token=tokens.make(key))
+        assert pod.say(chunk) == [LogAck(key=key, offset=1)]
+        late = dataclasses.replace(ops, now=lambda: time.time() + remote_runners.LOG_GRACE + 60)
+        assert remote_runners.log_place(late, key) is None
+
+
+def _has_ended(ops: Ops, key: TryKey) -> bool:
+    found = remote_runners.log_place(ops, key)
+    return found is not None and found.ended_at is not None
+
+
+def test_a_log_has_a_limit_which_it_tells(api: Api, ops: Ops, alone: TryKey, tokens: TryTokens):
+    runner = msgspec.structs.replace(api.settings.runner, log_max_bytes=1000)
+    small = msgspec.structs.replace(api.settings, runner=runner)
+    caller = Caller(dataclasses.replace(api, settings=small), remote_runners.make_runner_token(ops, "w").text)
+    caller.greet()
+    chunk = LogChunk(key=alone, offset=0, data=b"x" * 20_000, token=tokens.make(alone))
+    assert caller.say(chunk) == [LogAck(key=alone, offset=None)]
+    assert caller.say(chunk) == [LogAck(key=alone, offset=None)]
+    text = place(api).read_text()
+    assert text.startswith("x" * 1000)
+    assert "has reached its limit" in text.splitlines()[-1]
+    assert len(text) < 6000

@@ -1,0 +1,94 @@
+"""`airloom users` and `airloom tokens`, on the database of this machine."""
+
+import json
+
+import pytest
+
+from airloom.operations.login import identify, log_in_by_link, log_in_by_password
+from airloom.operations.ops import open_ops
+from airloom.settings import Settings
+from airloom.store.credentials import TOKEN
+from tests.cli.conftest import Airloom
+
+PASSWORD = "correct horse battery"
+
+
+def test_a_user_is_added_shown_changed_and_deleted(airloom: Airloom, settings: Settings) -> None:
+    added = airloom(
+        "users", "add", "ada", "--role", "editor", "--grant", "operator:etl_*", "--password", stdin=f"{PASSWORD}\n"
+    )
+    assert (added.status, added.stdout) == (0, "user ada is added\n")
+    (shown,) = json.loads(airloom("users", "list", "-o", "json").stdout)
+    assert (shown["username"], shown["role"], shown["grants"], shown["login"]) == (
+        "ada",
+        "editor",
+        ["operator:etl_*"],
+        ["password"],
+    )
+    assert "argon2" not in str(shown)
+    with open_ops(settings) as ops:
+        assert log_in_by_password(ops, "ada", PASSWORD, 60.0) is not None
+    assert airloom("users", "set", "ada", "--role", "none", "--grant", "none", "--name", "Ada").status == 0
+    (shown,) = json.loads(airloom("users", "list", "-o", "json").stdout)
+    assert (shown["role"], shown["grants"], shown["display_name"]) == (None, [], "Ada")
+    assert airloom("users", "delete", "ada").status == 2
+    assert airloom("users", "delete", "ada", "--yes").status == 0
+    assert "nothing to show" in airloom("users", "list").stdout
+
+
+def test_what_cannot_be_is_refused_with_a_status_of_its_own(airloom: Airloom, settings: Settings) -> None:
+    assert airloom("users", "add", "chief", "--role", "admin").status == 0
+    assert airloom("users", "add", "chief").status == 4
+    assert airloom("users", "set", "chief", "--inactive").status == 4
+    assert airloom("users", "set", "nobody", "--name", "x").status == 3
+    for wrong in (["--role", "king"], ["--grant", "editor"], ["--grant", "king:x"], ["--grant", "editor:"]):
+        refused = airloom("users", "add", "ada", *wrong)
+        assert refused.status == 2
+        assert refused.stderr.startswith("airloom: ")
+    assert airloom("users", "add", "ada", "--password", stdin="short\n").status == 2
+    assert airloom("tokens", "add", "nobody", "x").status == 3
+    assert airloom("tokens", "delete", "nothing").status == 3
+
+
+def test_a_link_is_printed_alone_and_lets_in(
+    airloom: Airloom, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRLOOM__API__PORT", "8080")
+    airloom("users", "add", "ada")
+    address, _, code = airloom("users", "link", "ada").stdout.strip().partition("#code=")
+    assert address == "http://127.0.0.1:8080/login"
+    with open_ops(settings) as ops:
+        assert log_in_by_link(ops, code, 60.0) is not None
+    record = json.loads(airloom("users", "link", "ada", "-o", "json").stdout)
+    assert record["username"] == "ada"
+    assert record["link"].startswith(f"{address}#code=")
+    monkeypatch.setenv("AIRLOOM__API__HOST", "::1")
+    assert airloom("users", "link", "ada").stdout.startswith("http://[::1]:8080/login#code=")
+    monkeypatch.setenv("AIRLOOM__API__BASE_URL", "https://air.example/")
+    assert airloom("users", "link", "ada").stdout.startswith("https://air.example/login#code=")
+
+
+def test_a_token_is_printed_alone_once(airloom: Airloom, settings: Settings) -> None:
+    airloom("users", "add", "ada", "--role", "admin")
+    text = airloom("tokens", "add", "ada", "export", "--role", "viewer", "--dag", "fl*", "--days", "0").stdout.strip()
+    with open_ops(settings) as ops:
+        identity = identify(ops, TOKEN, text.removeprefix("alm_"), 60.0)
+    assert identity is not None
+    assert (identity.username, identity.dags, identity.expires_at) == ("ada", ("fl*",), None)
+    listed = airloom("tokens", "list", "--user", "ada", "-o", "json").stdout
+    assert text.rpartition("_")[2] not in listed
+    (row,) = json.loads(listed)
+    assert (row["name"], row["role"], row["expires_at"]) == ("export", "viewer", None)
+    assert airloom("tokens", "delete", row["id"]).status == 0
+    assert json.loads(airloom("tokens", "list", "-o", "json").stdout) == []
+
+
+def test_users_and_tokens_are_not_managed_on_a_server_elsewhere(
+    airloom: Airloom, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRLOOM_TOKEN", "alm_x_y")
+    monkeypatch.setenv("AIRLOOM_SERVER", "http://127.0.0.1:1")
+    for command in (["users", "list"], ["tokens", "list"]):
+        refused = airloom(*command)
+        assert refused.status == 2
+        assert "leave --server away" in refused.stderr

@@ -1,0 +1,85 @@
+"""Every page, in light and dark, while runs go on: it opens, says what it should, and is accessible."""
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.ui.conftest import Open
+from tests.ui.site import Site
+
+#: name -> path, and a text that its main part must show
+PAGES: dict[str, tuple[str, str]] = {
+    "home": ("/", "broken"),
+    "dags": ("/dags", "sales"),
+    "dag-grid": ("/dags/sales", "extract"),
+    "dag-graph": ("/dags/sales/graph", "report"),
+    "dag-gantt": ("/dags/sales/gantt", "report"),
+    "dag-calendar": ("/dags/sales/calendar", "2026"),
+    "dag-runs": ("/dags/sales/runs", "first"),
+    "dag-code": ("/dags/sales/code", "BashOperator"),
+    "dag-details": ("/dags/sales/details", "region"),
+    "dag-durations": ("/dags/sales/durations", ""),
+    "runs": ("/runs", "first"),
+    "run": ("/dags/sales/runs/first", "total"),
+    "run-failed": ("/dags/broken/runs/bad", "ZeroDivisionError"),
+    "task-log": ("/dags/sales/runs/first/tasks/extract.customers", "green"),
+    "task-xcom": ("/dags/sales/runs/first/tasks/extract.customers/xcom", "return_value"),
+    "task-rendered": ("/dags/sales/runs/first/tasks/report/rendered", "region north"),
+    "task-waiting": ("/dags/crowded/runs/full/tasks/second", "one_slot"),
+    "task-mapped": ("/dags/sales/runs/first/tasks/price?map_index=1", "pricing"),
+    "pools": ("/pools", "one_slot"),
+    "queues": ("/queues", "default"),
+    "variables": ("/variables", "region"),
+    "connections": ("/connections", "warehouse"),
+    "import-errors": ("/import-errors", "nothing_of_that_name"),
+    "users": ("/users", "admin"),
+    "tokens": ("/tokens", ""),
+    "audit": ("/audit", "trigger"),
+}
+
+
+@pytest.fixture(scope="module")
+def lived(site: Site) -> Site:
+    """The site after some life: runs that went well, failed, go on and wait."""
+    site.run("sales", "first")
+    site.run("sales", "second")
+    site.run("broken", "bad", status=1)
+    site.airloom("variables", "set", "region", "north")
+    site.airloom("connections", "add", "warehouse", "--uri", "postgres://ann:hush@db.example.org:5432/sales")
+    site.airloom("dags", "trigger", "crowded", "--run-id", "full")
+    site.airloom("dags", "trigger", "slow", "--run-id", "long")
+    return site
+
+
+def settle(page: Page) -> None:
+    """Wait until nothing loads any more: no spinner, no pending request for data."""
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    page.evaluate("document.fonts.ready")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_shows_what_it_is_for_and_is_accessible(
+    lived: Site, open_page: Open, pictures: Path, name: str, theme: str
+) -> None:
+    path, text = PAGES[name]
+    page = open_page(path, theme)
+    main = page.get_by_role("main")
+    expect(main.get_by_role("heading").first).to_be_visible()
+    if text:
+        expect(main).to_contain_text(text)
+    settle(page)
+    page.screenshot(path=pictures / f"{name}-{theme}.png")
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("window.broken") is None, "a script that was stored in a log, an XCom or a text has run"
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it scrolls sideways"
+
+
+def test_a_page_that_is_not_there_says_so_and_leads_back(open_page: Open) -> None:
+    page = open_page("/nowhere/at/all")
+    expect(page.get_by_role("main")).to_contain_text("/nowhere/at/all")
+    page.get_by_role("main").get_by_role("link").first.click()
+    expect(page.get_by_role("main")).not_to_contain_text("/nowhere/at/all")

@@ -1,0 +1,56 @@
+/** A form in a dialog. What the API finds wrong is said at the field, or above the fields. */
+import { Alert, Button, Group, Modal } from '@mantine/core';
+import { useMutation } from '@tanstack/react-query';
+import type { ReactNode } from 'react';
+import { ApiError } from '@/api/client';
+import { messageOf } from '@/components/Pending';
+import { t } from '@/texts';
+import classes from './Admin.module.css';
+
+type Errors = Record<string, string>;
+type Props = {
+  onClose: () => void;
+  title: string;
+  action: string;
+  submit: () => Promise<unknown>;
+  /** Whether it can be sent as it is. */
+  ready?: boolean;
+  children: (errors: Errors) => ReactNode;
+};
+
+/** What is wrong by field, as `port` or `grants.0.pattern`. */
+export function fieldErrors(error: unknown): Errors {
+  if (!(error instanceof ApiError)) return {};
+  return Object.fromEntries((error.errors ?? []).map(({ where, text }) => [where.replace(/^body\./, ''), text]));
+}
+
+export function FormDialog({ onClose, title, action, submit, ready = true, children }: Props) {
+  const sending = useMutation({ mutationFn: submit, onSuccess: onClose });
+  const errors = fieldErrors(sending.error);
+  return (
+    <Modal opened onClose={onClose} title={title} size="lg" closeButtonProps={{ 'aria-label': t('shared.close') }}>
+      <form
+        className={classes.form}
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (ready && !sending.isPending) sending.mutate();
+        }}
+      >
+        {sending.error && Object.keys(errors).length === 0 && (
+          <Alert color="red" role="alert" p="xs">
+            {messageOf(sending.error)}
+          </Alert>
+        )}
+        {children(errors)}
+        <Group justify="flex-end" gap="xs">
+          <Button variant="default" onClick={onClose}>
+            {t('shared.cancel')}
+          </Button>
+          <Button type="submit" loading={sending.isPending} disabled={!ready}>
+            {action}
+          </Button>
+        </Group>
+      </form>
+    </Modal>
+  );
+}
