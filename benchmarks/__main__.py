@@ -24,6 +24,7 @@ NAMES = (
     "at_rest",
     "hand_off",
     "with_ui",
+    "events",
     "throughput",
     "scheduler_cpu",
     "big_run",

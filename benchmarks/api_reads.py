@@ -102,10 +102,10 @@ def _fill(db: Database) -> None:
         spec = fill.wide_dag(f"dag_{number:02}", _TASKS)
         fill.add_history(db, epoch, spec, fill.save_dag(db, spec), _RUNS)
     wide = fill.wide_dag("wide", 500)
-    fill.add_history(db, epoch, wide, fill.save_dag(db, wide), 100)
+    fill.add_history(db, epoch, wide, fill.save_dag(db, wide), 100, tries=True)
     big = fill.wide_dag("big", 10_000)
     version = fill.save_dag(db, big)
-    fill.add_history(db, epoch, big, version, 2)
+    fill.add_history(db, epoch, big, version, 2, tries=True)
     states = [TIState.RUNNING] * 8 + [TIState.QUEUED] * 8 + [TIState.SCHEDULED] * 16
     fill.add_run(db, epoch, big, version, states + [TIState.NONE] * (len(big.tasks) - len(states)))
     with db.transaction() as conn:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from airloom.model.loading import ParsedFile
 from airloom.model.plan import Plan
@@ -89,8 +90,8 @@ def set_pool(db: Database, epoch: int, name: str, slots: int) -> None:
         plans.apply_plan(conn, plan, epoch, time.time())
 
 
-def add_history(db: Database, epoch: int, spec: DagSpec, version: int, count: int, failing: int = 50) -> None:
-    """Finished runs, an hour apart until now, with a try for each TI. One in `failing` runs failed, at its last task."""
+def add_history(db: Database, epoch: int, spec: DagSpec, version: int, count: int, *, tries: bool = False) -> None:
+    """Finished runs, an hour apart until now; one in fifty failed, at its last task. tries: with the try of each TI."""
     now = time.time()
     per_commit = max(1, _TIS_PER_COMMIT // len(spec.tasks))
     for first in range(0, count, per_commit):
@@ -99,10 +100,11 @@ def add_history(db: Database, epoch: int, spec: DagSpec, version: int, count: in
             plan = Plan()
             for number in range(first, min(count, first + per_commit)):
                 due = now - 3600.0 * (count - number)
-                failed = number % failing == failing - 1
-                _add_finished(plan, spec, version, (run, ti), due, failed=failed)
+                _add_finished(plan, spec, version, (run, ti), due, failed=number % 50 == 49)
                 run += 1
                 ti += len(spec.tasks)
+            if not tries:
+                plan.new_tries.clear()
             plans.apply_plan(conn, plan, epoch, now)
 
 
@@ -127,7 +129,7 @@ def _add_finished(
     for number, task in enumerate(spec.tasks, first):
         bad = failed and task is spec.tasks[-1]
         state = TIState.FAILED if bad else TIState.SUCCESS
-        times = {"queued_at": due, "started_at": due + 0.1, "ended_at": due + seconds}
+        times: dict[str, Any] = {"queued_at": due, "started_at": due + 0.1, "ended_at": due + seconds}
         plan.new_tis[number] = TIRow(
             id=number,
             run_id=run,

@@ -1,6 +1,7 @@
 """A dag with a past: two versions, groups, a mapped task, runs in several states; written as a leader would."""
 
 import time
+from typing import Any
 
 from airloom.model.loading import ParsedFile
 from airloom.model.plan import Plan
@@ -105,7 +106,7 @@ def _tried(ti: TIRow, number: int = 1, start: float = 0.0, seconds: float = 10.0
 def write(ops: Ops) -> None:
     """Run 1 (first version, success), run 2 (`ODD`, failed), run 3 (running), each a day after the one before."""
     first, second = save(ops, FIRST), save(ops, SECOND)
-    times = {"started_at": NOW, "ended_at": NOW + 20, "try_number": 1}
+    times: dict[str, Any] = {"started_at": NOW, "ended_at": NOW + 20, "try_number": 1}
     rows = [
         _ti(1, 1, "old", TIState.SUCCESS, started_at=NOW, ended_at=NOW + 5, try_number=1),
         _ti(2, 1, "zones", TIState.SUCCESS, **times),

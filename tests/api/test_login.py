@@ -1,5 +1,7 @@
 """Logging in and out: passwords, one-time links, sessions and how long they last, CSRF, and who guesses."""
 
+import contextlib
+import json
 import time
 from pathlib import Path
 
@@ -312,6 +314,39 @@ def test_guessing_a_password_takes_longer_and_longer(app: FastAPI, ops: Ops) -> 
     assert attempt(PASSWORD) == 429
     clock.now += 1.1
     assert [attempt(PASSWORD), attempt("wrong"), attempt(PASSWORD)] == [200, 401, 200]
+
+
+def test_a_flood_of_logins_leaves_threads_for_the_rest(app: FastAPI) -> None:
+    guards: Guards = app.state.guards
+    client = log_in(browser(app), "ada")
+    with contextlib.ExitStack() as busy:
+        for _ in range(8):
+            busy.enter_context(guards.throttle.turn())
+        answer = browser(app).post(SESSION, json={"username": "ada", "password": PASSWORD})
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+        assert is_logged_in(client)
+    log_in(browser(app), "ada")
+
+
+def test_a_new_password_that_will_not_do_counts_as_no_guess(app: FastAPI) -> None:
+    client = log_in(browser(app), "ada")
+    for _ in range(8):
+        answer = client.put(f"{SESSION}/password", json={"old": PASSWORD, "new": "aaaaaaaaaaaaaaa"})
+        assert (answer.status_code, "easy to guess" in answer.text) == (422, True)
+    log_in(browser(app), "ada")
+
+
+@pytest.mark.parametrize("text", ["\x00", "a\x00b", "\ud800", "\U0001f600" * 50, "'; DROP TABLE account; --"])
+def test_strange_names_and_codes_are_wrong_ones_and_no_fault(app: FastAPI, text: str) -> None:
+    for body in ({"username": text, "password": PASSWORD}, {"username": "ada", "password": text}, {"code": text}):
+        answer = browser(app).post(SESSION, content=json.dumps(body), headers={"Content-Type": "application/json"})
+        assert answer.status_code in (401, 422), answer.text
+
+
+@pytest.mark.parametrize("body", ["[" * 400_000, "9" * 10_000, '{"code": ' * 100_000, "\xff\xfe", "", "null"])
+def test_bodies_that_are_no_login_are_refused_whole(app: FastAPI, body: str) -> None:
+    answer = browser(app).post(SESSION, content=body.encode("latin-1"), headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422), answer.text
 
 
 def test_one_address_cannot_try_one_user_after_the_other() -> None:

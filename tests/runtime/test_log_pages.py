@@ -50,7 +50,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "attempt=1.log"
 
 
-_TEXTS = st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=20), max_size=20)
+_TEXTS = st.lists(st.text(max_size=20), max_size=20)
 
 
 @given(texts=_TEXTS, limit=st.integers(1, 7), fields=st.none() | st.just({"a": '"source":"rendered"'}))

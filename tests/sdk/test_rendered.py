@@ -98,7 +98,7 @@ def test_a_try_tells_its_fields_before_it_executes() -> None:
 def test_a_try_without_filled_fields_tells_nothing() -> None:
     client = Client()
     told: list[Any] = []
-    client.show_rendered = told.append  # type: ignore[method-assign]
+    client.show_rendered = told.append  # type: ignore[assignment,method-assign]
     with DAG("d"):
         task = PythonOperator(task_id="a", python_callable=lambda: None)
     attempt(task, client)

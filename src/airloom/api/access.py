@@ -13,6 +13,7 @@ from airloom.api.problems import Refused
 from airloom.api.security.authentication import CHALLENGE, authenticate
 from airloom.api.state import Api, Served
 from airloom.model.access import Identity, Role
+from airloom.operations.dag_lists import require_dag
 from airloom.operations.login import NOBODY
 from airloom.operations.ops import Ops
 
@@ -183,3 +184,11 @@ async def _somebody(caller: Annotated[Caller | None, Depends(_authorise)]) -> Ca
 authorise = Depends(_authorise)
 #: the parameter of a route that needs to know who calls
 By = Annotated[Caller, Depends(_somebody)]
+
+
+def _there(dag_id: str, caller: By) -> None:
+    require_dag(caller.ops, dag_id)
+
+
+#: on routes about one dag whose verbs would offer the names of other dags when there is none of that id
+dag_is_there = Depends(_there)

@@ -23,8 +23,8 @@ class Api:
     now: Callable[[], float]
 
 
-def api_of(request: Request) -> Api:
-    """The server that a request came to."""
+async def api_of(request: Request) -> Api:
+    """The server that a request came to. A coroutine, because FastAPI hands anything else to a thread."""
     api: Api = request.app.state.api
     return api
 

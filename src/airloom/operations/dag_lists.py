@@ -167,6 +167,12 @@ def _every(seconds: float) -> str:
     return f"every {seconds:g} s"
 
 
+def require_dag(ops: Ops, dag_id: str) -> None:
+    """Raise NotFound unless there is such a dag, without a word of others."""
+    with ops.db.reading() as conn:
+        head_of(conn, dag_id)
+
+
 def head_of(conn: Any, dag_id: str) -> DagHead:
     """A dag without its spec. Raises NotFound."""
     found = dag_lists.dag_heads(conn, dag_id)

@@ -76,6 +76,26 @@ class Try:
         return self.work.token
 
 
+class _LateLogs:
+    """Logs of tries that are over, which are closed in a moment."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._logs: list[TryLog] = []
+
+    def add(self, log: TryLog) -> None:
+        """Close this one soon."""
+        if not self._logs:
+            self._loop.later(_SHOW_AFTER, self.close)
+        self._logs.append(log)
+
+    def close(self) -> None:
+        """Close them now."""
+        for log in self._logs:
+            log.close()
+        self._logs.clear()
+
+
 class Supervisor:
     """The tries of one runner. `report` and `ask` are called with what the server is to know and to answer; `logs`
     sends it their logs, if it has to.
@@ -103,7 +123,7 @@ class Supervisor:
         self._at_work: dict[int, Try] = {}  # by the id of the process
         self._maskers: dict[int, Masker] = {}  # of reused processes: what one try learned, the next may tell
         self._stopping = False
-        self._late: list[TryLog] = []
+        self._late = _LateLogs(loop)
         self._oom = OomCounter()
         self._memory = MemoryWatch(loop, self._over_memory)
         self._nursery = Nursery(loop, self, settings, environment)
@@ -133,7 +153,7 @@ class Supervisor:
         if work.key in self._tries:
             return
         if self._stopping:
-            self._hand_back(work)
+            self._report(_handed_back(work))
             return
         reuse = (work.isolation or self._settings.isolation) is Isolation.REUSE
         masker = Masker()
@@ -165,7 +185,7 @@ class Supervisor:
         for attempt in list(self._tries.values()):
             if attempt.process is None and self._nursery.withdraw(attempt):
                 self._forget(attempt)
-                self._hand_back(attempt.work)
+                self._report(_handed_back(attempt.work))
 
         def end_all() -> None:
             for attempt in list(self._tries.values()):
@@ -175,7 +195,7 @@ class Supervisor:
 
     def close(self) -> None:
         """End everything at once."""
-        self._close_late()
+        self._late.close()
         self._nursery.close()
 
     # --- what the nursery tells (it is the Guardian) ---------------------------------------------------------------
@@ -344,9 +364,6 @@ class Supervisor:
             )
         )
 
-    def _hand_back(self, work: Work) -> None:
-        self._report(HandedBack(key=work.key, at=time.time(), detail="the runner is stopping", token=work.token))
-
     def _forget(self, attempt: Try) -> None:
         del self._tries[attempt.work.key]
         if attempt.process is not None:
@@ -358,15 +375,12 @@ class Supervisor:
         self.questions.forget(attempt)
         if attempt.log.waits and self._logs is None:
             # Its report goes first: what follows the try is not to wait for a file.
-            if not self._late:
-                self._loop.later(_SHOW_AFTER, self._close_late)
-            self._late.append(attempt.log)
+            self._late.add(attempt.log)
             return
         attempt.log.close()
         if self._logs is not None:
             self._logs.ended(attempt.work.key)
 
-    def _close_late(self) -> None:
-        for log in self._late:
-            log.close()
-        self._late.clear()
+
+def _handed_back(work: Work) -> HandedBack:
+    return HandedBack(key=work.key, at=time.time(), detail="the runner is stopping", token=work.token)

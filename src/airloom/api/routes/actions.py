@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 from fastapi import APIRouter, Response
 
-from airloom.api.access import By
+from airloom.api.access import By, dag_is_there
 from airloom.api.idempotency import Repeat
 from airloom.api.routes.runs import run_of
 from airloom.api.schemas.dags import DagPatch
@@ -20,7 +20,7 @@ from airloom.model.states import RunState, TIState
 from airloom.operations import browsing, dags, notes, runs
 from airloom.operations.ops import Ops
 
-router = APIRouter(tags=["actions"])
+router = APIRouter(tags=["actions"], dependencies=[dag_is_there])
 
 #: names that one answer holds
 _NAMED = 1_000

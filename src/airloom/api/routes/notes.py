@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from airloom.api.access import By
+from airloom.api.access import By, dag_is_there
 from airloom.api.schemas.runs import Note, NoteText
 from airloom.operations import notes
 
-router = APIRouter(tags=["notes"])
+router = APIRouter(tags=["notes"], dependencies=[dag_is_there])
 
 
 @router.put("/dags/{dag_id}/runs/{run_id}/note", response_model=Note | None)

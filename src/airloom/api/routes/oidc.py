@@ -40,7 +40,8 @@ def go_to_provider(
     """Send the browser to the OpenID Connect provider."""
     provider = _provider(request)
     try:
-        address, begun = provider.begin(_callback(request, api), to if _is_here(to) else "/", api.now())
+        with guards_of(request).throttle.turn():
+            address, begun = provider.begin(_callback(request, api), to if _is_here(to) else "/", api.now())
     except LoginRefused as refusal:
         return _back(refusal)
     response = RedirectResponse(address, status_code=303)
@@ -67,7 +68,8 @@ def come_from_provider(
         begun = _begun(request, api, state)
         if error is not None or code is None:
             raise LoginRefused("refused", f"the provider refused: {(error or 'it sent no code')[:100]!r}")
-        claims = provider.finish(begun, code, _callback(request, api))
+        with guards_of(request).throttle.turn():
+            claims = provider.finish(begun, code, _callback(request, api))
         person = person_of(claims, api.settings.oidc)
     except LoginRefused as refusal:
         record_failure(ops, f"OpenID Connect: {refusal.reason}")

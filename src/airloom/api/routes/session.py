@@ -29,7 +29,8 @@ def login_ways(api: Served) -> LoginWays:
 @router.post("/session")
 def log_in(request: Request, response: Response, body: Login, api: Served) -> Session:
     """Log in by a name and a password, or by the code of a one-time link. The answer sets the session's cookie."""
-    logged_in = _by_code(request, api, body.code) if body.code else _by_password(request, api, body)
+    with guards_of(request).throttle.turn():
+        logged_in = _by_code(request, api, body.code) if body.code else _by_password(request, api, body)
     set_session(request, api, response, logged_in.secret, LONGEST_SESSION)
     account, session = logged_in.account, logged_in.session
     identity = Identity(
@@ -66,12 +67,19 @@ def change_password(request: Request, caller: By, body: PasswordChange) -> None:
     """Change one's own password. All other sessions of the user end."""
     if caller.identity.kind != SESSION:
         raise Refused(403, "Not allowed", "a token cannot change a password: log in")
-    guards, address = guards_of(request), caller.ops.address
-    guards.throttle.attempt(caller.identity.username, address)
-    if not login.change_own_password(caller.ops, caller.identity, body.old, body.new):
+    throttle, username, address = guards_of(request).throttle, caller.identity.username, caller.ops.address
+    with throttle.turn():
+        throttle.attempt(username, address)
+        try:
+            changed = login.change_own_password(caller.ops, caller.identity, body.old, body.new)
+        except InvalidRequest:
+            # The old one was right, the new one will not do.
+            throttle.succeeded(username, address)
+            raise
+    if not changed:
         raise InvalidRequest("the old password is wrong")
-    guards.throttle.succeeded(caller.identity.username, address)
-    guards.known.forget()
+    throttle.succeeded(username, address)
+    guards_of(request).known.forget()
 
 
 def _by_code(request: Request, api: Api, code: str) -> LoggedIn:

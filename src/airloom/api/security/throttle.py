@@ -4,7 +4,8 @@ import ipaddress
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from airloom.api.problems import Refused
@@ -13,6 +14,8 @@ from airloom.api.problems import Refused
 _MOST = 10_000
 #: seconds after which a wrong password is forgotten
 _FORGOTTEN = 3600.0
+#: logins at once
+_TURNS = 8
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,22 @@ class Throttle:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
+        self._turns = threading.BoundedSemaphore(_TURNS)
         self._counts: OrderedDict[tuple[str, str], _Count] = OrderedDict()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One of the few logins that are worked on at once: however many come, there are threads left for the rest.
+
+        Raises Refused when there are too many.
+        """
+        if not self._turns.acquire(blocking=False):
+            detail = "very many log in at this moment: try again in a second"
+            raise Refused(429, "Too many requests", detail, {"Retry-After": "1"})
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def attempt(self, username: str | None, address: str | None) -> None:
         """Count an attempt as a wrong one until `succeeded` says otherwise, so that many at once do not slip through.

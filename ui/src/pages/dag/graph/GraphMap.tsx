@@ -1,21 +1,18 @@
 /** The small map in the corner: the whole graph, and what of it is seen. Painted, so that 5,000 tasks cost nothing. */
 import { useReactFlow, useStore } from '@xyflow/react';
 import { type PointerEvent, useContext, useEffect, useMemo, useRef } from 'react';
-import type { Structure } from '@/api/schema';
 import { useScheme } from '../grid/useScheme';
 import classes from './Graph.module.css';
-import { boundsOf } from './GraphView';
-import { usePicture, useStatesVersion } from './Overview';
-import { coloursNow, paint } from './painting';
+import { useStatesVersion } from './Overview';
+import { type Picture, boundsOf, coloursNow, paintBoxes } from './painting';
 import { StatesContext } from './states';
 import type { Arranged } from './useArranged';
 
 const SIZE = { width: 190, height: 120 };
 const EDGE = 6;
 
-export function GraphMap({ arranged, structure }: { arranged: Arranged; structure: Structure }) {
+export function GraphMap({ arranged, picture }: { arranged: Arranged; picture: Picture }) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const picture = usePicture(arranged, structure);
   const states = useContext(StatesContext);
   const version = useStatesVersion();
   const scheme = useScheme();
@@ -34,7 +31,7 @@ export function GraphMap({ arranged, structure }: { arranged: Arranged; structur
     if (!pen) return;
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, SIZE.width, SIZE.height);
-    paint(pen, { ...picture, lines: NO_LINES }, states, colours, { x, y, zoom, ...SIZE });
+    paintBoxes(pen, picture, states, colours, { x, y, zoom, ...SIZE });
   }, [picture, states, version, colours, x, y, zoom, scale]);
   const move = (event: PointerEvent) => {
     if (event.buttons !== 1 && event.type !== 'pointerdown') return;
@@ -54,5 +51,3 @@ export function GraphMap({ arranged, structure }: { arranged: Arranged; structur
     </div>
   );
 }
-
-const NO_LINES = new Float64Array();

@@ -1,7 +1,7 @@
 /** A graph that can be moved, searched and folded; what is chosen in it is told by a panel beside it. */
 import '@xyflow/react/dist/base.css';
 import { ActionIcon, Button, SegmentedControl, Select } from '@mantine/core';
-import { Background, BackgroundVariant, MarkerType, ReactFlow, ReactFlowProvider, useReactFlow, useStore } from '@xyflow/react';
+import { Background, BackgroundVariant, MarkerType, ReactFlow, ReactFlowProvider, getViewportForBounds, useReactFlow, useStore } from '@xyflow/react';
 import { IconFocusCentered, IconMinus, IconPlus } from '@tabler/icons-react';
 import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import type { Structure } from '@/api/schema';
@@ -14,18 +14,20 @@ import { useFolded } from '../useFolded';
 import classes from './Graph.module.css';
 import { Panel } from './Panel';
 import { GraphMap } from './GraphMap';
-import { Overview } from './Overview';
+import { Overview, usePicture } from './Overview';
 import { type FlowEdge, edgeTypes } from './edges';
 import { type FlowNode, FoldContext, nodeTypes } from './nodes';
 import { GraphStates, StatesContext } from './states';
+import { type Picture, boundsOf } from './painting';
 import { type Arranged, useArranged } from './useArranged';
 import { chainOf, foldedAtFirst, nodeOfGroup, nodeOfTask } from './visible';
 
 type Props = { dagId: string; structure: Structure; runId: string | null; counts: (taskId: string) => Counts | null; controls?: ReactNode };
 
-/** Above this many nodes, those that are too small to read are painted instead (Overview). */
+/** Above this many nodes only those near what is seen are elements, and edges and small nodes are painted (Overview). */
 const MANY = 300;
-const READABLE = 0.32;
+const READABLE = 0.4;
+const LEAST_ZOOM = 0.01;
 
 export function GraphView(props: Props) {
   return (
@@ -90,7 +92,7 @@ function View({ dagId, structure, runId, counts, controls }: Props) {
           )}
         </div>
         <div ref={frame} style={{ height: fill.maxHeight }} className={classes.frame} aria-busy={waiting > 0}>
-          {error ? <Pending error={error} /> : arranged && <Flow arranged={arranged} structure={structure} selected={selected} />}
+          {error ? <Pending error={error} /> : arranged && <Flow arranged={arranged} structure={structure} selected={selected} size={{ width: frame.current?.clientWidth ?? 900, height: frame.current?.clientHeight ?? 600 }} />}
           {waiting > 0 && !error && (
             <div className={classes.waiting} role="status">
               <Pending />
@@ -106,8 +108,10 @@ function View({ dagId, structure, runId, counts, controls }: Props) {
   );
 }
 
-function flowNodes({ graph, layout, direction }: Arranged, structure: Structure, selected: string | null): FlowNode[] {
-  return graph.nodes.map((node) => {
+/** only: nodes to make, of a graph that has too many; null: all. */
+function flowNodes({ graph, layout, direction }: Arranged, structure: Structure, selected: string | null, only: ReadonlySet<string> | null): FlowNode[] {
+  const nodes = only ? graph.nodes.filter((node) => only.has(node.id)) : graph.nodes;
+  return nodes.map((node) => {
     const place = layout.places[node.id] ?? { x: 0, y: 0, width: 100, height: 40 };
     return {
       id: node.id,
@@ -144,34 +148,43 @@ function flowEdges({ graph, layout }: Arranged, selected: string | null): FlowEd
   });
 }
 
-function Flow({ arranged, structure, selected }: { arranged: Arranged; structure: Structure; selected: string | null }) {
+type FlowProps = { arranged: Arranged; structure: Structure; selected: string | null; size: { width: number; height: number } };
+
+function Flow({ arranged, structure, selected, size }: FlowProps) {
   const [, setUrl] = useUrlState();
   const flow = useReactFlow();
+  const picture = usePicture(arranged, structure);
   const many = arranged.graph.nodes.length > MANY;
-  const small = useStore((state) => state.transform[2] < READABLE);
-  const painted = many && small;
-  const nodes = useMemo(() => flowNodes(arranged, structure, selected), [arranged, structure, selected]);
-  const edges = useMemo(() => flowEdges(arranged, selected), [arranged, selected]);
+  const only = useNear(many ? picture : null, arranged);
+  const nodes = useMemo(() => flowNodes(arranged, structure, selected, only), [arranged, structure, selected, only]);
+  const edges = useMemo(() => (many ? NO_EDGES : flowEdges(arranged, selected)), [arranged, selected, many]);
+  const whole = useCallback(
+    () => getViewportForBounds(boundsOf(arranged), size.width, size.height, LEAST_ZOOM, 1, 0.06),
+    [arranged, size.width, size.height],
+  );
   const [begun, setBegun] = useState(false);
   const shown = useRef<Arranged | null>(null);
 
-  // What is chosen is brought into view; a new arrangement is seen whole, or as much of it as can be read.
+  // What is chosen is brought into view; a new arrangement is seen whole.
   useEffect(() => {
     if (!begun) return;
-    const target = selected !== null && arranged.layout.places[selected] ? [{ id: selected }] : undefined;
     const isNew = shown.current !== arranged;
     shown.current = arranged;
-    if (target) void flow.fitView({ nodes: target, maxZoom: 1, minZoom: 0.7, duration: isNew ? 0 : 250 });
-    else if (isNew) void flow.fitView({ maxZoom: 1, padding: 0.06 });
-  }, [begun, arranged, selected, flow]);
+    const target = picture.boxes.find((box) => box.id === selected);
+    if (target) {
+      const zoom = Math.min(1, Math.max(0.75, flow.getZoom()));
+      void flow.setCenter(target.x + target.width / 2, target.y + Math.min(target.height, 300) / 2, { zoom, duration: isNew ? 0 : 250 });
+    } else if (isNew) void flow.setViewport(whole());
+  }, [begun, arranged, picture, selected, flow, whole]);
 
   return (
     <ReactFlow<FlowNode, FlowEdge>
       className={classes.flow}
-      nodes={painted ? NO_NODES : nodes}
-      edges={painted ? NO_EDGES : edges}
+      nodes={nodes}
+      edges={edges}
       nodeTypes={nodeTypes}
       edgeTypes={edgeTypes}
+      defaultViewport={whole()}
       onInit={() => setBegun(true)}
       onNodeClick={(_, { data: { node } }) => setUrl(node.task ? { task: node.task.task_id, group: null } : { group: node.group!.group_id, task: null })}
       onPaneClick={() => setUrl({ task: null, group: null })}
@@ -181,15 +194,12 @@ function Flow({ arranged, structure, selected }: { arranged: Arranged; structure
       elementsSelectable
       edgesFocusable={false}
       deleteKeyCode={null}
-      minZoom={0.01}
+      minZoom={LEAST_ZOOM}
       maxZoom={2}
-      panOnScroll={false}
-      fitView={!many}
       aria-label={t('dag.graph.label')}
     >
-      <Background variant={BackgroundVariant.Dots} gap={22} size={1.2} className={classes.dots} />
-      {painted && <Overview arranged={arranged} structure={structure} />}
-      <GraphMap arranged={arranged} structure={structure} />
+      {many ? <Overview picture={picture} selected={selected} readable={READABLE} /> : <Background variant={BackgroundVariant.Dots} gap={22} size={1.2} className={classes.dots} />}
+      <GraphMap arranged={arranged} picture={picture} />
       <div className={classes.zoom}>
         <ActionIcon variant="default" aria-label={t('dag.graph.zoomIn')} onClick={() => void flow.zoomIn({ duration: 120 })}>
           <IconPlus size={15} aria-hidden />
@@ -197,7 +207,7 @@ function Flow({ arranged, structure, selected }: { arranged: Arranged; structure
         <ActionIcon variant="default" aria-label={t('dag.graph.zoomOut')} onClick={() => void flow.zoomOut({ duration: 120 })}>
           <IconMinus size={15} aria-hidden />
         </ActionIcon>
-        <ActionIcon variant="default" aria-label={t('dag.graph.fit')} onClick={() => fitAll(flow, arranged)}>
+        <ActionIcon variant="default" aria-label={t('dag.graph.fit')} onClick={() => void flow.setViewport(whole(), { duration: 200 })}>
           <IconFocusCentered size={15} aria-hidden />
         </ActionIcon>
       </div>
@@ -205,22 +215,32 @@ function Flow({ arranged, structure, selected }: { arranged: Arranged; structure
   );
 }
 
-const NO_NODES: FlowNode[] = [];
 const NO_EDGES: FlowEdge[] = [];
+const NOTHING: ReadonlySet<string> = new Set();
 
-function fitAll(flow: ReturnType<typeof useReactFlow>, arranged: Arranged): void {
-  void flow.fitBounds(boundsOf(arranged), { padding: 0.06, duration: 200 });
-}
-
-export function boundsOf({ graph, layout }: Arranged): { x: number; y: number; width: number; height: number } {
-  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
-  for (const node of graph.nodes) {
-    const place = layout.places[node.id];
-    if (node.parent !== null || !place) continue;
-    left = Math.min(left, place.x);
-    top = Math.min(top, place.y);
-    right = Math.max(right, place.x + place.width);
-    bottom = Math.max(bottom, place.y + place.height);
-  }
-  return left > right ? { x: 0, y: 0, width: 1, height: 1 } : { x: left, y: top, width: right - left, height: bottom - top };
+/**
+ * The nodes of a large graph that are seen or nearly so, with the groups that they are in; none while they are too small
+ * to read. picture null: the graph is not large. It changes when one has moved by half of what is seen.
+ */
+function useNear(picture: Picture | null, { graph }: Arranged): ReadonlySet<string> | null {
+  const spot = useStore(({ transform: [x, y, zoom], width, height }) => {
+    if (picture === null || zoom < READABLE || width === 0) return '';
+    const bucket = 2 ** Math.floor(Math.log2(zoom));
+    const [stepX, stepY] = [width / bucket / 2, height / bucket / 2];
+    return [Math.floor(-x / zoom / stepX), Math.floor(-y / zoom / stepY), stepX, stepY].join();
+  });
+  return useMemo(() => {
+    if (picture === null) return null;
+    if (spot === '') return NOTHING;
+    const [column, row, stepX, stepY] = spot.split(',').map(Number) as [number, number, number, number];
+    const [left, top] = [(column - 1) * stepX, (row - 1) * stepY];
+    const [right, bottom] = [left + 5 * stepX, top + 5 * stepY];
+    const parents = new Map(graph.nodes.map((node) => [node.id, node.parent]));
+    const near = new Set<string>();
+    for (const box of picture.boxes) {
+      if (box.x > right || box.y > bottom || box.x + box.width < left || box.y + box.height < top) continue;
+      for (let id: string | null | undefined = box.id; id && !near.has(id); id = parents.get(id)) near.add(id);
+    }
+    return near;
+  }, [picture, spot, graph]);
 }

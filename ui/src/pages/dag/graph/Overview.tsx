@@ -1,15 +1,12 @@
-/** All nodes of a large graph, painted while they are too small to read: elements for thousands would be slow. */
-import { useReactFlow, useStore } from '@xyflow/react';
+/** The edges of a large graph, and its nodes while they are too small to read, painted: thousands of elements are slow. */
+import { useStore } from '@xyflow/react';
 import { useContext, useEffect, useMemo, useRef, useState } from 'react';
 import type { Structure } from '@/api/schema';
 import { useScheme } from '../grid/useScheme';
 import classes from './Graph.module.css';
-import { coloursNow, paint, pictureOf } from './painting';
+import { type Picture, coloursNow, paintBoxes, paintLines, pictureOf } from './painting';
 import { StatesContext } from './states';
 import type { Arranged } from './useArranged';
-
-/** What a click on the painting zooms to. */
-const CLOSER = 0.8;
 
 export function usePicture(arranged: Arranged, structure: Structure) {
   return useMemo(() => pictureOf(arranged, (ats) => ats.map((at) => structure.tasks[at]!.task_id)), [arranged, structure]);
@@ -33,14 +30,12 @@ export function useStatesVersion(): number {
   return version;
 }
 
-export function Overview({ arranged, structure }: { arranged: Arranged; structure: Structure }) {
+export function Overview({ picture, selected, readable }: { picture: Picture; selected: string | null; readable: number }) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const picture = usePicture(arranged, structure);
   const states = useContext(StatesContext);
   const version = useStatesVersion();
   const scheme = useScheme();
   const colours = useMemo(coloursNow, [scheme]);
-  const flow = useReactFlow();
   const [x, y, zoom] = useStore((state) => state.transform);
   const width = useStore((state) => state.width);
   const height = useStore((state) => state.height);
@@ -50,8 +45,12 @@ export function Overview({ arranged, structure }: { arranged: Arranged; structur
     const scale = devicePixelRatio || 1;
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, width, height);
-    paint(pen, picture, states, colours, { x, y, zoom, width, height });
-  }, [picture, states, version, colours, x, y, zoom, width, height]);
+    const view = { x, y, zoom, width, height };
+    if (zoom >= readable) return paintLines(pen, picture, colours, view, selected);
+    paintBoxes(pen, { ...picture, boxes: picture.boxes.filter((box) => box.open) }, states, colours, view);
+    paintLines(pen, picture, colours, view, selected);
+    paintBoxes(pen, { ...picture, boxes: picture.boxes.filter((box) => !box.open) }, states, colours, view);
+  }, [picture, selected, readable, states, version, colours, x, y, zoom, width, height]);
   const scale = devicePixelRatio || 1;
   return (
     <canvas
@@ -61,10 +60,6 @@ export function Overview({ arranged, structure }: { arranged: Arranged; structur
       width={width * scale}
       height={height * scale}
       style={{ width, height }}
-      onDoubleClick={(event) => {
-        const at = flow.screenToFlowPosition({ x: event.clientX, y: event.clientY });
-        void flow.setCenter(at.x, at.y, { zoom: CLOSER, duration: 300 });
-      }}
     />
   );
 }

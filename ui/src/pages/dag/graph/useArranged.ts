@@ -8,8 +8,8 @@ export type Arranged = { graph: VisibleGraph; layout: Layout; direction: Directi
 
 /** Room that a node's words need, in pixels. */
 function sizeOf(node: VisibleNode): { width: number; height: number } {
-  const extra = node.kind === 'folded' ? 74 : node.task?.mapped ? 84 : 54;
-  const letters = Math.max(node.label.length * 7.3, (node.task?.operator.length ?? 8) * 6.2 + 52);
+  const extra = node.kind === 'folded' ? 74 : node.task?.mapped ? 86 : 54;
+  const letters = Math.max(node.label.length * 7.3, (node.task?.operator.length ?? 8) * 6.2 + 66);
   return { width: Math.round(Math.min(280, Math.max(130, letters + extra))), height: 46 };
 }
 
