@@ -34,6 +34,7 @@ from airloom.operations.users import first_link
 from airloom.runtime.parsing import ParseJob, ParserPool
 from airloom.sdk.params import run_params
 from airloom.services.aside import run_aside
+from airloom.services.followers import Followers
 from airloom.services.inbox_listener import InboxListener
 from airloom.services.keeper import Keeper
 from airloom.services.leader import Leadership
@@ -229,9 +230,9 @@ def _serve(
         for executor in executors.values():
             stack.callback(executor.close, 0.0)
         brain = Scheduler(db, world_config(settings), executors, leadership, time.time)
-        followers = feed_notifier(db, settings.core.home)
-        stack.callback(followers.close)
-        brain.watch(lambda _, plan: followers.notify() if plan.feed is not None else None)
+        hints = feed_notifier(db, settings.core.home)
+        stack.callback(hints.close)
+        brain.watch(Followers(hints).on_commit)
         loader, loader_bell = _loader(settings, dags_folder, ops, brain, bell)
         daemons = [
             Daemon(brain, bell),

@@ -1,6 +1,7 @@
 """Connections through the API: passwords and other secrets are never given."""
 
 from typing import Any
+from unittest.mock import ANY
 
 from fastapi.testclient import TestClient
 
@@ -59,6 +60,20 @@ def test_stars_that_stand_for_nothing_are_refused(client: TestClient) -> None:
     answer = client.put(f"{CONNECTIONS}/new", json={"conn_type": "http", "extra": {"token": "***"}})
     assert answer.status_code == 422
     assert client.get(f"{CONNECTIONS}/new").status_code == 404
+
+
+def test_passwords_in_addresses_are_hidden_and_stay(client: TestClient, ops: Ops) -> None:
+    body = {
+        "conn_type": "http",
+        "host": "https://ada:s3same@example.org/x",
+        "extra": {"proxy": "socks5://:pr0xy@10.0.0.1:1080", "plain": "a:b@c", "list": ["ftp://u:p4ss@h"]},
+    }
+    shown = client.put(f"{CONNECTIONS}/warehouse", json=body).json()
+    assert shown["host"] == "https://ada:***@example.org/x"
+    assert shown["extra"] == {"proxy": "socks5://:***@10.0.0.1:1080", "plain": "a:b@c", "list": ["ftp://u:***@h"]}
+    again = {"conn_type": "http", "host": shown["host"], "extra": shown["extra"]}
+    assert client.put(f"{CONNECTIONS}/warehouse", json=again).json() == {**shown, "updated_at": ANY}
+    assert (stored(ops).host, stored(ops).extra) == (body["host"], body["extra"])
 
 
 def test_a_connection_is_deleted(client: TestClient) -> None:

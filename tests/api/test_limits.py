@@ -1,10 +1,12 @@
 """What no route should see is refused: other hosts, strange paths, large, slow, compressed and malformed requests."""
 
 import asyncio
+import dataclasses
 import gzip
 
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from starlette.types import Message
 
 from airloom.api.app import make_app
@@ -12,8 +14,10 @@ from airloom.api.problems import MEDIA_TYPE
 from airloom.api.security import protocol
 from airloom.api.security.gate import Gate
 from airloom.api.state import Api
+from airloom.model.access import Role
+from airloom.store.database import connect
 from tests.api.asgi import begin, json_body
-from tests.api.logins import with_settings
+from tests.api.logins import PASSWORD, add, browser, log_in, with_settings
 from tests.api.served import Raw, served
 
 LOGIN = "/api/v1/login"
@@ -168,6 +172,23 @@ def test_a_head_without_end_is_closed(app: FastAPI) -> None:
     with served(app) as address:
         endless = Raw(address).send(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * (protocol.HEAD_BYTES + 1))
         assert endless.rest().startswith(b"HTTP/1.1 400 ")
+
+
+def test_what_postgresql_cannot_store_is_refused_as_the_senders_fault(api: Api, postgres_url: str) -> None:
+    db = connect(postgres_url)
+    client = log_in_to(dataclasses.replace(api, ops=dataclasses.replace(api.ops, db=db)))
+    try:
+        assert client.get("/api/v1/audit?by=a%00b").status_code == 422
+        assert client.post("/api/v1/tokens", json={"name": "a\x00b"}).status_code == 422
+        assert client.post(SESSION, json={"username": "a\x00", "password": PASSWORD}).status_code in (401, 422)
+        assert client.get("/api/v1/session").status_code == 200
+    finally:
+        db.close()
+
+
+def log_in_to(api: Api) -> TestClient:
+    add(api.ops, "ada", Role.ADMIN)
+    return log_in(browser(make_app(api)), "ada")
 
 
 @pytest.mark.parametrize(

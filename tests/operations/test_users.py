@@ -97,6 +97,22 @@ def test_the_first_administrator_is_made_once_and_only_in_an_empty_database(ops:
     assert users.first_link(ops, "http://x/") == "http://x/"
 
 
+def test_a_link_is_printed_while_no_administrator_has_another_way_in(ops: Ops) -> None:
+    for _ in range(2):
+        assert users.first_link(ops, "http://x/").startswith("http://x/login#code=")
+    assert ids(ops, LINK) == ["admin"]
+    add(ops, "ada", Role.OPERATOR)
+    assert "#code=" in users.first_link(ops, "http://x/")
+    users.change_user(ops, "ada", UserChange(role=Role.ADMIN))
+    assert users.first_link(ops, "http://x/") == "http://x/"
+    users.change_user(ops, "ada", UserChange(active=False))
+    assert "#code=" in users.first_link(ops, "http://x/")
+    users.add_user(ops, "bea", UserChange(role=Role.ADMIN))
+    users.delete_user(ops, "admin")
+    assert "#code=" in users.first_link(ops, "http://x/")
+    assert ids(ops, LINK) == ["bea"]
+
+
 def test_a_first_login_that_comes_twice_at_once_makes_one_user(ops: Ops) -> None:
     results = at_once(4, lambda _: log_in_by_provider(ops, ADA, IDLE))
     assert [type(result).__name__ for result in results] == ["LoggedIn"] * 4

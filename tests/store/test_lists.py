@@ -284,6 +284,7 @@ _QUERIES: dict[str, Select[Any]] = {
     "live tis": ti_lists.live_query(TIChoice(states=(TIState.RUNNING,), dag_id="dag_1"), 10_000, 51),
     "tis of a run": ti_lists.tis_of_run_query(1_234, (), (), ("task_2468", -1), 51),
     "tis of tasks of a run": ti_lists.tis_of_run_query(1_234, ("task_2468",), (TIState.FAILED,), None, 51),
+    "tasks of a run by state": ti_lists.tasks_in_query(1_234, (TIState.FAILED,)),
     "a dag's columns of the grid": history.run_heads_query("dag_1", 31, 10_000, None, ()),
     "days": history.days_query("dag_1", NOW, NOW + 1_000),
     "tries of a run": history.bars_query(1_234, 10_000),

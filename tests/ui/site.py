@@ -117,7 +117,7 @@ def crowded():
 
 crowded()
 '''
-BAD_FILE = "import nothing_of_that_name\n"
+BAD_FILE = "from airloom import dag\nimport nothing_of_that_name\n"
 
 
 class Site:

@@ -22,7 +22,7 @@ log = logging.getLogger("airloom.api")
 
 #: seconds after which the feed is read though no hint came: hints may be lost
 _PATIENCE = 1.0
-#: seconds between two messages: what comes meanwhile is merged into the next
+#: seconds between two messages: what comes meanwhile is merged into the next, and needs no hint of its own
 _GATHER = 0.05
 #: messages that wait for a client at most
 _QUEUE = 64

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from airloom.api.schemas.base import Problem
-from airloom.model.errors import AirloomError, Conflict, InvalidRequest, NoAnswer, NotFound, StoreError
+from airloom.model.errors import AirloomError, Conflict, InvalidRequest, NoAnswer, NotFound, Rejected, StoreError
 
 log = logging.getLogger("airloom.api")
 
@@ -33,6 +33,8 @@ _STATUSES: tuple[tuple[type[AirloomError], int, str], ...] = (
     (Conflict, 409, "Conflict"),
     (InvalidRequest, 422, "Invalid request"),
     (NoAnswer, 503, "No scheduler answered"),
+    # What was sent is at fault, such as a text that holds a NUL, which PostgreSQL cannot store.
+    (Rejected, 422, "Invalid request"),
     (StoreError, 503, "The database does not answer"),
 )
 

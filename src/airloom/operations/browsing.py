@@ -106,6 +106,9 @@ def list_tis_of_run(
         wanted = tasks if task_id is None else (tasks[places[task_id]],)
         if after is not None:
             wanted = tuple(task for task in wanted if places[task.task_id] >= after[0])
+        if states:
+            there = ti_lists.tasks_in(conn, run.id, states)
+            wanted = tuple(task for task in wanted if task.task_id in there)
         found = _in_order(conn, run.id, wanted, states, None if after is None else after[1], limit + 1)
         part = found[:limit]
         notes = history.notes(conn, [(run.id, ti.id) for ti in part])
@@ -213,7 +216,7 @@ def _in_order(
             at += 1
             continue
         end = at
-        while end < len(tasks) and tasks[end].map is None and end - at < _TASKS:
+        while end < len(tasks) and tasks[end].map is None and end - at < min(_TASKS, room):
             end += 1
         part = ti_lists.tis_of_run(conn, run, [task.task_id for task in tasks[at:end]], states, None, end - at)
         found += sorted(part, key=lambda ti: places[ti.task_id])

@@ -1,5 +1,6 @@
 """Verbs about connections. What the environment sets comes before the database, for tasks and for people alike."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -18,6 +19,8 @@ _LONGEST_ID = 250
 _TOPIC = "connections"
 #: stands for a secret that is not shown
 HIDDEN = "***"
+#: as in scheme://user:password@host
+_PASSWORD_IN_ADDRESS = re.compile(r"(?<=://)(?P<user>[^/\s:@]*):[^/\s@]+(?=@)")
 
 
 def list_connections(ops: Ops) -> list[ConnectionInfo]:
@@ -64,45 +67,52 @@ def show_connections(ops: Ops, conn_id: str | None = None) -> list[StoredConnect
 
 
 def save_connection(ops: Ops, row: ConnectionRow) -> bool:
-    """Make or change a connection; whether it is new. A password of None or *** stays as it is, an empty one goes; a
-    *** in `extra` stays what it was. Raises InvalidRequest."""
+    """Make or change a connection; whether it is new. A password of None or *** stays as it is, an empty one goes; what
+    was shown as *** elsewhere stays what it was. Raises InvalidRequest."""
     _check(row)
     with ops.db.transaction() as conn:
         found = connections.read_connections(conn, ops.secrets(), row.conn_id)
         before = (found[0].row if found else None) or ConnectionRow(conn_id=row.conn_id, conn_type=row.conn_type)
         password = before.password if row.password in (None, HIDDEN) else row.password
-        extra = restore(row.extra, before.extra)
-        _put(ops, conn, msgspec.structs.replace(row, password=password or None, extra=extra))
+        extra, host = restore(row.extra, before.extra), restore(row.host, before.host)
+        _put(ops, conn, msgspec.structs.replace(row, password=password or None, extra=extra, host=host))
     return not found
 
 
 def hide(value: Any, secret: bool = False) -> Any:
-    """JSON with *** in place of what has a secret's name (sdk/secrecy.py), whatever that holds."""
+    """JSON with *** in place of what has a secret's name (sdk/secrecy.py), whatever that holds, and of passwords in
+    addresses."""
     if isinstance(value, dict):
         return {key: hide(entry, secret or is_secret(key)) for key, entry in value.items()}
     if isinstance(value, list):
         return [hide(entry, secret) for entry in value]
+    if isinstance(value, str) and not secret:
+        return _PASSWORD_IN_ADDRESS.sub(rf"\g<user>:{HIDDEN}", value)
     return HIDDEN if secret and value not in (None, "") else value
 
 
-def restore(value: Any, before: Any) -> Any:
-    """JSON in which each *** is what was at its place before. Raises InvalidRequest where there was nothing."""
+def restore(value: Any, before: Any, secret: bool = False) -> Any:
+    """JSON in which what was hidden is what it was before, at the same place. Raises InvalidRequest where a *** stands
+    for nothing."""
     if isinstance(value, dict):
         olds = before if isinstance(before, dict) else {}
-        return {key: restore(entry, olds.get(key)) for key, entry in value.items()}
+        return {key: restore(entry, olds.get(key), secret or is_secret(key)) for key, entry in value.items()}
     if isinstance(value, list):
         places = before if isinstance(before, list) and len(before) == len(value) else [None] * len(value)
-        return [restore(entry, old) for entry, old in zip(value, places, strict=True)]
-    if value == HIDDEN and before is None:
-        raise InvalidRequest("*** in `extra` stands for a secret that stays as it is, and there was none at this place")
-    return before if value == HIDDEN else value
+        return [restore(entry, old, secret) for entry, old in zip(value, places, strict=True)]
+    if before is not None and value == hide(before, secret):
+        return before
+    if value == HIDDEN:
+        raise InvalidRequest(f"{HIDDEN} stands for a secret that stays as it is, and there was none at this place")
+    return value
 
 
 def _shown(stored: StoredConnection) -> StoredConnection:
     if stored.row is None:
         return stored
-    password = HIDDEN if stored.row.password else None
-    row = msgspec.structs.replace(stored.row, password=password, extra=hide(stored.row.extra))
+    row = stored.row
+    password = HIDDEN if row.password else None
+    row = msgspec.structs.replace(row, password=password, extra=hide(row.extra), host=hide(row.host))
     return msgspec.structs.replace(stored, row=row)
 
 

@@ -140,15 +140,14 @@ def ensure_first_admin(ops: Ops) -> None:
 
 
 def first_link(ops: Ops, base_url: str) -> str:
-    """The address to print when a server begins: with a one-time code while `admin` has no password, so that somebody
-    can get in; plain when there is another way."""
+    """The address to print when a server begins: with a one-time code while no administrator can log in in any other
+    way, plain from then on, so that logs do not fill with what lets people in."""
     ensure_first_admin(ops)
-    with ops.db.reading() as conn:
-        admin = accounts.get_account(conn, FIRST_ADMIN)
     base = base_url.rstrip("/")
-    if admin is None or not admin.active or admin.password is not None:
+    administrators = [user for user in list_users(ops) if user.active and user.role is Role.ADMIN]
+    if not administrators or any(user.has_password or user.oidc for user in administrators):
         return f"{base}/"
-    return base + make_link(ops, FIRST_ADMIN).path
+    return base + make_link(ops, administrators[0].username).path
 
 
 def _find(conn: Any, username: str) -> AccountRow:

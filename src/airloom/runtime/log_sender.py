@@ -70,9 +70,9 @@ class LogSender:
         note = Note(work.key, work.token, path)
         self._logs[work.key] = _Log(note)
         with contextlib.suppress(OSError):  # without it, the log's end may be lost with this process
-            path = self._path(work.key)
-            path.touch(0o600)
-            path.write_bytes(msgspec.json.encode(note))
+            place = self._path(work.key)
+            place.touch(0o600)
+            place.write_bytes(msgspec.json.encode(note))
         return lambda: self._written(work.key)
 
     def ended(self, key: TryKey) -> None:

@@ -153,7 +153,7 @@ class Runner:
             host=self._host,
             pid=os.getpid(),
             version=__version__,
-            live=self._supervisor.live(),
+            live=tuple(self._supervisor.live()),
             pending=pending,
             owner=self._owner,
             executor=self._settings.name,
@@ -190,7 +190,9 @@ class Runner:
         self._done = True
 
     def _beat(self) -> None:
-        self._link.send(Heartbeat(live=self._supervisor.live(), tokens=self._supervisor.tokens()))
+        live = self._supervisor.live()
+        tokens = tuple(live.values()) if self._settings.server else ()
+        self._link.send(Heartbeat(live=tuple(live), tokens=tokens))
         self._loop.later(self._settings.heartbeat, self._beat)
 
     def _check_orphaned(self) -> None:

@@ -135,14 +135,9 @@ class Supervisor:
         self._settings = settings
         self._nursery.settings = settings
 
-    def live(self) -> tuple[TryKey, ...]:
-        """The tries in hand."""
-        return tuple(self._tries)
-
-    def tokens(self) -> tuple[str, ...]:
-        """The tokens of the tries in hand, in the order of `live`; none where none is needed."""
-        tokens = tuple(attempt.token for attempt in self._tries.values())
-        return tokens if any(tokens) else ()
+    def live(self) -> dict[TryKey, str]:
+        """The tries in hand, each with its token."""
+        return {key: attempt.token for key, attempt in self._tries.items()}
 
     def starts(self) -> list[Started]:
         """The starts of the tries in hand that have started."""

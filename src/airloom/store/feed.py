@@ -51,9 +51,14 @@ def bounds(conn: Connection) -> tuple[int, int]:
     return (oldest or 0, newest or 0)
 
 
+def first_query(since: float) -> Select[Any]:
+    """The number of the oldest row that is not older than `since`; it looks at those that are, and at no other."""
+    return select(feed.c.id).where(feed.c.at >= since).order_by(feed.c.id).limit(1)
+
+
 def trim(conn: Connection, before: float) -> int:
     """Delete the rows older than `before`, but never the newest one; how many there were."""
-    newest = conn.execute(select(func.max(feed.c.id))).scalar()
-    if newest is None:
-        return 0
-    return conn.execute(delete(feed).where(feed.c.at < before, feed.c.id < newest)).rowcount
+    first = conn.execute(first_query(before)).scalar()
+    if first is None:
+        first = bounds(conn)[1]
+    return conn.execute(delete(feed).where(feed.c.id < first)).rowcount

@@ -340,15 +340,15 @@ idempotency = Table(
 )
 
 # --- what goes on -----------------------------------------------------------------------------------------------------
-# One row for each commit that changed something people see, in the order of the commits: browsers follow it.
+# One row for each commit that changed something people see, in the order of the commits: browsers follow it. Every turn
+# of the scheduler pays for it, so it has no index: the newest row always stays, so numbers never come back, and what is
+# old is at the beginning.
 feed = Table(
     "feed",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
     _required("at", Double),
     _required("data", LargeBinary),
-    Index("ix_feed_at", "at"),
-    sqlite_autoincrement=True,
 )
 
 # Every process of ours tells here that it lives. kind: scheduler, loader, api, runner. state: JSON, by kind.

@@ -71,6 +71,17 @@ def tis_of_run(
     return to_structs(TIRow, conn.execute(tis_of_run_query(run, task_ids, states, after, limit)))
 
 
+def tasks_in_query(run: int, states: Collection[TIState]) -> Select[Any]:
+    """The statement of `tasks_in`."""
+    query = select(task_instance.c.task_id).where(task_instance.c.run_id == run).distinct()
+    return query.where(task_instance.c.state.in_([state.value for state in states]))
+
+
+def tasks_in(conn: Connection, run: int, states: Collection[TIState]) -> set[str]:
+    """The tasks of a run of which an instance is in one of these states."""
+    return set(conn.execute(tasks_in_query(run, states)).scalars())
+
+
 def one_ti(conn: Connection, run: int, task_id: str, map_index: int) -> TIRow | None:
     """One TI of a run."""
     query = select(task_instance).where(

@@ -1,9 +1,13 @@
 /** Who is logged in, and what they may do. */
+import { Button } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { type ReactNode, createContext, useContext, useEffect } from 'react';
+import { EmptyState } from '@/components/EmptyState';
 import { Pending } from '@/components/Pending';
+import { Link } from '@/routing/Link';
 import { to } from '@/routing/paths';
 import { navigate } from '@/routing/router';
+import { t } from '@/texts';
 import { ApiError, api, setCsrfToken, whenUnauthorised } from './client';
 import { queryClient } from './queries';
 import type { Session } from './schema';
@@ -50,6 +54,11 @@ export function SessionGate({ children }: { children: ReactNode }) {
   useEffect(() => {
     if (nobody) goToLogin();
   }, [nobody]);
+  if (session.error instanceof ApiError && session.error.status === 403) {
+    return (
+      <EmptyState title={session.error.message} action={<Button component={Link} to={to.login()}>{t('login.other')}</Button>} />
+    );
+  }
   if (!session.data) return <Pending error={nobody ? null : session.error} retry={() => void session.refetch()} />;
   return <SessionContext value={session.data}>{children}</SessionContext>;
 }

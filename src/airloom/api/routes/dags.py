@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from airloom.api.access import By, Caller
 from airloom.api.conditional import NOT_CHANGED, conditional
-from airloom.api.paging import Cursor, Limit, RowNumber, decode_cursor, encode_cursor
+from airloom.api.paging import Cursor, Limit, decode_cursor, encode_cursor
 from airloom.api.routes.parameters import Number
+from airloom.api.routes.plain import bar, moment
 from airloom.api.schemas import admin, dags
 from airloom.api.schemas.base import Page
 from airloom.model.access import Role
@@ -19,6 +20,9 @@ from airloom.operations.dag_lists import DagCard, DagChoice
 from airloom.store.dag_lists import VersionHead
 
 router = APIRouter(tags=["dags"])
+
+#: in a cursor
+_VERSION: Any = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 
 def _choice(
@@ -50,8 +54,8 @@ def list_dags(
     """Dags with their newest runs and their next one."""
     part = dag_lists.list_dags(caller.ops, choice, caller.sees, decode_cursor(cursor, tuple[float, str]), limit)
     following = None if part.next is None else encode_cursor(part.next)
-    items = [dags.Dag(**_fields(card, caller)) for card in part.cards]
-    return conditional(request, Page[dags.Dag](items=items, next=following))
+    body = {"items": [_fields(card, caller) for card in part.cards], "next": following}
+    return conditional(request, msgspec.json.encode(body))
 
 
 @router.get("/tags")
@@ -74,7 +78,7 @@ def get_dag(request: Request, caller: By, dag_id: str) -> Response:
 @router.get("/dags/{dag_id}/versions")
 def list_versions(caller: By, dag_id: str, limit: Limit = 50, cursor: Cursor = None) -> Page[dags.Version]:
     """The versions of a dag, newest first."""
-    found, following = dag_lists.list_versions(caller.ops, dag_id, decode_cursor(cursor, RowNumber), limit)
+    found, following = dag_lists.list_versions(caller.ops, dag_id, decode_cursor(cursor, _VERSION), limit)
     return Page(
         items=[_version(head, tasks) for head, tasks in found],
         next=None if following is None else encode_cursor(following),
@@ -108,6 +112,7 @@ def list_import_errors(caller: By) -> list[admin.ImportError_]:
 
 
 def _fields(card: DagCard, caller: Caller) -> dict[str, Any]:
+    """dags.Dag, as plain data."""
     head, spec = card.head, card.spec
     return {
         "dag_id": head.dag_id,
@@ -122,10 +127,10 @@ def _fields(card: DagCard, caller: Caller) -> dict[str, Any]:
         "active": head.active,
         "schedule": dag_lists.schedule_text(spec.schedule),
         "timezone": spec.timezone,
-        "next_run_after": card.next_run_after,
+        "next_run_after": moment(card.next_run_after),
         "task_count": card.task_count,
         "has_import_errors": card.has_import_errors,
-        "last_runs": [dags.RunBar.model_validate(run) for run in card.last_runs],
+        "last_runs": [bar(run) for run in card.last_runs],
         "can_edit": caller.may(Role.EDITOR, head.dag_id),
     }
 

@@ -1,21 +1,23 @@
 """GET routes of a dag's past: grid, durations, calendar; and the time line of a run."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import StringConstraints
 
 from airloom.api.access import By
 from airloom.api.conditional import NOT_CHANGED, conditional
 from airloom.api.paging import Cursor, RowNumber, decode_cursor, encode_cursor
 from airloom.api.routes.dags import groups_of
+from airloom.api.routes.parameters import NO_NUL
+from airloom.api.routes.plain import bar, moment
 from airloom.api.schemas import dags, runs
 from airloom.model.errors import InvalidRequest
 from airloom.model.run import RunType
 from airloom.model.states import RunState
 from airloom.operations import history
-from airloom.store.dag_lists import RunHead
 
 router = APIRouter(tags=["history"])
 
@@ -23,6 +25,7 @@ _EPOCH = date(1970, 1, 1)
 #: days that a calendar may have
 _MOST_DAYS = 800
 
+TaskId = Annotated[str, StringConstraints(max_length=250, pattern=NO_NUL)]
 Columns = Annotated[int, Query(ge=1, le=365, description="How many runs at most.")]
 
 
@@ -42,7 +45,13 @@ def get_grid(
         "tasks": view.rows,
         "groups": groups_of(view.spec),
         "runs": [
-            {**_bar(column.run), "version": column.version, "cells": column.cells, "mapped": column.mapped}
+            {
+                **bar(column.run),
+                "id": column.run.id,
+                "version": column.version,
+                "cells": column.cells,
+                "mapped": column.mapped,
+            }
             for column in view.columns
         ],
         "letters": history.LETTERS,
@@ -55,7 +64,7 @@ def get_grid(
 def get_durations(
     caller: By,
     dag_id: str,
-    task_id: Annotated[list[str], Query(max_length=50, description="Tasks whose times are wanted too.")] = [],  # noqa: B006
+    task_id: Annotated[list[TaskId], Query(max_length=50, description="Tasks whose times are wanted too.")] = [],  # noqa: B006
     limit: Columns = 50,
 ) -> dags.Durations:
     """How long the newest runs took, oldest first."""
@@ -106,37 +115,20 @@ def get_gantt(request: Request, caller: By, dag_id: str, run_id: str) -> Respons
     body = {
         "bars": [
             {
-                "task_id": bar.task_id,
-                "map_index": bar.map_index,
-                "try_number": bar.try_number,
-                "state": bar.state,
-                "queued_at": _moment(bar.queued_at),
-                "started_at": _moment(bar.started_at),
-                "ended_at": _moment(bar.ended_at),
+                "task_id": one.task_id,
+                "map_index": one.map_index,
+                "try_number": one.try_number,
+                "state": one.state,
+                "queued_at": moment(one.queued_at),
+                "started_at": moment(one.started_at),
+                "ended_at": moment(one.ended_at),
             }
-            for bar in view.bars
+            for one in view.bars
         ],
         "critical_path": [task if index < 0 else f"{task}[{index}]" for task, index in view.path],
         "truncated": view.truncated,
     }
     return conditional(request, msgspec.json.encode(body))
-
-
-def _bar(run: RunHead) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "run_id": run.run_id,
-        "run_type": run.run_type,
-        "state": run.state,
-        "run_after": _moment(run.run_after),
-        "logical_date": _moment(run.logical_date),
-        "started_at": _moment(run.started_at),
-        "ended_at": _moment(run.ended_at),
-    }
-
-
-def _moment(at: float | None) -> datetime | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC)
 
 
 def _between(start: float | None, end: float | None) -> float | None:

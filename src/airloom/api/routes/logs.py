@@ -1,6 +1,7 @@
 """GET routes of the logs of tries: in pages, live, as a file; and the template fields as they were filled in."""
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -158,7 +159,7 @@ def _attachment(title: str) -> str:
 #: seconds between two looks at the file while somebody watches it
 _LOOK = 0.1
 #: seconds between two questions whether the try has ended, while it writes nothing
-_ASK = 0.5
+_ASK = 1.0
 _HEARTBEAT = 15.0
 #: seconds after which the client has to connect again, and is asked anew who it is
 _LONGEST_STREAM = 900.0
@@ -194,7 +195,11 @@ async def _events(log: TryLog, wanted: Wanted, place: Place) -> AsyncIterator[by
     while (now := time.monotonic()) < begun + _LONGEST_STREAM:
         if not ended and now >= asked + _ASK:
             ended, asked = await run_in_threadpool(log.ended), now
-        part = await run_in_threadpool(read_part, log.path, place, _LINES, wanted)
+        # Whether there is more is asked of the file system, which is cheap; the file is read only then.
+        if _size(log.path) > place.offset:
+            part = await run_in_threadpool(read_part, log.path, place, _LINES, wanted)
+        else:
+            part = Part(lines=[], place=place, at_end=True)
         if part.place != place:
             place, told, asked = part.place, now, now
             yield _event("lines", place, _lines(part))
@@ -206,6 +211,13 @@ async def _events(log: TryLog, wanted: Wanted, place: Place) -> AsyncIterator[by
                 told = now
                 yield b":\n\n"
             await asyncio.sleep(_LOOK)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 -- done ten times a second for each who watches
+    except OSError:
+        return 0
 
 
 def _lines(part: Part) -> bytes:

@@ -8,6 +8,10 @@ from fastapi import Depends, Path, Query
 from airloom.api.access import Caller
 from airloom.operations import dag_lists
 
+#: No database's text holds a NUL.
+NO_NUL = "^[^\\x00]*$"
+#: an id in a query
+Id = Annotated[str | None, Query(max_length=250, pattern=NO_NUL)]
 #: the number of a version or of a try
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 MapIndex = Annotated[

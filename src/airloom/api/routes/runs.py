@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from airloom.api.access import By, Caller
 from airloom.api.conditional import NOT_CHANGED, conditional
 from airloom.api.paging import Cursor, Limit, RowNumber, decode_cursor, encode_cursor
-from airloom.api.routes.parameters import seconds, visible
+from airloom.api.routes.parameters import NO_NUL, Id, seconds, visible
 from airloom.api.schemas import runs
 from airloom.api.schemas.base import Page
 from airloom.model.errors import NotFound
@@ -35,7 +35,7 @@ class Paging:
 def _choice(
     state: Annotated[list[RunState], Query(description="Any of these.")] = [],  # noqa: B006
     run_type: RunType | None = None,
-    run_id_prefix: Annotated[str, Query(max_length=250, description="How the run id begins.")] = "",
+    run_id_prefix: Annotated[str, Query(max_length=250, pattern=NO_NUL, description="How the run id begins.")] = "",
     after: Annotated[datetime | None, Query(description="Due then or later (run_after).")] = None,
     before: Annotated[datetime | None, Query(description="Due before then.")] = None,
     order_by: Literal["-id", "id", "-run_after", "run_after"] = "-id",
@@ -57,7 +57,7 @@ def list_all_runs(
     caller: By,
     choice: Annotated[RunChoice, Depends(_choice)],
     options: Annotated[Paging, Depends()],
-    dag_id: Annotated[str | None, Query(max_length=250)] = None,
+    dag_id: Id = None,
 ) -> Response:
     """Runs of all dags. A page may be short, or empty, although `next` leads to more."""
     return _page(request, caller, msgspec.structs.replace(choice, dag_id=dag_id, dag_ids=visible(caller)), options)

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from airloom.api.access import By
 from airloom.api.conditional import NOT_CHANGED, conditional
 from airloom.api.paging import Cursor, Limit, RowNumber, decode_cursor, encode_cursor
-from airloom.api.routes.parameters import MapIndex, RunName, visible
+from airloom.api.routes.parameters import NO_NUL, Id, MapIndex, RunName, visible
 from airloom.api.schemas import runs
 from airloom.api.schemas.base import Page
 from airloom.model.errors import NotFound
@@ -22,9 +22,9 @@ from airloom.store.ti_lists import TIChoice
 router = APIRouter(tags=["tasks"])
 
 States = Annotated[list[TIState], Query(description="Any of these.")]
-TaskId = Annotated[str | None, Query(max_length=250)]
 #: in a cursor
 MapNumber = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
+TaskName = Annotated[str, msgspec.Meta(pattern=NO_NUL)]
 
 _TRIES = TypeAdapter(list[runs.Try])
 
@@ -34,8 +34,8 @@ def list_task_instances(
     request: Request,
     caller: By,
     state: States = [],  # noqa: B006
-    dag_id: Annotated[str | None, Query(max_length=250)] = None,
-    task_id: TaskId = None,
+    dag_id: Id = None,
+    task_id: Id = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
@@ -44,7 +44,7 @@ def list_task_instances(
         raise NotFound(f"there is no dag {dag_id!r}")
     states = tuple(dict.fromkeys(state))
     choice = TIChoice(states=states, dag_id=dag_id, dag_ids=visible(caller), task_id=task_id)
-    after = decode_cursor(cursor, tuple[RowNumber, str, MapNumber])
+    after = decode_cursor(cursor, tuple[RowNumber, TaskName, MapNumber])
     found, following = browsing.list_tis(caller.ops, choice, after, limit)
     return _page(request, found, following)
 
@@ -55,7 +55,7 @@ def list_tasks(
     caller: By,
     name: RunName,
     state: States = [],  # noqa: B006
-    task_id: TaskId = None,
+    task_id: Id = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:

@@ -114,7 +114,7 @@ class Connection(Out):
     login: str | None = None
     schema_: str | None = Field(default=None, alias="schema")
     has_password: bool = False
-    extra: dict[str, Any] = Field(default={}, description="What has a secret's name, as variables' keys, is ***.")
+    extra: dict[str, Any] = Field(default={}, description="Values that have a secret's name are ***.")
     updated_at: Moment | None = None
     readable: bool = Field(default=True, description="False: it was saved with another secret key; save it anew.")
 

@@ -71,8 +71,8 @@ export function ConnectionForm({ connection, onClose, onSaved }: Props) {
     >
       {(errors) => (
         <>
-          <div className={classes.halves}>
-            <TextInput label={t('connections.id')} required value={id} disabled={connection !== null} error={errors.conn_id} onChange={(event) => setId(event.currentTarget.value)} data-autofocus={connection === null || undefined} />
+          <div className={connection ? undefined : classes.halves}>
+            {!connection && <TextInput label={t('connections.id')} required value={id} error={errors.conn_id} onChange={(event) => setId(event.currentTarget.value)} data-autofocus />}
             <Autocomplete size="xs" label={t('connections.type')} description={t('connections.type.hint')} inputWrapperOrder={['label', 'input', 'description', 'error']} required data={[...TYPES]} value={type} onChange={setType} error={errors.conn_type} />
           </div>
           {(host || portLabel) && (

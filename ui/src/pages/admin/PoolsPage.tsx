@@ -201,9 +201,9 @@ function PoolForm({ pool, name: given = '', onClose, onSaved }: FormProps) {
     >
       {(errors) => (
         <>
-          <div className={classes.pair}>
-            <TextInput label={t('pools.name')} required value={name} disabled={pool !== null} error={errors.name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus={pool === null || undefined} />
-            <NumberInput label={t('pools.slots')} description={t('pools.slots.hint')} inputWrapperOrder={['label', 'input', 'description', 'error']} required min={-1} allowDecimal={false} value={slots} onChange={setSlots} error={errors.slots} data-autofocus={pool !== null || undefined} />
+          <div className={pool ? undefined : classes.pair}>
+            {!pool && <TextInput label={t('pools.name')} required value={name} error={errors.name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus />}
+            <NumberInput label={t('pools.slots')} description={t('pools.slots.hint')} inputWrapperOrder={['label', 'input', 'description', 'error']} required min={-1} allowDecimal={false} value={slots} onChange={setSlots} error={errors.slots} data-autofocus={Boolean(pool) || undefined} />
           </div>
           <TextInput label={t('admin.description')} value={description} error={errors.description} onChange={(event) => setDescription(event.currentTarget.value)} />
           <Checkbox label={t('pools.deferred')} checked={deferred} onChange={(event) => setDeferred(event.currentTarget.checked)} />

@@ -49,7 +49,7 @@ export function UserForm({ user, onClose, onSaved }: Props) {
     >
       {(errors) => (
         <>
-          <TextInput label={t('users.username')} required autoComplete="off" value={username} disabled={user !== null} error={errors.username} onChange={(event) => setUsername(event.currentTarget.value)} data-autofocus={user === null || undefined} />
+          {!user && <TextInput label={t('users.username')} required autoComplete="off" value={username} error={errors.username} onChange={(event) => setUsername(event.currentTarget.value)} data-autofocus />}
           <div className={classes.halves}>
             <TextInput label={t('users.displayName')} value={name} error={errors.display_name} onChange={(event) => setName(event.currentTarget.value)} />
             <TextInput label={t('users.email')} type="email" value={email} error={errors.email} onChange={(event) => setEmail(event.currentTarget.value)} />

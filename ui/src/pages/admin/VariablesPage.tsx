@@ -166,7 +166,7 @@ function VariableForm({ variable, onClose, onSaved }: FormProps) {
     >
       {(errors) => (
         <>
-          <TextInput label={t('variables.key')} required value={key} disabled={variable !== null} error={errors.key} onChange={(event) => setKey(event.currentTarget.value)} data-autofocus={variable === null || undefined} />
+          {!variable && <TextInput label={t('variables.key')} required value={key} error={errors.key} onChange={(event) => setKey(event.currentTarget.value)} data-autofocus />}
           <Textarea
             className={classes.mono}
             label={t('variables.value')}

@@ -5,7 +5,6 @@ import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-qu
 import { useMemo, useState } from 'react';
 import { keyOf, pages, query } from '@/api/queries';
 import type { Dag } from '@/api/schema';
-import { useMay } from '@/api/session';
 import { ChoiceFilter, Filters, SearchFilter, StateFilter } from '@/components/Filters';
 import { PageHeader } from '@/components/PageHeader';
 import { Pending } from '@/components/Pending';
@@ -156,8 +155,6 @@ function TagFilter({ chosen, onChange }: { chosen: readonly string[]; onChange: 
 }
 
 function useColumns(trigger: (dagId: string) => void): readonly Column<Dag>[] {
-  const may = useMay();
-  const editor = may('editor');
   return useMemo(
     () => [
       { key: 'on', head: t('dags.on'), width: '44px', cell: (dag) => <PauseSwitch dag={dag} /> },
@@ -168,7 +165,7 @@ function useColumns(trigger: (dagId: string) => void): readonly Column<Dag>[] {
       { key: 'tasks', head: t('dags.tasks'), width: '52px', align: 'right', cell: (dag) => <span className="number">{dag.task_count}</span> },
       {
         key: 'do',
-        head: editor ? <VisuallyHidden>{t('dags.actions')}</VisuallyHidden> : null,
+        head: <VisuallyHidden>{t('dags.actions')}</VisuallyHidden>,
         width: '92px',
         align: 'right',
         cell: (dag) =>
@@ -179,7 +176,7 @@ function useColumns(trigger: (dagId: string) => void): readonly Column<Dag>[] {
           ) : null,
       },
     ],
-    [editor, trigger],
+    [trigger],
   );
 }
 

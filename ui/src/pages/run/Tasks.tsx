@@ -7,14 +7,16 @@ import { EmptyState } from '@/components/EmptyState';
 import { Filters, SearchFilter, StateFilter } from '@/components/Filters';
 import { Pending } from '@/components/Pending';
 import { StateBadge } from '@/components/StateBadge';
+import { StateIcon } from '@/components/StateIcon';
 import { Time } from '@/components/Time';
 import { type Column, VirtualTable } from '@/components/VirtualTable';
+import { triesMade } from '@/pages/task/parts/tries';
 import { causeWord } from '@/pages/task/parts/Cause';
 import { Link } from '@/routing/Link';
 import { to } from '@/routing/paths';
 import { useUrlState } from '@/routing/router';
-import { STATE_ORDER } from '@/states/states';
-import { t } from '@/texts';
+import { STATE_ORDER, wordOf } from '@/states/states';
+import { formatNumber, t } from '@/texts';
 import classes from './Run.module.css';
 import { type Row, rowsOf } from './rows';
 import { useTasks } from './useTasks';
@@ -83,7 +85,7 @@ function columnsOf(run: Run, toggle: (taskId: string) => void): Column<Row>[] {
       width: 'minmax(170px, 1fr)',
       cell: (row) => (row.kind === 'one' ? <StateBadge state={row.ti.state} /> : <Counts counts={row.counts} />),
     },
-    { key: 'tries', head: t('run.tasks.tries'), width: '56px', align: 'right', cell: (row) => (row.kind === 'one' ? row.ti.try_number : '') },
+    { key: 'tries', head: t('run.tasks.tries'), width: '56px', align: 'right', cell: (row) => (row.kind === 'one' ? triesMade(row.ti) : '') },
     { key: 'started', head: t('run.tasks.started'), width: '160px', cell: (row) => <Time at={row.kind === 'one' ? row.ti.started_at : row.startedAt} /> },
     {
       key: 'took',
@@ -142,7 +144,9 @@ function Counts({ counts }: { counts: Record<string, number> }) {
   return (
     <span className={classes.counts}>
       {STATE_ORDER.filter((state) => counts[state]).map((state) => (
-        <StateBadge key={state} state={state} count={counts[state]} bare />
+        <span key={state} className="number" title={wordOf(state)}>
+          <StateIcon state={state} size={13} /> {formatNumber(counts[state] ?? 0)}
+        </span>
       ))}
     </span>
   );

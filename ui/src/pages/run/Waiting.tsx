@@ -1,6 +1,6 @@
 import { useQueries, useQuery } from '@tanstack/react-query';
 import { keyOf, query } from '@/api/queries';
-import type { Explanation, Run, TaskInstance } from '@/api/schema';
+import type { Explanation, Run } from '@/api/schema';
 import { StateIcon } from '@/components/StateIcon';
 import { useLiveQueries } from '@/live/live';
 import { Reasons } from '@/pages/task/parts/Why';
@@ -9,6 +9,7 @@ import { to } from '@/routing/paths';
 import { isFinished } from '@/states/states';
 import { t } from '@/texts';
 import classes from './Run.module.css';
+import { firstOfEach } from './rows';
 
 const STATES = ['scheduled', 'queued', 'up_for_retry', 'up_for_reschedule', 'deferred', 'restarting'] as const;
 /** Tasks that are explained; of the others only that they wait is said. */
@@ -65,17 +66,4 @@ export function Waiting({ run }: { run: Run }) {
       {tasks.length > shown.length && !idle && <p className="dim">{t('run.waiting.more', { count: tasks.length - shown.length })}</p>}
     </section>
   );
-}
-
-type First = TaskInstance & { many: number };
-
-/** The first instance of each task, and how many of it wait. */
-export function firstOfEach(items: readonly TaskInstance[]): First[] {
-  const found = new Map<string, First>();
-  for (const ti of items) {
-    const first = found.get(ti.task_id);
-    if (first) first.many += 1;
-    else found.set(ti.task_id, { ...ti, many: 1 });
-  }
-  return [...found.values()];
 }

@@ -58,3 +58,16 @@ export function patched<P extends { items: readonly TaskInstance[] }>(pages: rea
   });
   return any ? next : pages;
 }
+
+type First = TaskInstance & { many: number };
+
+/** The first instance of each task, and how many of it wait. */
+export function firstOfEach(items: readonly TaskInstance[]): First[] {
+  const found = new Map<string, First>();
+  for (const ti of items) {
+    const first = found.get(ti.task_id);
+    if (first) first.many += 1;
+    else found.set(ti.task_id, { ...ti, many: 1 });
+  }
+  return [...found.values()];
+}

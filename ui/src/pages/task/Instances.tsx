@@ -17,6 +17,7 @@ import { t } from '@/texts';
 import classes from './Task.module.css';
 import { crumbsOf } from './crumbs';
 import { causeWord } from './parts/Cause';
+import { triesMade } from './parts/tries';
 import { TaskActions } from './parts/TaskActions';
 import { useLiveTask } from './useTask';
 
@@ -79,7 +80,7 @@ function columnsOf(dagId: string, runId: string, taskId: string): Column<TaskIns
       ),
     },
     { key: 'state', head: t('task.instances.state'), width: '160px', cell: (ti) => <StateBadge state={ti.state} /> },
-    { key: 'tries', head: t('task.instances.tries'), width: '60px', align: 'right', cell: (ti) => ti.try_number },
+    { key: 'tries', head: t('task.instances.tries'), width: '60px', align: 'right', cell: (ti) => triesMade(ti) },
     { key: 'started', head: t('task.instances.started'), width: '170px', cell: (ti) => <Time at={ti.started_at} /> },
     {
       key: 'took',

@@ -6,6 +6,7 @@ export const account = {
   'login.oidc': 'Log in with {name}',
   'login.or': 'or',
   'login.entering': 'Logging in',
+  'login.other': 'Log in as somebody else',
   'login.refused': 'You are not logged in',
   'login.refused.expired': 'The login took too long, or was begun in another browser. Try it again.',
   'login.refused.failed': 'The login did not work. Try it again; if it fails again, the server’s log says why.',

@@ -113,9 +113,7 @@ def _activity() -> None:
         sa.Column("id", ID, primary_key=True, autoincrement=True),
         sa.Column("at", sa.Double(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
-        sqlite_autoincrement=True,
     )
-    op.create_index("ix_feed_at", "feed", ["at"])
     op.create_table(
         "process",
         sa.Column("id", NAME, primary_key=True),

@@ -4,7 +4,7 @@ import { type PointerEvent, useContext, useEffect, useMemo, useRef } from 'react
 import { useScheme } from '../grid/useScheme';
 import classes from './Graph.module.css';
 import { useStatesVersion } from './Overview';
-import { type Picture, boundsOf, coloursNow, paintBoxes } from './painting';
+import { type Picture, boundsOf, coloursNow, paintBoxes, statesOf } from './painting';
 import { StatesContext } from './states';
 import type { Arranged } from './useArranged';
 
@@ -15,6 +15,7 @@ export function GraphMap({ arranged, picture }: { arranged: Arranged; picture: P
   const canvas = useRef<HTMLCanvasElement>(null);
   const states = useContext(StatesContext);
   const version = useStatesVersion();
+  const shown = useMemo(() => statesOf(picture, states), [picture, states, version]);
   const scheme = useScheme();
   const colours = useMemo(coloursNow, [scheme]);
   const flow = useReactFlow();
@@ -31,8 +32,10 @@ export function GraphMap({ arranged, picture }: { arranged: Arranged; picture: P
     if (!pen) return;
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, SIZE.width, SIZE.height);
-    paintBoxes(pen, picture, states, colours, { x, y, zoom, ...SIZE });
-  }, [picture, states, version, colours, x, y, zoom, scale]);
+    const view = { x, y, zoom, ...SIZE };
+    paintBoxes(pen, picture, shown, true, colours, view);
+    paintBoxes(pen, picture, shown, false, colours, view);
+  }, [picture, shown, colours, x, y, zoom, scale]);
   const move = (event: PointerEvent) => {
     if (event.buttons !== 1 && event.type !== 'pointerdown') return;
     const box = event.currentTarget.getBoundingClientRect();

@@ -26,18 +26,10 @@ type Props = { dagId: string; structure: Structure; runId: string | null; counts
 
 /** Above this many nodes only those near what is seen are elements, and edges and small nodes are painted (Overview). */
 const MANY = 300;
-const READABLE = 0.4;
+const READABLE = 0.55;
 const LEAST_ZOOM = 0.01;
 
-export function GraphView(props: Props) {
-  return (
-    <ReactFlowProvider>
-      <View {...props} />
-    </ReactFlowProvider>
-  );
-}
-
-function View({ dagId, structure, runId, counts, controls }: Props) {
+export function GraphView({ dagId, structure, runId, counts, controls }: Props) {
   const [url, setUrl] = useUrlState();
   const direction = url.get('direction') === 'down' ? 'down' : 'right';
   const first = useMemo(() => foldedAtFirst(structure), [structure]);
@@ -92,7 +84,12 @@ function View({ dagId, structure, runId, counts, controls }: Props) {
           )}
         </div>
         <div ref={frame} style={{ height: fill.maxHeight }} className={classes.frame} aria-busy={waiting > 0}>
-          {error ? <Pending error={error} /> : arranged && <Flow arranged={arranged} structure={structure} selected={selected} size={{ width: frame.current?.clientWidth ?? 900, height: frame.current?.clientHeight ?? 600 }} />}
+          {error ? <Pending error={error} /> : arranged && (
+            // A new arrangement is a new flow: it begins with its own view, and makes no element for what that does not show.
+            <ReactFlowProvider key={arranged.number}>
+              <Flow arranged={arranged} structure={structure} selected={selected} size={{ width: frame.current?.clientWidth ?? 900, height: frame.current?.clientHeight ?? 600 }} />
+            </ReactFlowProvider>
+          )}
           {waiting > 0 && !error && (
             <div className={classes.waiting} role="status">
               <Pending />
@@ -163,19 +160,18 @@ function Flow({ arranged, structure, selected, size }: FlowProps) {
     [arranged, size.width, size.height],
   );
   const [begun, setBegun] = useState(false);
-  const shown = useRef<Arranged | null>(null);
+  const moved = useRef(false);
 
-  // What is chosen is brought into view; a new arrangement is seen whole.
+  // What is chosen is brought into view.
   useEffect(() => {
     if (!begun) return;
-    const isNew = shown.current !== arranged;
-    shown.current = arranged;
     const target = picture.boxes.find((box) => box.id === selected);
     if (target) {
       const zoom = Math.min(1, Math.max(0.75, flow.getZoom()));
-      void flow.setCenter(target.x + target.width / 2, target.y + Math.min(target.height, 300) / 2, { zoom, duration: isNew ? 0 : 250 });
-    } else if (isNew) void flow.setViewport(whole());
-  }, [begun, arranged, picture, selected, flow, whole]);
+      void flow.setCenter(target.x + target.width / 2, target.y + Math.min(target.height, 300) / 2, { zoom, duration: moved.current ? 250 : 0 });
+    }
+    moved.current = true;
+  }, [begun, picture, selected, flow]);
 
   return (
     <ReactFlow<FlowNode, FlowEdge>
@@ -233,8 +229,8 @@ function useNear(picture: Picture | null, { graph }: Arranged): ReadonlySet<stri
     if (picture === null) return null;
     if (spot === '') return NOTHING;
     const [column, row, stepX, stepY] = spot.split(',').map(Number) as [number, number, number, number];
-    const [left, top] = [(column - 1) * stepX, (row - 1) * stepY];
-    const [right, bottom] = [left + 5 * stepX, top + 5 * stepY];
+    // What is seen is at most two steps of its bucket long: wherever it begins within the first, it ends within the third.
+    const [left, top, right, bottom] = [column * stepX, row * stepY, (column + 3) * stepX, (row + 3) * stepY];
     const parents = new Map(graph.nodes.map((node) => [node.id, node.parent]));
     const near = new Set<string>();
     for (const box of picture.boxes) {

@@ -4,7 +4,7 @@ import { useContext, useEffect, useMemo, useRef, useState } from 'react';
 import type { Structure } from '@/api/schema';
 import { useScheme } from '../grid/useScheme';
 import classes from './Graph.module.css';
-import { type Picture, coloursNow, paintBoxes, paintLines, pictureOf } from './painting';
+import { type Picture, coloursNow, paintBoxes, paintLines, pictureOf, statesOf } from './painting';
 import { StatesContext } from './states';
 import type { Arranged } from './useArranged';
 
@@ -34,6 +34,7 @@ export function Overview({ picture, selected, readable }: { picture: Picture; se
   const canvas = useRef<HTMLCanvasElement>(null);
   const states = useContext(StatesContext);
   const version = useStatesVersion();
+  const shown = useMemo(() => statesOf(picture, states), [picture, states, version]);
   const scheme = useScheme();
   const colours = useMemo(coloursNow, [scheme]);
   const [x, y, zoom] = useStore((state) => state.transform);
@@ -47,10 +48,10 @@ export function Overview({ picture, selected, readable }: { picture: Picture; se
     pen.clearRect(0, 0, width, height);
     const view = { x, y, zoom, width, height };
     if (zoom >= readable) return paintLines(pen, picture, colours, view, selected);
-    paintBoxes(pen, { ...picture, boxes: picture.boxes.filter((box) => box.open) }, states, colours, view);
+    paintBoxes(pen, picture, shown, true, colours, view);
     paintLines(pen, picture, colours, view, selected);
-    paintBoxes(pen, { ...picture, boxes: picture.boxes.filter((box) => !box.open) }, states, colours, view);
-  }, [picture, selected, readable, states, version, colours, x, y, zoom, width, height]);
+    paintBoxes(pen, picture, shown, false, colours, view);
+  }, [picture, shown, selected, readable, colours, x, y, zoom, width, height]);
   const scale = devicePixelRatio || 1;
   return (
     <canvas

@@ -90,27 +90,34 @@ export function paintLines(pen: CanvasRenderingContext2D, { lines, ends, down }:
   trace(true);
 }
 
-export function paintBoxes(pen: CanvasRenderingContext2D, picture: Picture, states: GraphStates, colours: Colours, view: View): void {
+/** The state that each box shows; null: none. */
+export function statesOf(picture: Picture, states: GraphStates): (string | null)[] {
+  return picture.boxes.map((box) => (box.open ? null : stateOf(worst(states.counts(box.taskIds)))));
+}
+
+/** Open groups, or all others, in the colours of their states. */
+export function paintBoxes(pen: CanvasRenderingContext2D, { boxes }: Picture, shown: readonly (string | null)[], open: boolean, colours: Colours, view: View): void {
   const { x, y, zoom } = view;
   const byColour = new Map<string, Painted[]>();
-  for (const box of picture.boxes) {
+  boxes.forEach((box, index) => {
+    if (box.open !== open) return;
     const [left, top] = [box.x * zoom + x, box.y * zoom + y];
-    if (isOutside(view, left, top, left + box.width * zoom, top + box.height * zoom)) continue;
+    if (isOutside(view, left, top, left + box.width * zoom, top + box.height * zoom)) return;
     if (box.open) {
       pen.fillStyle = colours.open;
       pen.strokeStyle = colours.line;
       pen.fillRect(left, top, box.width * zoom, box.height * zoom);
       pen.strokeRect(left, top, box.width * zoom, box.height * zoom);
-      continue;
+      return;
     }
-    const state = stateOf(worst(states.counts(box.taskIds)));
+    const state = shown[index];
     const colour = state ? colours.fill(state) : colours.line;
     const same = byColour.get(colour);
     if (same) same.push(box);
     else byColour.set(colour, [box]);
-  }
-  for (const [colour, boxes] of byColour) {
+  });
+  for (const [colour, same] of byColour) {
     pen.fillStyle = colour;
-    for (const box of boxes) pen.fillRect(box.x * zoom + x, box.y * zoom + y, Math.max(1, box.width * zoom), Math.max(1, box.height * zoom));
+    for (const box of same) pen.fillRect(box.x * zoom + x, box.y * zoom + y, Math.max(1, box.width * zoom), Math.max(1, box.height * zoom));
   }
 }

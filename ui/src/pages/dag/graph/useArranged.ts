@@ -4,7 +4,8 @@ import { arrange } from './layout';
 import type { Box, Direction, Layout } from './layered';
 import { type VisibleGraph, type VisibleNode, visibleGraph } from './visible';
 
-export type Arranged = { graph: VisibleGraph; layout: Layout; direction: Direction };
+/** number: which arrangement it is, the first has 1. */
+export type Arranged = { number: number; graph: VisibleGraph; layout: Layout; direction: Direction };
 
 /** Room that a node's words need, in pixels. */
 function sizeOf(node: VisibleNode): { width: number; height: number } {
@@ -28,7 +29,7 @@ export function useArranged(structure: Structure, folded: ReadonlySet<string>, d
     arrange(boxes, links, direction, stop.signal)
       .then((layout) => {
         if (stop.signal.aborted) return;
-        setArranged({ graph, layout, direction });
+        setArranged((before) => ({ number: (before?.number ?? 0) + 1, graph, layout, direction }));
         setWaiting(0);
       })
       .catch((problem: unknown) => {

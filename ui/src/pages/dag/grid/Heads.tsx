@@ -5,10 +5,12 @@ import type { GridRun } from '@/api/schema';
 import { StateIcon } from '@/components/StateIcon';
 import { millis } from '@/components/time';
 import { Link } from '@/routing/Link';
+import { to } from '@/routing/paths';
 import { colourOf } from '@/states/states';
 import { t } from '@/texts';
 import { secondsOf } from '../duration';
 import classes from './Matrix.module.css';
+import { columnLabel } from './labels';
 import type { Row } from './rows';
 
 const HIGHEST = 46;
@@ -23,20 +25,19 @@ type ColumnProps = {
   index: number;
   left: number;
   longest: number;
+  dagId: string;
   active: boolean;
-  label: string;
-  address: string;
   ref?: Ref<HTMLElement>;
 };
 
-export const ColumnHead = memo(function ColumnHead({ run, before, index, left, longest, active, label, address, ref }: ColumnProps) {
+export const ColumnHead = memo(function ColumnHead({ dagId, run, before, index, left, longest, active, ref }: ColumnProps) {
   const share = Math.sqrt(secondsOf(run, Date.now()) / longest);
   const height = run.started_at == null ? LOWEST : Math.round(LOWEST + share * (HIGHEST - LOWEST));
   const changed = before !== undefined && before.version !== run.version;
   return (
     <div role="columnheader" aria-colindex={index + 2} className={classes.column} data-version={changed || undefined} style={{ left }}>
       {index % DATE_EVERY === 0 && <span className={classes.date} aria-hidden>{dateOf(run)}</span>}
-      <Link ref={ref as Ref<HTMLAnchorElement>} to={address} tabIndex={active ? 0 : -1} aria-label={label} className={classes.bar} data-state={run.state}>
+      <Link ref={ref as Ref<HTMLAnchorElement>} to={to.run(dagId, run.run_id)} tabIndex={active ? 0 : -1} aria-label={columnLabel(run)} className={classes.bar} data-state={run.state}>
         <span style={{ height, color: colourOf(run.state) }} />
       </Link>
       <StateIcon state={run.state} size={13} title="" />

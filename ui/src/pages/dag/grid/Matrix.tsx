@@ -3,8 +3,7 @@
  * with its own words. Time runs from left to right as in all other charts here, so the newest run is on the right; the
  * view begins there, and older runs are loaded as one goes left.
  */
-import { useVirtualizer } from '@tanstack/react-virtual';
-import { type KeyboardEvent, type MouseEvent, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
+import { type KeyboardEvent, type MouseEvent, type Ref, type RefObject, memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import { to } from '@/routing/paths';
 import { navigate } from '@/routing/router';
 import { t } from '@/texts';
@@ -14,12 +13,13 @@ import { useFill } from '../useFill';
 import { ColumnHead, RowHead } from './Heads';
 import classes from './Matrix.module.css';
 import { Tip, type Spot } from './Tip';
-import { Tiles } from './Tiles';
+import { TILE, Tiles } from './Tiles';
 import { CELL, paletteOf } from './paint';
 import type { Row } from './rows';
-import { cellLabel, columnLabel } from './labels';
+import { cellLabel } from './labels';
 import type { Painter } from './useGrid';
 import { useScheme } from './useScheme';
+import { type Span, useWindow } from './useWindow';
 
 export const HEAD = 96;
 const LABELS = 250;
@@ -53,17 +53,13 @@ export function Matrix({ dagId, board, tick, rows, painters, older, loadOlder, f
   const found = board.columns.findIndex((column) => column.run.run_id === active.runId);
   const activeColumn = active.runId === null ? -1 : count - 1 - Math.max(0, found);
 
-  const down = useVirtualizer({ count: rows.length, getScrollElement: () => scroller.current, estimateSize: () => CELL.height, overscan: 8, scrollMargin: 0, paddingStart: HEAD });
-  const across = useVirtualizer({ count, getScrollElement: () => scroller.current, estimateSize: () => CELL.width, horizontal: true, overscan: 10, paddingStart: labels, initialOffset: labels + count * CELL.width });
-  const fill = useFill(scroller);
-  const visibleRows = down.getVirtualItems();
-  const visibleColumns = across.getVirtualItems();
-
   useKeepRight(scroller, count, board.columns[0]?.run.run_id);
-  const firstColumn = visibleColumns[0]?.index ?? 0;
+  const seen = useWindow(scroller, { rows: rows.length, columns: count, rowHeight: CELL.height, columnWidth: CELL.width, top: HEAD, left: labels, step: TILE });
+  const fill = useFill(scroller);
+  const atOldest = seen.columns.first === 0 && seen.columns.last >= 0;
   useEffect(() => {
-    if (older && firstColumn < 5 && visibleColumns.length > 0) loadOlder();
-  }, [older, firstColumn, visibleColumns.length, loadOlder]);
+    if (older && atOldest) loadOlder();
+  }, [older, atOldest, count, loadOlder]);
 
   // --- moving the focus ---------------------------------------------------------------------------------------------
   const moves = useRef(false);
@@ -146,7 +142,6 @@ export function Matrix({ dagId, board, tick, rows, painters, older, loadOlder, f
   };
 
   const longest = useMemo(() => Math.max(1, ...board.columns.map((column) => secondsOf(column.run, Date.now()))), [board, tick, count]);
-  const seen = visibleRows.some((row) => row.index === activeRow) ? visibleRows.map((row) => row.index) : [...visibleRows.map((row) => row.index), ...(activeRow >= 0 ? [activeRow] : [])];
   const spot: Spot | null = hover ?? (focused ? { row: activeRow, column: activeColumn } : null);
   const tipped = spot && spot.column >= 0 ? board.columns[count - 1 - spot.column] : undefined;
 
@@ -176,74 +171,33 @@ export function Matrix({ dagId, board, tick, rows, painters, older, loadOlder, f
           <div role="columnheader" aria-colindex={1} className={classes.corner} style={{ width: labels }}>
             {t('dag.grid.tasks')}
           </div>
-          {visibleColumns.map(({ index }) => {
-            const column = board.columns[count - 1 - index];
-            if (!column) return null;
-            const isActive = activeRow === -1 && index === activeColumn;
-            return (
-              <ColumnHead
-                key={column.run.run_id}
-                ref={isActive ? activeCell : undefined}
-                run={column.run}
-                before={board.columns[count - index]?.run}
-                index={index}
-                left={labels + index * CELL.width}
-                longest={longest}
-                active={isActive}
-                label={columnLabel(column.run)}
-                address={to.run(dagId, column.run.run_id)}
-              />
-            );
-          })}
+          <Columns
+            dagId={dagId}
+            board={board}
+            tick={tick}
+            span={seen.columns}
+            labels={labels}
+            longest={longest}
+            active={activeRow === -1 ? activeColumn : null}
+            activeCell={activeCell}
+          />
         </div>
         <div className={classes.cells} style={{ left: labels, top: HEAD }} aria-hidden>
-          {visibleRows.length > 0 && visibleColumns.length > 0 && (
-            <Tiles
-              board={board}
-              rows={rows}
-              palette={palette}
-              painters={painters}
-              count={count}
-              columns={{ first: visibleColumns[0]!.index, last: visibleColumns.at(-1)!.index }}
-              visibleRows={{ first: visibleRows[0]!.index, last: visibleRows.at(-1)!.index }}
-            />
-          )}
+          <Tiles board={board} rows={rows} palette={palette} painters={painters} count={count} columns={seen.columns} visibleRows={seen.rows} />
         </div>
-        {seen.map((index) => {
-          const row = rows[index];
-          if (!row) return null;
-          const column = index === activeRow && activeColumn >= 0 ? board.columns[count - 1 - activeColumn] : undefined;
-          return (
-            <div
-              key={`${row.kind} ${row.id}`}
-              role="row"
-              aria-rowindex={index + 2}
-              className={classes.row}
-              data-hovered={hover?.row === index || undefined}
-              style={{ top: HEAD + index * CELL.height, height: CELL.height }}
-            >
-              <RowHead
-                ref={index === activeRow && activeColumn < 0 ? activeCell : undefined}
-                row={row}
-                width={labels}
-                active={index === activeRow && activeColumn < 0}
-                fold={fold}
-              />
-              {column && (
-                <div
-                  ref={activeCell as React.Ref<HTMLDivElement>}
-                  role="gridcell"
-                  tabIndex={0}
-                  aria-colindex={activeColumn + 2}
-                  aria-label={cellLabel(board, column, row)}
-                  aria-keyshortcuts={touch ? 'Enter c m' : 'Enter'}
-                  className={classes.active}
-                  style={{ left: labels + activeColumn * CELL.width, width: CELL.width }}
-                />
-              )}
-            </div>
-          );
-        })}
+        <Rows
+          board={board}
+          tick={tick}
+          rows={rows}
+          span={seen.rows}
+          labels={labels}
+          activeRow={activeRow}
+          activeColumn={activeColumn}
+          activeCell={activeCell}
+          keys={touch ? 'Enter c m' : 'Enter'}
+          fold={fold}
+        />
+        {hover && hover.row >= 0 && <div className={classes.band} aria-hidden style={{ top: HEAD + hover.row * CELL.height, height: CELL.height }} />}
         {hover && hover.column >= 0 && (
           <div className={classes.crosshair} aria-hidden style={{ left: labels + hover.column * CELL.width, width: CELL.width, top: HEAD }} />
         )}
@@ -255,8 +209,81 @@ export function Matrix({ dagId, board, tick, rows, painters, older, loadOlder, f
   );
 }
 
+type ColumnsProps = { dagId: string; board: Board; tick: number; span: Span; labels: number; longest: number; active: number | null; activeCell: RefObject<HTMLElement | null> };
+
+const Columns = memo(function Columns({ dagId, board, span, labels, longest, active, activeCell }: ColumnsProps) {
+  const count = board.columns.length;
+  const heads = [];
+  const indexes = range(span, active);
+  for (const index of indexes) {
+    const column = board.columns[count - 1 - index];
+    if (!column) continue;
+    heads.push(
+      <ColumnHead
+        key={column.run.run_id}
+        ref={index === active ? activeCell : undefined}
+        dagId={dagId}
+        run={column.run}
+        before={board.columns[count - index]?.run}
+        index={index}
+        left={labels + index * CELL.width}
+        longest={longest}
+        active={index === active}
+      />,
+    );
+  }
+  return heads;
+});
+
+type RowsProps = {
+  board: Board;
+  tick: number;
+  rows: readonly Row[];
+  span: Span;
+  labels: number;
+  activeRow: number;
+  activeColumn: number;
+  activeCell: RefObject<HTMLElement | null>;
+  keys: string;
+  fold: (group: string) => void;
+};
+
+const Rows = memo(function Rows({ board, rows, span, labels, activeRow, activeColumn, activeCell, keys, fold }: RowsProps) {
+  return range(span, activeRow).map((index) => {
+    const row = rows[index];
+    if (!row) return null;
+    const isActive = index === activeRow;
+    const column = isActive && activeColumn >= 0 ? board.columns[board.columns.length - 1 - activeColumn] : undefined;
+    return (
+      <div key={`${row.kind} ${row.id}`} role="row" aria-rowindex={index + 2} className={classes.row} style={{ top: HEAD + index * CELL.height, height: CELL.height }}>
+        <RowHead ref={isActive && activeColumn < 0 ? activeCell : undefined} row={row} width={labels} active={isActive && activeColumn < 0} fold={fold} />
+        {column && (
+          <div
+            ref={activeCell as Ref<HTMLDivElement>}
+            role="gridcell"
+            tabIndex={0}
+            aria-colindex={activeColumn + 2}
+            aria-label={cellLabel(board, column, row)}
+            aria-keyshortcuts={keys}
+            className={classes.active}
+            style={{ left: labels + activeColumn * CELL.width, width: CELL.width }}
+          />
+        )}
+      </div>
+    );
+  });
+});
+
+/** The indexes of a span, and the one that has the focus wherever it is: what has the focus must not go away. */
+function range(span: Span, active: number | null): number[] {
+  const indexes: number[] = [];
+  for (let index = span.first; index <= span.last; index += 1) indexes.push(index);
+  if (active !== null && active >= 0 && (active < span.first || active > span.last)) indexes.push(active);
+  return indexes;
+}
+
 /** What is seen stays where it is when older runs come in on the left; who looks at the newest run goes on doing so. */
-function useKeepRight(scroller: React.RefObject<HTMLDivElement | null>, count: number, newest: string | undefined): void {
+function useKeepRight(scroller: RefObject<HTMLDivElement | null>, count: number, newest: string | undefined): void {
   const before = useRef({ count: 0, newest });
   useLayoutEffect(() => {
     const box = scroller.current;

@@ -1,18 +1,18 @@
 /** The cells that are seen, as canvases of some rows and columns each. */
-import { useEffect, useLayoutEffect, useRef } from 'react';
+import { memo, useEffect, useLayoutEffect, useRef } from 'react';
 import type { Board, Effect } from './board';
 import classes from './Matrix.module.css';
 import { CELL, type Palette, paintCell } from './paint';
 import type { Row } from './rows';
 import type { Painter } from './useGrid';
+import type { Span } from './useWindow';
 
 export const TILE = { columns: 24, rows: 20 };
 
-type Span = { first: number; last: number };
 type Props = { board: Board; rows: readonly Row[]; palette: Palette; painters: Set<Painter>; columns: Span; visibleRows: Span; count: number };
 
 /** count: of columns. columns: the span that is seen, from the oldest on. */
-export function Tiles({ columns, visibleRows, count, ...rest }: Props) {
+export const Tiles = memo(function Tiles({ columns, visibleRows, count, ...rest }: Props) {
   const tiles = [];
   for (let down = Math.floor(visibleRows.first / TILE.rows); down * TILE.rows <= visibleRows.last; down += 1) {
     for (let across = Math.floor(columns.first / TILE.columns); across * TILE.columns <= columns.last; across += 1) {
@@ -20,11 +20,11 @@ export function Tiles({ columns, visibleRows, count, ...rest }: Props) {
     }
   }
   return tiles;
-}
+});
 
 type TileProps = Omit<Props, 'columns' | 'visibleRows'> & { top: number; left: number };
 
-function Tile({ board, rows, palette, painters, top, left, count }: TileProps) {
+const Tile = memo(function Tile({ board, rows, palette, painters, top, left, count }: TileProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const width = Math.min(TILE.columns, count - left);
   const height = Math.min(TILE.rows, rows.length - top);
@@ -71,4 +71,4 @@ function Tile({ board, rows, palette, painters, top, left, count }: TileProps) {
       style={{ ...size, left: left * CELL.width, top: top * CELL.height }}
     />
   );
-}
+});

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { ApiError } from '@/api/client';
+import { fieldErrors } from './FormDialog';
+import { whereIs } from './ConnectionsPage';
+import { fieldName } from './connectionTypes';
+import { readObject, readVariables } from './transfer';
+
+describe('readVariables', () => {
+  it('keeps texts as they are and all else as JSON', () => {
+    expect(readVariables('{"a": "x", "b": {"c": 1}, "d": 2}')).toEqual({ values: { a: 'x', b: '{"c":1}', d: '2' }, error: null });
+  });
+
+  it('says what is wrong', () => {
+    expect(readVariables('{"a": ').error).toBeTruthy();
+    expect(readVariables('[1]').error).toBe('');
+  });
+});
+
+describe('readObject', () => {
+  it('takes nothing for an empty object, and refuses what is none', () => {
+    expect(readObject(' ')).toEqual({ value: {} });
+    expect(readObject('{"a": 1}')).toEqual({ value: { a: 1 } });
+    expect('wrong' in readObject('"text"')).toBe(true);
+  });
+});
+
+describe('fieldErrors', () => {
+  it('are by field, as the API names them', () => {
+    const error = new ApiError(422, 'Invalid request', 'x', [{ where: 'body.grants.0.pattern', text: 'too short' }]);
+    expect(fieldErrors(error)).toEqual({ 'grants.0.pattern': 'too short' });
+    expect(fieldErrors(new Error('x'))).toEqual({});
+  });
+});
+
+describe('connections', () => {
+  it('name their fields by their type', () => {
+    expect(fieldName('postgres', 'schema')).toBe('connections.field.database');
+    expect(fieldName('sqlite', 'password')).toBeNull();
+    expect(fieldName('of_our_own', 'host')).toBe('connections.host');
+  });
+
+  it('are told in one line', () => {
+    expect(whereIs({ login: 'reader', host: 'db', port: 5432, schema: 'sales' })).toBe('reader@db:5432/sales');
+    expect(whereIs({ host: 'db' })).toBe('db');
+  });
+});
