@@ -23,6 +23,7 @@ from airloom.model.access import Grant, Identity, Role
 from airloom.model.events import TriggerRun
 from airloom.operations import credentials
 from airloom.operations.asking import ask
+from airloom.services.reporting import Reporting
 from airloom.store import feed
 from airloom.store.database import Database
 from airloom.store.notify import feed_notifier
@@ -69,6 +70,13 @@ def following(address: str, query: str = "", **headers: str) -> Iterator[Iterato
 def told(stream: Iterator[Event], wanted: Callable[[dict[str, Any]], bool]) -> Event:
     """The next event of changes that is wanted."""
     return next(event for event in stream if event.kind == "changes" and wanted(event.data))
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the server itself has come and goes would be news too."""
+    monkeypatch.setattr(Reporting, "tick", lambda self: 60.0)
+    monkeypatch.setattr(Reporting, "close", lambda self: None)
 
 
 @pytest.fixture
@@ -309,6 +317,22 @@ def test_nothing_is_missed_by_who_comes_after_a_time_without_clients(db: Databas
                 assert f"d{number}" in event.data["dags"]
                 hub.remove(client)
             assert hub.clients == 0
+
+    asyncio.run(scene())
+
+
+def test_a_row_that_cannot_be_read_has_everybody_begin_anew(db: Database, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with running(db, tmp_path) as hub:
+            client = await joined(hub)
+            await asyncio.to_thread(tell, db, tmp_path, b"of another version")
+            event = await heard(client)
+            assert event is not None
+            assert event.kind == "resync"
+            await asyncio.to_thread(tell, db, tmp_path, b'{"dags":["a"]}')
+            event = await heard(client)
+            assert event is not None
+            assert (event.kind, event.data["dags"]) == ("changes", ["a"])
 
     asyncio.run(scene())
 

@@ -382,6 +382,14 @@ def test_a_runner_whose_row_is_gone_has_to_greet_again_and_has_its_leases(
     assert (row.kind, row.host, row.state["queues"]) == (ProcessKind.RUNNER, "far", ["gpu"])
 
 
+def test_a_long_upload_keeps_the_leases(worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens):
+    worker.say(Heartbeat(live=(alone,), tokens=(tokens.make(alone),)))
+    later = dataclasses.replace(ops, now=lambda: time.time() + 100.0)
+    before = remote_runners.leases(ops)[alone].until
+    remote_runners.touch(later, "r")
+    assert remote_runners.leases(ops)[alone].until > before + 90.0
+
+
 # --- a pod, which has only its try's token ----------------------------------------------------------------------------
 def test_a_pod_speaks_of_its_own_try_only(api: Api, ops: Ops, alone: TryKey, tokens: TryTokens):
     pod = Caller(api, tokens.make(alone), runner="pod")

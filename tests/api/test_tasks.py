@@ -7,9 +7,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from airloom.model.access import Grant, Identity, Role
+from airloom.model.plan import Plan, TIChange
+from airloom.model.states import TIState
 from airloom.operations import browsing
 from airloom.operations.ops import Ops
-from tests.api.past import DAG, ODD, write
+from tests.api.past import DAG, ODD, commit, write
 
 BASE = "/api/v1"
 RUN = f"/dags/{DAG}/runs/{quote(ODD)}"
@@ -60,6 +62,14 @@ def test_the_tasks_of_a_run_come_in_the_order_of_the_dag(
 def test_a_page_may_end_inside_many_tasks(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(browsing, "_TASKS", 1)
     assert names(client, "/dags/trips/runs/first/tasks", 3) == ["old", "zones", "count[0]", "count[1]", "load.sum"]
+
+
+def test_a_task_that_leaves_the_filter_between_two_pages_takes_no_other_with_it(client: TestClient, ops: Ops) -> None:
+    path = f"{BASE}{RUN}/tasks?state=failed&state=upstream_failed&limit=1"
+    page = client.get(path).json()
+    assert [ti["task_id"] for ti in page["items"]] == ["count"]
+    commit(ops, Plan(ti_changes={8: TIChange(id=8, expected=TIState.FAILED, state=TIState.NONE, values={})}))
+    assert [ti["task_id"] for ti in client.get(f"{path}&cursor={page['next']}").json()["items"]] == ["load.sum"]
 
 
 @pytest.mark.parametrize("limit", [1, 3, 50])

@@ -1,18 +1,26 @@
 """Processes tell what they do while they live; what they tell of the scheduler's memory is what is in it."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from airloom.bundles.local import LocalFolder
 from airloom.decide.load import MOST
+from airloom.decide.state import World, WorldConfig
 from airloom.model.errors import StoreError
 from airloom.model.events import SetPaused, SetPool, TriggerRun
+from airloom.model.plan import Plan
 from airloom.model.processes import ApiState, Load, ProcessKind, ProcessRow
 from airloom.model.report import Cause, Outcome
 from airloom.model.run import PoolRow
 from airloom.model.spec import DagSpec, Delta
+from airloom.runtime.parsing import ParserPool
 from airloom.services import reporting
+from airloom.services.followers import Followers
+from airloom.services.loader import Loader, LoaderSettings
 from airloom.services.reporting import Durations, Reporting, SchedulerReport, Told
 from airloom.store import feed, processes
 from airloom.store.database import Database
@@ -230,3 +238,39 @@ def test_a_schedule_that_is_late_is_told(rig: Rig, report: SchedulerReport) -> N
     assert world is not None
     world.now += 130.0
     assert reporting.load(world, {}).schedule_lag == pytest.approx(80.0)
+
+
+def test_who_follows_is_woken_once_for_many_commits(clock: Clock) -> None:
+    woken: list[float] = []
+
+    class Hints:
+        def notify(self) -> None:
+            woken.append(clock.now)
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    followers = Followers(Hints(), clock)
+    world = World(WorldConfig())
+    for at, plan in ((1.0, Plan(feed=b"{}")), (1.001, Plan(feed=b"{}")), (1.1, Plan()), (1.2, Plan(feed=b"{}"))):
+        clock.now = at
+        followers.on_commit(world, plan)
+    assert woken == [1.0, 1.2]
+
+
+def test_a_loader_tells_of_its_last_look_and_of_a_folder_that_is_away(db: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    (folder / "a.py").write_text("# no dag")
+    parser = ParserPool(1, 10.0)
+    loader = Loader(db, LocalFolder("dags", folder), parser, lambda: None, Clock(5.0), LoaderSettings())
+    assert loader.state.looked_at is None
+    loader.tick()
+    assert (loader.state.files, loader.state.looked_at, loader.state.trouble) == (1, 5.0, "")
+    shutil.rmtree(folder)
+    loader.tick()
+    assert str(folder) in loader.state.trouble
+    folder.mkdir()
+    loader.tick()
+    assert (loader.state.files, loader.state.trouble) == (0, "")
+    loader.close()

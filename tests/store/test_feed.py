@@ -107,6 +107,14 @@ def test_what_was_missed_is_told_or_it_is_said_that_it_cannot_be(db: Database) -
     assert following.missed(db, newest - 2) == (newest, None, False)
 
 
+def test_what_another_version_told_cannot_be_told_on(db: Database) -> None:
+    write(db, feed.write, b"of another version", NOW)
+    write(db, feed.write, b"{}", NOW)
+    oldest, newest = read(db, feed.bounds)
+    assert following.missed(db, oldest - 1) == (newest, None, False)
+    assert following.missed(db, oldest)[2]
+
+
 def test_who_missed_very_much_begins_anew(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "MOST", 2)
     for _ in range(3):

@@ -13,8 +13,9 @@ from airloom.model.states import RunState, TIState
 from airloom.store.cleanup import doomed_tis_query
 from airloom.store.database import Database, connect
 from airloom.store.dialects import dialect_of
-from airloom.store.inbox import take_query
+from airloom.store.inbox import sizes_query, take_query
 from airloom.store.plans import apply_plan
+from airloom.store.runners import ends_at_query
 from airloom.store.runs import (
     count_tis,
     find_run,
@@ -164,6 +165,8 @@ _TI_KEY = ("uq_task_instance", "sqlite_autoindex_task_instance_1")
         (list_tis_query(1_234), _TI_KEY),
         (doomed_tis_query(5_000), _TI_KEY),
         (take_query(0, 100), ("inbox_pkey", "PRIMARY KEY")),
+        (sizes_query(0, 100), ("inbox_pkey", "PRIMARY KEY")),
+        (ends_at_query(["runner"]), ("ix_task_try_live",)),
     ],
 )
 def test_hot_reads_go_by_an_index(history: Connection, query: Select[Any], indexes: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ A client has a queue of bounded length; one that does not keep up is told to fet
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -158,7 +159,16 @@ class Hub:
                 if not failed:
                     log.error("changes cannot be read: %s; it is tried again", error)
                 failed = True
+            except Exception:
+                # A row of another version of Airloom, or a fault of ours: nobody may go on without what it told.
+                log.exception("changes cannot be told; everybody fetches everything anew")
+                self._give_up()
             self._listener.wait(_PATIENCE)
+
+    def _give_up(self) -> None:
+        with contextlib.suppress(StoreError), self._lock:
+            self._position = following.newest(self._db)
+            self._send([(client, resync(self._position)) for client in list(self._clients)], self._position)
 
     def _pass_on(self) -> bool:
         """Send what is new; whether there was anything."""
@@ -179,10 +189,13 @@ class Hub:
             event = encoded[client.audience.key]
             if event is not None:
                 batch.append((client, event))
+        self._send(batch, news.position)
+        return True
+
+    def _send(self, batch: list[tuple[Client, bytes]], position: int) -> None:
         assert self._loop is not None
         if not self._closed.is_set():
-            self._loop.call_soon_threadsafe(_deliver, batch, news.position)
-        return True
+            self._loop.call_soon_threadsafe(_deliver, batch, position)
 
 
 def _deliver(batch: list[tuple[Client, bytes]], position: int) -> None:

@@ -1,4 +1,7 @@
-"""How a verb asks the leading scheduler: a row in the inbox, a hint that it is there, and a wait for the answer."""
+"""How a verb asks the leading scheduler: a row in the inbox, a hint that it is there, and a wait for the answer.
+
+Once the row is there the command is carried out, whether or not the one who asked is still there to hear of it.
+"""
 
 import time
 from collections.abc import Sequence

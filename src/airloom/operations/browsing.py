@@ -109,7 +109,8 @@ def list_tis_of_run(
         if states:
             there = ti_lists.tasks_in(conn, run.id, states)
             wanted = tuple(task for task in wanted if task.task_id in there)
-        found = _in_order(conn, run.id, wanted, states, None if after is None else after[1], limit + 1)
+        begun = after is not None and wanted != () and places[wanted[0].task_id] == after[0]
+        found = _in_order(conn, run.id, wanted, states, after[1] if after is not None and begun else None, limit + 1)
         part = found[:limit]
         notes = history.notes(conn, [(run.id, ti.id) for ti in part])
     cards = [_card(ti, run, tasks[places[ti.task_id]], notes.get((run.id, ti.id))) for ti in part]

@@ -39,7 +39,11 @@ def missed(db: Database, last: int) -> tuple[int, News | None, bool]:
         oldest, newest = feed.bounds(conn)
         known = oldest - 1 <= last <= newest
         rows = feed.after(conn, last, MOST) if known else []
-    return newest, _news(rows) if rows else None, known and len(rows) < MOST
+    try:
+        return newest, _news(rows) if rows else None, known and len(rows) < MOST
+    except msgspec.MsgspecError:
+        # A row of another version of Airloom.
+        return newest, None, False
 
 
 def _news(rows: list[FeedRow]) -> News:

@@ -114,6 +114,7 @@ def keep_ends(path: str, remains: Remains) -> None:
     ends = tuple(report for report in remains.reports if not isinstance(report, Started))
     if ends:
         fresh = Path(path + ".new")
+        fresh.touch(0o600)  # there may be tokens in it
         fresh.write_bytes(frame(Reports(seq=1, reports=ends)))
         fresh.replace(Path(path).with_suffix(".ends"))
     Path(path).unlink(missing_ok=True)

@@ -41,6 +41,8 @@ _SHARE = 0.01
 #: seconds after which a process that was not seen is forgotten, and after which nobody resumes from a row of the feed
 _FORGOTTEN = 86400.0
 _TOLD = 600.0
+#: seconds until the next renewal after processes have come or gone
+_SOON = 1.0
 #: seconds between two looks for such
 _SWEEP_EVERY = 60.0
 
@@ -149,8 +151,10 @@ class Reporting:
         """Renew the rows. Returns the seconds until that is due again."""
         now = self._now()
         try:
-            self._renew(now)
+            changed = self._renew(now)
             self._failed = False
+            # What has just come has more to tell in a moment.
+            return _SOON if changed else RENEWAL
         except StoreError as error:
             if not self._failed:
                 log.error("%s; this process looks dead to others until that is over", error)
@@ -169,7 +173,8 @@ class Reporting:
         except StoreError as error:
             log.error("%s; it will be seen that this process has gone", error)
 
-    def _renew(self, now: float) -> None:
+    def _renew(self, now: float) -> bool:
+        """Whether other processes are told of than before."""
         with self._db.reading() as conn:
             inbox = processes.inbox_size(conn)
         before = set(self._began)
@@ -187,6 +192,7 @@ class Reporting:
                 feed.tell(conn, "processes")
         for name in gone:
             del self._began[name]
+        return present != before
 
     def _row(self, told: Told, now: float) -> ProcessRow:
         host, pid = told.host or socket.gethostname(), told.pid or os.getpid()

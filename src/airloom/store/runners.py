@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Select, or_, select
 
 from airloom.model.report import TryKey
 from airloom.model.states import TIState
@@ -40,9 +40,9 @@ def ends_of(conn: Connection, keys: Iterable[TryKey]) -> dict[TryKey, str]:
     return {key: why for key in asked if (why := live.get(key, "nobody has use for this try any more"))}
 
 
-def ends_at(conn: Connection, runners: Collection[str]) -> list[tuple[str, TryKey, str]]:
-    """The live tries which these runners have said to have started and that are to end: runner, try and reason."""
-    query = _with_reason.add_columns(task_try.c.runner).where(
+def ends_at_query(runners: Collection[str]) -> Select[Any]:
+    """The statement of `ends_at`."""
+    return _with_reason.add_columns(task_try.c.runner).where(
         task_try.c.runner.in_(runners),
         or_(
             task_instance.c.state.not_in(_GOES_ON),
@@ -50,7 +50,12 @@ def ends_at(conn: Connection, runners: Collection[str]) -> list[tuple[str, TryKe
             dag_run.c.cancelled_at.is_not(None),
         ),
     )
-    return [(row.runner, TryKey(row.ti_id, row.try_number), _reason(row)) for row in conn.execute(query)]
+
+
+def ends_at(conn: Connection, runners: Collection[str]) -> list[tuple[str, TryKey, str]]:
+    """The live tries which these runners have said to have started and that are to end: runner, try and reason."""
+    rows = conn.execute(ends_at_query(runners))
+    return [(row.runner, TryKey(row.ti_id, row.try_number), _reason(row)) for row in rows]
 
 
 def place_of(conn: Connection, key: TryKey) -> Place | None:

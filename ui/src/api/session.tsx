@@ -19,6 +19,8 @@ const KEY = ['/session'];
 
 /** Takes over a session that has just begun. */
 export function enter(session: Session): void {
+  // What somebody else saw in this tab is not for who comes now.
+  queryClient.clear();
   setCsrfToken(session.csrf_token);
   queryClient.setQueryData(KEY, session);
 }

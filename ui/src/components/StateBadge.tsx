@@ -1,4 +1,5 @@
 import { colourOf, wordOf } from '@/states/states';
+import { formatNumber } from '@/texts';
 import { StateIcon } from './StateIcon';
 import classes from './State.module.css';
 
@@ -10,7 +11,7 @@ export function StateBadge({ state, count, bare = false }: { state: string; coun
   return (
     <span className={bare ? classes.bare : classes.badge} style={style}>
       <StateIcon state={state} size={13} title="" />
-      {count !== undefined && <span className={classes.count}>{count.toLocaleString('en')}</span>}
+      {count !== undefined && <span className={classes.count}>{formatNumber(count)}</span>}
       {wordOf(state)}
     </span>
   );

@@ -13,6 +13,7 @@ const clock = { listeners: new Set<() => void>(), timer: undefined as ReturnType
 
 function onTick(listener: () => void): () => void {
   clock.listeners.add(listener);
+  if (clock.timer === undefined) clock.now = Date.now();
   clock.timer ??= setInterval(() => {
     clock.now = Date.now();
     for (const each of [...clock.listeners]) each();

@@ -47,6 +47,8 @@ export type LiveState = 'live' | 'connecting' | 'paused';
 
 const POLL_EVERY = 10_000;
 const LONGEST_BACKOFF = 10_000;
+/** A short look at another tab is no reason to end the stream. */
+const HIDDEN_FOR = 20_000;
 
 const takers = new Set<(changes: Changes) => void>();
 const watchers = new Set<() => void>();
@@ -56,6 +58,7 @@ let lastId = '';
 let failures = 0;
 let again: ReturnType<typeof setTimeout> | undefined;
 let poll: ReturnType<typeof setInterval> | undefined;
+let hiding: ReturnType<typeof setTimeout> | undefined;
 let started = false;
 
 const EVERYTHING: Changes = { at: 0, runs: [], tis: [], dags: [], pools: true, topics: [], all: true };
@@ -94,6 +97,9 @@ function open(): void {
   };
   source.onmessage = take;
   source.addEventListener('changes', take);
+  source.addEventListener('ready', (event) => {
+    if (event.lastEventId) lastId = event.lastEventId;
+  });
   source.addEventListener('resync', (event) => {
     if (event.lastEventId) lastId = event.lastEventId;
     refetchAll();
@@ -114,9 +120,12 @@ function close(): void {
 }
 
 function onVisibility(): void {
+  clearTimeout(hiding);
   if (document.hidden) {
-    close();
-    become('paused');
+    hiding = setTimeout(() => {
+      close();
+      become('paused');
+    }, HIDDEN_FOR);
   } else if (state === 'paused') {
     become('connecting');
     open();
@@ -136,6 +145,7 @@ export function startLive(): () => void {
     started = false;
     document.removeEventListener('visibilitychange', onVisibility);
     close();
+    clearTimeout(hiding);
     clearInterval(poll);
     state = 'connecting';
   };

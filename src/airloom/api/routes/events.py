@@ -1,6 +1,7 @@
 """What changes, as it changes: Server-Sent Events."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -18,7 +19,9 @@ from airloom.api.security.authentication import authenticate
 from airloom.api.state import Api, Served
 from airloom.model.errors import StoreError
 
-router = APIRouter()
+log = logging.getLogger("airloom.api")
+
+router = APIRouter(tags=["events"])
 
 #: seconds of silence after which a comment is sent, so that nobody on the way takes the line for dead
 _HEARTBEAT = 15.0
@@ -103,5 +106,8 @@ async def _stream(hub: Hub, client: Client, last: int | None, watch: _Watch) -> 
                     event = await client.get()
             except TimeoutError:
                 event = b":\n\n"
+    except StoreError as error:
+        # The client comes again in a second.
+        log.error("a stream of events could not begin: %s", error)
     finally:
         hub.remove(client)

@@ -114,7 +114,9 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 def _own_hosts(settings: Settings) -> frozenset[str]:
-    own = {settings.api.host, socket.gethostname(), socket.getfqdn(), *settings.api.hosts}
+    # No name is looked up: a slow name server must not hold up the start.
+    name = socket.gethostname()
+    own = {settings.api.host, name, f"{name}.local", *settings.api.hosts}
     base = settings.api.base_url.partition("://")[2].partition("/")[0]
     own.add(_without_port(base) or "")
     return frozenset(name.lower() for name in own if name) | _LOCAL

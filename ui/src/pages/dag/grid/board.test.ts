@@ -42,18 +42,24 @@ describe('the board', () => {
     expect(new Board(grid()).apply(moved('r1', ['new', -1, 'failed'])).asks).toBe(true);
     expect(new Board(grid()).apply(moved('r2', ['z', -1, 'failed'])).asks).toBe(true);
   });
-  it('counts instances of a mapped task, and asks the server to make sure', () => {
+  it('counts instances of a mapped task, and says that it is a guess', () => {
     const board = new Board(grid());
     const effect = board.apply(moved('r2', ['g.m', 0, 'success'], ['g.m', 2, 'running'], ['g.m', 2, 'failed']));
     expect(board.columns[0]!.counts.get(2)).toEqual({ running: 1, queued: 0, success: 2, failed: 1 });
     expect(stateOf(board.columns[0]!.states[2]!)).toBe('failed');
-    expect(effect.asks).toBe(true);
+    expect([effect.asks, effect.guesses]).toEqual([false, true]);
   });
   it('takes the same change twice without counting twice', () => {
     const board = new Board(grid());
     board.apply(moved('r2', ['g.m', 0, 'success']));
     board.apply(moved('r2', ['g.m', 0, 'success']));
     expect(board.columns[0]!.counts.get(2)).toMatchObject({ running: 1, success: 2 });
+  });
+  it('does not count a change that an answer may know already', () => {
+    const board = new Board(grid());
+    board.apply(moved('r2', ['g.m', 0, 'success'], ['a', -1, 'failed']), undefined, true);
+    expect(board.columns[0]!.counts.get(2)).toEqual({ running: 2, queued: 1, success: 1 });
+    expect(states(board, 0)[0]).toBe('failed');
   });
   it('adds a new run before the others, with the tasks of its version', () => {
     const board = new Board(grid());

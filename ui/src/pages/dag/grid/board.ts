@@ -15,8 +15,11 @@ export type Column = {
   counts: Map<number, Counts>;
 };
 
-/** What a change touched. cells: of these columns (null: all tasks). asks: what cannot be known without asking. */
-export type Effect = { columns: Set<number>; cells: Map<number, Set<number>>; runs: boolean; asks: boolean };
+/**
+ * What a change touched. cells: by the run's number, which of the grid's tasks. runs: whether a run is new or has changed.
+ * asks: something cannot be known without asking the server; guesses: it should be asked whether a count is right.
+ */
+export type Effect = { cells: Map<number, Set<number>>; runs: boolean; asks: boolean; guesses: boolean };
 
 export const ABSENT = 255;
 const NUMBER = new Map<string, number>(STATE_ORDER.map((state, at) => [state, at]));
@@ -111,7 +114,7 @@ export class Board {
    * then nothing is counted.
    */
   apply(changes: Changes, fits: (run: RunChange) => boolean = () => true, again = false): Effect {
-    const effect: Effect = { columns: new Set(), cells: new Map(), runs: false, asks: Boolean(changes.all) };
+    const effect: Effect = { cells: new Map(), runs: false, asks: Boolean(changes.all), guesses: false };
     for (const change of changes.runs) this.applyRun(change, fits, effect);
     for (const { run_id, changes: moves = [], many } of changes.tis) {
       const column = this.byRun.get(run_id);
@@ -142,7 +145,6 @@ export class Board {
     known.run = { ...run, ...timesOf(change), state: change.state as GridRun['state'] };
     // A run that goes back to the queue was cleared: what became of its tasks is told apart from it.
     effect.runs = true;
-    effect.columns.add(run.id);
   }
 
   private add(change: RunChange, like: Column | undefined): void {
@@ -164,7 +166,7 @@ export class Board {
 
   private count(column: Column, at: number, index: number, state: TIState, effect: Effect, again: boolean): void {
     // How many instances there are is known to the server only; until it has said so, the best guess is shown.
-    effect.asks = true;
+    effect.guesses = true;
     if (again || index < 0) return;
     const counts = column.counts.get(at) ?? {};
     const key = `${column.run.run_id}\n${at}\n${index}`;

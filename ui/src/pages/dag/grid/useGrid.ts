@@ -11,6 +11,8 @@ const PART = 50;
 /** Milliseconds for which changes are kept: an answer that was on its way meanwhile may not know them yet. */
 const KEPT = 5_000;
 const ASK_EVERY = 1_000;
+/** How many instances of a mapped task are in which state is guessed between answers. */
+const MAKE_SURE_EVERY = 4_000;
 
 export type RunFilter = { runType: string | null; state: string | null };
 export type Painter = (effect: Effect) => void;
@@ -42,22 +44,44 @@ export function useGrid(dagId: string, filter: RunFilter) {
     return made;
   }, [parts.data, fits]);
 
-  const pace = useMemo(
-    () => new Pace(() => client.invalidateQueries({ queryKey: key.current }, { cancelRefetch: false }), ASK_EVERY),
-    [client],
-  );
-  useEffect(() => () => pace.stop(), [pace]);
+  const [soon, later] = useAsking(() => client.invalidateQueries({ queryKey: key.current }, { cancelRefetch: false }));
 
   useLive({ dagId }, (changes) => {
     const now = performance.now();
     recent.current = [...recent.current.filter(({ at }) => at > now - KEPT), { at: now, changes }];
-    if (changes.dags.length > 0) pace.ask();
+    if (changes.dags.length > 0) soon();
     if (!board) return;
     const effect = board.apply(changes, fits);
     for (const paint of painters.current) paint(effect);
-    if (effect.asks) pace.ask();
+    if (effect.asks) soon();
+    else if (effect.guesses) later();
     ticks();
   });
 
   return { board, tick, painters: painters.current, parts };
+}
+
+/** Asks at once and then every second at most; or in some seconds, for what is probably right. */
+function useAsking(act: () => Promise<unknown>): readonly [soon: () => void, later: () => void] {
+  const current = useRef(act);
+  current.current = act;
+  const pace = useRef<Pace | null>(null);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => {
+    const made = new Pace(() => current.current(), ASK_EVERY);
+    pace.current = made;
+    return () => {
+      made.stop();
+      clearTimeout(timer.current);
+      timer.current = undefined;
+    };
+  }, []);
+  const soon = useCallback(() => pace.current?.ask(), []);
+  const later = useCallback(() => {
+    timer.current ??= setTimeout(() => {
+      timer.current = undefined;
+      pace.current?.ask();
+    }, MAKE_SURE_EVERY);
+  }, []);
+  return [soon, later];
 }

@@ -17,12 +17,13 @@ type Props = {
   current: boolean;
   chosen: boolean;
   fold: LineFold | null;
-  onFold: () => void;
+  index: number;
+  onFold: (index: number) => void;
   onChoose: (number: number, toThere: boolean) => void;
 };
 
 /** One line of a log. Its text is untrusted: it becomes text nodes, and links of http and https only. */
-export const LogLine = memo(function LogLine({ line, number, digits, times, needle, current, chosen, fold, onFold, onChoose }: Props) {
+export const LogLine = memo(function LogLine({ line, number, digits, times, needle, current, chosen, fold, index, onFold, onChoose }: Props) {
   const level = levelCode(line?.level);
   return (
     <div
@@ -57,7 +58,7 @@ export const LogLine = memo(function LogLine({ line, number, digits, times, need
           className={classes.fold}
           aria-expanded={!fold.closed}
           aria-label={fold.closed ? t('task.log.unfold') : t('task.log.fold')}
-          onClick={onFold}
+          onClick={() => onFold(index)}
         >
           <IconChevronRight size={14} stroke={2.2} aria-hidden />
         </button>

@@ -45,6 +45,7 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
   const [follow, setFollow] = useState(fromEnd && !chosen);
   const [scrollTop, setScrollTop] = useState(0);
   const [hit, setHit] = useState<number | null>(null);
+  const [wanted, setWanted] = useState<number | null>(null);
   const place = useRef<HTMLDivElement>(null);
   const probe = useRef<HTMLSpanElement>(null);
   const measure = useMeasure(place, probe);
@@ -60,11 +61,21 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
   const scale = scaleOf(layout.rows * ROW, measure.height);
   const hits = useSearchHits(reader, needle, minLevel);
 
-  // The reader is where the end is, until they scroll away from it.
+  // The reader is where the end is, until they scroll away from it; then the line at the top stays where it is, whatever
+  // comes, is folded, filtered or wrapped.
   const lastTop = useRef(0);
+  const anchor = useRef({ index: 0, offset: 0 });
   useLayoutEffect(() => {
     const element = place.current;
-    if (element && follow) element.scrollTop = element.scrollHeight;
+    if (!element) return;
+    if (follow) element.scrollTop = element.scrollHeight;
+    else if (wanted === null) {
+      const { index, offset } = anchor.current;
+      const top = ofBar(scale, layout.startOf(layout.placeOf(index)) * ROW + offset);
+      if (Math.abs(element.scrollTop - top) >= 1) element.scrollTop = top;
+    }
+    lastTop.current = element.scrollTop;
+    setScrollTop(element.scrollTop);
   }, [follow, layout, measure.height]);
   const onScroll = () => {
     const element = place.current;
@@ -73,8 +84,14 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
     const atEnd = top + element.clientHeight >= element.scrollHeight - 2 * ROW;
     if (follow && !atEnd && top < lastTop.current) setFollow(false);
     else if (!follow && atEnd && reader.state === 'following' && top > lastTop.current) setFollow(true);
+    if (Math.abs(top - lastTop.current) >= 1) hold(top);
     lastTop.current = top;
     setScrollTop(top);
+  };
+  const hold = (top: number) => {
+    const seen = inLog(scale, top);
+    const at = layout.atRow(Math.floor(seen / ROW));
+    anchor.current = { index: layout.lines[at] ?? 0, offset: seen - layout.startOf(at) * ROW };
   };
 
   const show = useCallback(
@@ -88,7 +105,6 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
     },
     [book],
   );
-  const [wanted, setWanted] = useState<number | null>(null);
   useLayoutEffect(() => {
     const element = place.current;
     if (wanted === null || !element) return;
@@ -96,6 +112,7 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
     const seen = inLog(scale, element.scrollTop);
     if (row < seen || row > seen + measure.height - 2 * ROW) {
       element.scrollTop = ofBar(scale, row - measure.height / 3);
+      hold(element.scrollTop);
       lastTop.current = element.scrollTop;
       setScrollTop(element.scrollTop);
     }
@@ -159,12 +176,15 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
     const parts = book.partCount(index);
     return parts > 1 ? { kind: 'record', closed: cut.has(index), hidden: parts - 1, title: '' } : null;
   };
-  const toggle = (index: number) => {
-    setFollow(false);
-    const fold = book.finder.folds.get(index);
-    if (fold) setFolded((now) => new Map(now).set(index, !isClosed(fold, now)));
-    else setCut((now) => new Set(now.has(index) ? [...now].filter((each) => each !== index) : [...now, index]));
-  };
+  const toggle = useCallback(
+    (index: number) => {
+      setFollow(false);
+      const fold = book.finder.folds.get(index);
+      if (fold) setFolded((now) => new Map(now).set(index, !isClosed(fold, now)));
+      else setCut((now) => new Set(now.has(index) ? [...now].filter((each) => each !== index) : [...now, index]));
+    },
+    [book],
+  );
 
   return (
     <section className={classes.viewer} aria-label={t('task.log.label')}>
@@ -206,7 +226,8 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
                   current={index === hit}
                   chosen={chosen !== null && number >= chosen.from && number <= chosen.to}
                   fold={foldOf(index)}
-                  onFold={() => toggle(index)}
+                  index={index}
+                  onFold={toggle}
                   onChoose={choosing}
                 />
               );

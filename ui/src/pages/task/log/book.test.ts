@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Book, type Line, columns, levelCode } from './book';
 import { Layout, foldsOver } from './layout';
 import { Reader, type Source } from './reader';
@@ -118,51 +118,91 @@ describe('a book', () => {
   });
 });
 
-const sourceOf = (total: number, size: number): Source & { asked: (string | null)[] } => {
-  const asked: (string | null)[] = [];
-  return {
-    asked,
-    page: async (cursor) => {
-      asked.push(cursor);
-      const first = Number(cursor ?? 0);
-      const lines = Array.from({ length: Math.min(size, total - first) }, (_, at) => line(first + at + 1, `line ${first + at + 1}`));
-      return { lines, next: String(first + lines.length), ended: first + lines.length === total };
-    },
-    stream: () => '',
-  };
-};
-const untilEnded = (reader: Reader) =>
+class FakeEvents extends EventTarget {
+  static last: FakeEvents;
+  static CLOSED = 2;
+  readyState = 1;
+  onopen: (() => void) | null = null;
+  onerror: (() => void) | null = null;
+  constructor(readonly url: string) {
+    super();
+    FakeEvents.last = this;
+  }
+  close() {
+    this.readyState = 2;
+  }
+  say(kind: string, lines: Line[], lastEventId: string) {
+    this.dispatchEvent(new MessageEvent(kind, { data: JSON.stringify({ lines }), lastEventId }));
+  }
+}
+vi.stubGlobal('EventSource', FakeEvents);
+
+const linesFrom = (first: number, count: number) => Array.from({ length: count }, (_, at) => line(first + at, `line ${first + at}`));
+const sourceOf = (total: number, size: number): Source => ({
+  page: async (cursor) => {
+    const first = Number(cursor ?? 0);
+    const lines = linesFrom(first + 1, Math.min(size, total - first));
+    return { lines, next: String(first + lines.length), ended: first + lines.length === total };
+  },
+  stream: (cursor) => `stream from ${cursor}`,
+});
+const until = (reader: Reader, isSo: () => boolean) =>
   new Promise<void>((resolve) => {
-    reader.subscribe(() => reader.state === 'ended' && resolve());
-    reader.start();
+    const leave = reader.subscribe(() => {
+      if (isSo()) {
+        leave();
+        resolve();
+      }
+    });
   });
+const untilEnded = async (reader: Reader) => {
+  const ended = until(reader, () => reader.state === 'ended');
+  reader.start();
+  await ended;
+};
 
 describe('a reader', () => {
-  it('reads page after page to the end', async () => {
-    const source = sourceOf(2500, 1000);
-    const reader = new Reader(source);
-    await untilEnded(reader);
-    expect(source.asked).toEqual([null, '1000', '2000']);
-    expect(reader.book.count).toBe(2500);
-    expect(reader.book.line(2499)?.text).toBe('line 2500');
+  it('asks for the first lines, and takes the rest from the stream to its end', async () => {
+    const reader = new Reader(sourceOf(3000, 1000));
+    const first = until(reader, () => reader.book.count === 1000);
+    reader.start();
+    await first;
+    expect(FakeEvents.last.url).toBe('stream from 1000');
+    FakeEvents.last.say('lines', linesFrom(1001, 1000), '2000');
+    FakeEvents.last.say('lines', linesFrom(2001, 1000), '3000');
+    FakeEvents.last.say('end', [], '3000');
+    expect(reader.state).toBe('ended');
+    expect(reader.book.count).toBe(3000);
+    expect(reader.book.line(2999)?.text).toBe('line 3000');
+    expect(FakeEvents.last.readyState).toBe(FakeEvents.CLOSED);
   });
 
-  it('says what went wrong, and goes on where it stopped', async () => {
-    const source = sourceOf(2000, 1000);
+  it('takes no line twice when the stream begins anew', async () => {
+    const reader = new Reader(sourceOf(2000, 1000));
+    const first = until(reader, () => reader.book.count === 1000);
+    reader.start();
+    await first;
+    FakeEvents.last.say('lines', linesFrom(1001, 500), '1500');
+    FakeEvents.last.say('lines', linesFrom(901, 700), '1600');
+    FakeEvents.last.say('end', [], '1600');
+    expect(reader.book.count).toBe(1600);
+    expect(reader.book.line(1599)?.number).toBe(1600);
+  });
+
+  it('says what went wrong, and tries again when it is told to', async () => {
+    const source = sourceOf(500, 1000);
     const good = source.page;
-    let broken = true;
-    source.page = (cursor, signal) => (cursor === '1000' && broken ? Promise.reject(new Error('down')) : good(cursor, signal));
+    source.page = () => Promise.reject(new Error('down'));
     const reader = new Reader(source);
-    await new Promise<void>((resolve) => {
-      reader.subscribe(() => reader.state === 'failed' && resolve());
-      reader.start();
-    });
-    expect(reader.book.count).toBe(1000);
-    broken = false;
-    const ended = new Promise<void>((resolve) => reader.subscribe(() => reader.state === 'ended' && resolve()));
+    const failed = until(reader, () => reader.state === 'failed');
+    reader.start();
+    await failed;
+    expect((reader.error as Error).message).toBe('down');
+    source.page = good;
+    const ended = until(reader, () => reader.state === 'ended');
     reader.again();
     await ended;
-    expect(reader.book.count).toBe(2000);
+    expect(reader.book.count).toBe(500);
   });
 });
 
@@ -174,7 +214,7 @@ describe('a search', () => {
   };
 
   it('finds all lines, and goes on from what it has', async () => {
-    const reader = new Reader(sourceOf(2500, 1000));
+    const reader = new Reader(sourceOf(2500, 5000));
     await untilEnded(reader);
     const hits = await search(reader, 'line 24');
     expect(hits.lines).toHaveLength(111);

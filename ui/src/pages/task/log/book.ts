@@ -43,7 +43,7 @@ export function columns(text: string): number {
 
 export class Book {
   count = 0;
-  /** Raised with each change, so that what is made from a book is known as stale. */
+  /** Raised when there are more lines, so that what is made from them is known as stale. */
   version = 0;
   ended = false;
   /** The cursor of what was not read yet. */
@@ -125,7 +125,6 @@ export class Book {
     page.used = ++this.clock;
     this.held += page.size;
     this.shed(page);
-    this.version += 1;
   }
 
   /** The pages, for who goes through all of the text: the indexes of their first and after their last line. */

@@ -1,4 +1,4 @@
-/** Reads a log into a Book: page after page to its end, then as it is written; and again what the book has dropped. */
+/** Reads a log into a Book: what is there, then what is written; and again what the book has dropped. */
 import { Book, type Line, type Page } from './book';
 
 export type Source = {
@@ -11,6 +11,9 @@ export type ReaderState = 'reading' | 'following' | 'broken' | 'ended' | 'failed
 
 /** Between two redraws for lines that come in, in milliseconds. */
 const PACE = 80;
+const READING_PACE = 250;
+/** After so long without a line, what was there is read. */
+const QUIET = 700;
 const AGAIN = 2_000;
 
 export class Reader {
@@ -24,8 +27,8 @@ export class Reader {
   private events: EventSource | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private retry: ReturnType<typeof setTimeout> | undefined;
-  private arrived: Line[] = [];
-  private arrivedFrom: string | null = null;
+  private quiet: ReturnType<typeof setTimeout> | undefined;
+  private arrived: { cursor: string | null; page: Page }[] = [];
   private filling = new Map<number, Promise<void>>();
 
   constructor(private readonly source: Source) {}
@@ -39,7 +42,7 @@ export class Reader {
 
   start(): void {
     this.abort = new AbortController();
-    void this.readOn();
+    void this.begin();
   }
 
   stop(): void {
@@ -48,7 +51,9 @@ export class Reader {
     this.events = null;
     clearTimeout(this.timer);
     clearTimeout(this.retry);
+    clearTimeout(this.quiet);
     this.timer = undefined;
+    this.arrived = [];
   }
 
   /** Reads again from where it stopped: after an error, or when the try has got on. */
@@ -87,18 +92,17 @@ export class Reader {
     this.changed();
   }
 
-  private async readOn(): Promise<void> {
+  /** The first lines come by a question, whose error can be told; the rest by the stream, as fast as it is read. */
+  private async begin(): Promise<void> {
     const { signal } = this.abort;
     try {
-      for (;;) {
-        const cursor = this.book.next;
-        const page = await this.source.page(cursor, signal);
-        if (signal.aborted) return;
-        this.book.append(page, cursor);
-        this.changed();
-        if (page.ended) return this.become('ended');
-        if (page.lines.length === 0 || page.next === cursor) return this.follow();
-      }
+      const cursor = this.book.next;
+      const page = await this.source.page(cursor, signal);
+      if (signal.aborted) return;
+      this.book.append(page, cursor);
+      this.changed();
+      if (page.ended) this.become('ended');
+      else this.follow();
     } catch (error) {
       if (signal.aborted) return;
       this.error = error;
@@ -107,41 +111,58 @@ export class Reader {
   }
 
   private follow(): void {
-    this.become('following');
     const events = new EventSource(this.source.stream(this.book.next));
     this.events = events;
+    this.become('reading');
+    this.expectMore();
     events.addEventListener('lines', (event) => {
       this.take((JSON.parse(event.data) as { lines: Line[] }).lines, event.lastEventId);
     });
     events.addEventListener('end', () => {
       events.close();
+      clearTimeout(this.quiet);
       this.flush();
       this.book.append({ lines: [], ended: true }, null);
       this.become('ended');
     });
-    events.onopen = () => this.become('following');
+    events.onopen = () => {
+      if (this.state === 'broken') this.become('reading');
+      this.expectMore();
+    };
     events.onerror = () => {
       this.become('broken');
+      clearTimeout(this.quiet);
       if (events.readyState !== EventSource.CLOSED) return;
       this.retry = setTimeout(() => this.again(), AGAIN);
     };
   }
 
-  private take(lines: Line[], id: string): void {
-    if (this.arrived.length === 0) this.arrivedFrom = this.book.next;
+  /** What is there already comes without a pause; after one, everything is new. */
+  private expectMore(): void {
+    if (this.state === 'following') return;
+    clearTimeout(this.quiet);
+    this.quiet = setTimeout(() => this.become('following'), QUIET);
+  }
+
+  private take(lines: Line[], next: string): void {
+    const last = this.arrived.at(-1)?.page.lines.at(-1)?.number ?? this.lastNumber();
     // A stream that begins anew may say again what is known.
-    const known = this.book.count ? this.book.firstNumber + this.book.count + this.arrived.length : 0;
-    this.arrived.push(...lines.filter((line) => line.number >= known));
-    if (id) this.book.next = id;
-    this.timer ??= setTimeout(() => this.flush(), PACE);
+    const fresh = lines.filter((line) => line.number > last);
+    const cursor = this.arrived.at(-1)?.page.next ?? this.book.next;
+    if (fresh.length) this.arrived.push({ cursor, page: { lines: fresh, next, ended: false } });
+    this.expectMore();
+    this.timer ??= setTimeout(() => this.flush(), this.state === 'following' ? PACE : READING_PACE);
+  }
+
+  private lastNumber(): number {
+    const { book } = this;
+    return book.count ? (book.line(book.count - 1)?.number ?? book.firstNumber + book.count - 1) : 0;
   }
 
   private flush(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
-    const lines = this.arrived;
-    this.arrived = [];
-    if (lines.length) this.book.append({ lines, ended: false }, this.arrivedFrom, true);
+    for (const { page, cursor } of this.arrived.splice(0)) this.book.append(page, cursor, this.state === 'following');
     this.changed();
   }
 

@@ -6,7 +6,8 @@ import { type Hits, NO_HITS, searchOn } from './search';
 export type TryOf = { dagId: string; runId: string; taskId: string; mapIndex: number; attempt: number };
 
 const BASE = '/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/tries/{try_number}/log' as const;
-const LIMIT = 5_000;
+/** Lines for one question: as many as an event of the stream has. */
+const LIMIT = 1_000;
 
 function placeOf(of: TryOf) {
   return {
@@ -57,5 +58,5 @@ export function useSearchHits(reader: Reader, needle: string, minLevel: number):
     return () => abort.abort();
     // What was found is gone on from; it does not begin a search.
   }, [reader, key, count]);
-  return needle ? fresh : NO_HITS;
+  return needle ? { ...fresh, looking: fresh.upTo < count } : NO_HITS;
 }
