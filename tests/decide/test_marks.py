@@ -73,7 +73,9 @@ def test_the_slots_of_a_task_that_is_marked_are_free_at_once():
 
 def test_a_waiting_task_that_is_marked_never_starts():
     sim = Simulation(
-        dag(task("a", priority_weight=9), task("b"), task("c", "b")), script=slow, pools=[PoolRow(name="default_pool", slots=1)]
+        dag(task("a", priority_weight=9), task("b"), task("c", "b")),
+        script=slow,
+        pools=[PoolRow(name="default_pool", slots=1)],
     )
     trigger(sim)
     assert mark(sim, TIState.SKIPPED, "b") == ["b"]

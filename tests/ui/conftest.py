@@ -71,7 +71,7 @@ def open_page(site: Site, browser: Browser, logged_in: StorageState) -> Iterator
     contexts: list[BrowserContext] = []
     watched: list[Watched] = []
 
-    def open(path: str, theme: str = "light") -> Page:
+    def open_it(path: str, theme: str = "light") -> Page:
         context = browser.new_context(
             base_url=site.address, storage_state=logged_in, viewport=SIZE, color_scheme=theme, locale="en-GB"
         )
@@ -82,7 +82,7 @@ def open_page(site: Site, browser: Browser, logged_in: StorageState) -> Iterator
         page.goto(path)
         return page
 
-    yield open
+    yield open_it
     for context in contexts:
         context.close()
     complaints = [text for one in watched for text in one.complaints]

@@ -10,7 +10,7 @@ def test_a_run_is_triggered_watched_live_to_its_end_its_log_followed_and_cleared
     page = open_page("/dags")
     page.get_by_role("button", name="Trigger slow").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_role("button", name="More: run id, logical date, note").click()
+    dialog.get_by_text("More: run id, logical date, note").click()
     dialog.get_by_role("textbox", name="Run id").fill("story")
     dialog.get_by_role("button", name="Trigger", exact=True).click()
     page.get_by_role("link", name="Open the run").click()

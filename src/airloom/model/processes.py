@@ -1,4 +1,4 @@
-"""What the processes of Airloom tell about themselves: a row each, renewed while they live, with a state by its kind."""
+"""What the processes of Airloom tell about themselves: a row each, renewed while they live, with a state by kind."""
 
 from enum import StrEnum
 from typing import Any
@@ -77,7 +77,7 @@ class PoolUse(msgspec.Struct, frozen=True, kw_only=True):
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """What a leader has in its memory. schedule_lag: seconds by which the run that is due longest is late.
 
-    instances: TIs of unfinished runs by state. waiting: by what holds them, the most first; of very many only the first.
+    instances: TIs of unfinished runs by state. waiting: by what holds them, the most first; of very many the first.
     """
 
     runs: int = 0
