@@ -111,18 +111,18 @@ def test_half_a_login_is_no_login(app: FastAPI, body: dict[str, str]) -> None:
 
 def test_each_login_is_a_new_session_whatever_the_browser_had_before(app: FastAPI) -> None:
     client = browser(app)
-    client.cookies.set("airloom_session", "0123456789abcdef_planted", domain="127.0.0.1", path="/")
+    client.cookies.set("airloom_session_8080", "0123456789abcdef_planted", domain="127.0.0.1", path="/")
     log_in(client, "ada")
-    first = client.cookies["airloom_session"]
+    first = client.cookies["airloom_session_8080"]
     assert "planted" not in first
     log_in(client, "ada")
-    assert client.cookies["airloom_session"] != first
+    assert client.cookies["airloom_session_8080"] != first
 
 
 def test_the_cookie_is_for_the_server_alone(app: FastAPI, api: Api) -> None:
     answer = browser(app).post(SESSION, json={"username": "ada", "password": PASSWORD})
     words = answer.headers["set-cookie"].lower().split("; ")
-    assert words[0].startswith("airloom_session=")
+    assert words[0].startswith("airloom_session_8080=")
     assert {"httponly", "samesite=lax", "path=/"} <= set(words)
     assert "secure" not in words
     for other in (make_app(api), make_app(with_settings(api, "api", base_url="https://127.0.0.1:8080"))):
@@ -393,7 +393,7 @@ def test_a_flood_of_names_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPat
 def test_no_secret_is_in_the_database_or_in_the_audit_log(app: FastAPI, ops: Ops, settings: Settings) -> None:
     client = log_in(browser(app), "ada")
     link, text = code_of(ops, "ada"), token(ops, "ada")
-    secrets = [PASSWORD, *(part.rpartition("_")[2] for part in (client.cookies["airloom_session"], link, text))]
+    secrets = [PASSWORD, *(part.rpartition("_")[2] for part in (client.cookies["airloom_session_8080"], link, text))]
     files: list[Path] = list(settings.core.home.glob("airloom.db*"))
     assert files
     content = b"".join(file.read_bytes() for file in files)

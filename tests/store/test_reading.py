@@ -10,6 +10,7 @@ from airloom.model.plan import Plan
 from airloom.model.report import TryKey
 from airloom.model.run import RunType, TIRow, TryRow, XComRow
 from airloom.model.states import RunState, TIState
+from airloom.store import overview
 from airloom.store.cleanup import doomed_tis_query
 from airloom.store.database import Database, connect
 from airloom.store.dialects import dialect_of
@@ -167,6 +168,10 @@ _TI_KEY = ("uq_task_instance", "sqlite_autoindex_task_instance_1")
         (take_query(0, 100), ("inbox_pkey", "PRIMARY KEY")),
         (sizes_query(0, 100), ("inbox_pkey", "PRIMARY KEY")),
         (ends_at_query(["runner"]), ("ix_task_try_live",)),
+        (overview.live_runs_query(None), ("ix_dag_run_live",)),
+        (overview.ended_runs_query(9e8, None), ("ix_dag_run_ended",)),
+        (overview.live_tis_query(None), _TI_KEY),
+        (overview.live_tis_query(("dag_1",)), _TI_KEY),
     ],
 )
 def test_hot_reads_go_by_an_index(history: Connection, query: Select[Any], indexes: tuple[str, ...]) -> None:

@@ -82,6 +82,7 @@ def make_app(api: Api) -> FastAPI:
     app.state.guards = Guards(provider=make_provider(api.settings.oidc))
     app.state.live = live
     problems.install(app)
+    problems.document(app)
     public = APIRouter(prefix=PREFIX, dependencies=[authorise], responses=problems.RESPONSES)
     for router in ROUTERS:
         public.include_router(router)

@@ -3,13 +3,14 @@
 import logging
 from typing import Any
 
-from fastapi import Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from airloom.api.schemas.base import Problem
+from airloom.api.schemas.home import Changes
 from airloom.model.errors import AirloomError, Conflict, InvalidRequest, NoAnswer, NotFound, Rejected, StoreError
 
 log = logging.getLogger("airloom.api")
@@ -98,3 +99,16 @@ def install(app: Starlette) -> None:
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(Exception, _of_defect)
+
+
+def document(app: FastAPI) -> None:
+    """Have the OpenAPI document hold the schemas that are named in it, and that no route gives as plain JSON."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        written = made()
+        for model in (Problem, Changes):
+            written["components"]["schemas"].setdefault(model.__name__, model.model_json_schema())
+        return written
+
+    app.openapi = openapi  # type: ignore[method-assign]

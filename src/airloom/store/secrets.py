@@ -1,12 +1,17 @@
 """Encryption of what the database keeps secret, so that a copy of the database alone gives no secret away."""
 
 import hmac
+import importlib
 from base64 import urlsafe_b64decode
 from collections.abc import Sequence
-
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from typing import Any
 
 from airloom.model.errors import Rejected
+
+
+def _cryptography() -> Any:
+    """The library, 7 MB, is loaded when the first secret is touched."""
+    return importlib.import_module("cryptography.fernet")
 
 
 class Secrets:
@@ -19,7 +24,8 @@ class Secrets:
         if not keys:
             raise Rejected("there is no key to encrypt secrets with")
         try:
-            self._fernet = MultiFernet([Fernet(key) for key in keys])
+            library = _cryptography()
+            self._fernet = library.MultiFernet([library.Fernet(key) for key in keys])
         except ValueError:
             raise Rejected(
                 "the key for secrets is not valid: it must be 32 random bytes in URL-safe base64 (44 characters)"
@@ -33,19 +39,22 @@ class Secrets:
 
     def encrypt(self, data: bytes) -> bytes:
         """`data` as a token."""
-        return self._fernet.encrypt(data)
+        token: bytes = self._fernet.encrypt(data)
+        return token
 
     def decrypt(self, token: bytes, what: str) -> bytes:
         """The data of a token. `what` names it in the Rejected that is raised when no key fits."""
         try:
-            return self._fernet.decrypt(token)
-        except InvalidToken:
+            data: bytes = self._fernet.decrypt(token)
+        except _cryptography().InvalidToken:
             raise Rejected(
                 f"{what} cannot be decrypted: it was saved with another key than this installation has; "
                 "give the old key as well, or set it anew"
             ) from None
+        return data
 
 
 def new_key() -> str:
     """A fresh random key."""
-    return Fernet.generate_key().decode()
+    key: bytes = _cryptography().Fernet.generate_key()
+    return key.decode()

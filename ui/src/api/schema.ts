@@ -1219,6 +1219,43 @@ export interface components {
          */
         Cause: "error" | "fail" | "exit_code" | "signal" | "out_of_memory" | "timeout" | "result" | "dag_import" | "killed" | "stopped" | "runner_lost" | "launch" | "cancelled";
         /**
+         * Changes
+         * @description What one or several commits changed: the data of an event of /events.
+         */
+        Changes: {
+            /** At */
+            at: number;
+            /**
+             * Dags
+             * @default []
+             */
+            dags: string[];
+            /**
+             * Pools
+             * @default false
+             */
+            pools: boolean;
+            /**
+             * Runs
+             * @default []
+             */
+            runs: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Tis
+             * @default []
+             */
+            tis: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Topics
+             * @default []
+             */
+            topics: string[];
+        };
+        /**
          * ClearChoice
          * @description What is to run again.
          */
@@ -1287,7 +1324,7 @@ export interface components {
             description?: string | null;
             /**
              * Extra
-             * @description What has a secret's name, as variables' keys, is ***.
+             * @description Values that have a secret's name are ***.
              * @default {}
              */
             extra: {
@@ -2173,6 +2210,34 @@ export interface components {
             slots: number;
         };
         /**
+         * Problem
+         * @description What is wrong with a request (RFC 9457, application/problem+json).
+         */
+        Problem: {
+            /**
+             * Detail
+             * @description One sentence: what is wrong, and what to do about it.
+             */
+            detail: string;
+            /**
+             * Errors
+             * @description Which fields are wrong, and how.
+             * @default null
+             */
+            errors: {
+                [key: string]: unknown;
+            }[] | null;
+            /** Status */
+            status: number;
+            /** Title */
+            title: string;
+            /**
+             * Type
+             * @description Names the kind of problem: about:blank, or a path under /problems/.
+             */
+            type: string;
+        };
+        /**
          * Queue
          * @description A queue: what waits in it, what runs from it, who serves it.
          */
@@ -2875,74 +2940,6 @@ export interface components {
              */
             value?: string | null;
         };
-        /**
-         * Changes
-         * @description What one or several commits changed: the data of an event of /events.
-         */
-        Changes: {
-            /** At */
-            at: number;
-            /**
-             * Runs
-             * @default []
-             */
-            runs: {
-                [key: string]: unknown;
-            }[];
-            /**
-             * Tis
-             * @default []
-             */
-            tis: {
-                [key: string]: unknown;
-            }[];
-            /**
-             * Dags
-             * @default []
-             */
-            dags: string[];
-            /**
-             * Pools
-             * @default false
-             */
-            pools: boolean;
-            /**
-             * Topics
-             * @default []
-             */
-            topics: string[];
-        };
-        /** Page[Connection] */
-        Page_Connection_: {
-            /** Items */
-            items: components["schemas"]["Connection"][];
-            /**
-             * Next
-             * @description Give it as `cursor` to get what follows.
-             */
-            next?: string | null;
-        };
-        /** Page[ImportError_] */
-        Page_ImportError__: {
-            /** Items */
-            items: components["schemas"]["ImportError_"][];
-            /**
-             * Next
-             * @description Give it as `cursor` to get what follows.
-             */
-            next?: string | null;
-        };
-        /** Page[Variable] */
-        Page_Variable_: {
-            /** Items */
-            items: components["schemas"]["Variable"][];
-            /**
-             * Next
-             * @description Give it as `cursor` to get what follows.
-             */
-            next?: string | null;
-        };
-        Problem: Record<string, never>;
     };
     responses: never;
     parameters: never;
@@ -2954,6 +2951,7 @@ export type AuditEntry = components['schemas']['AuditEntry'];
 export type Calendar = components['schemas']['Calendar'];
 export type CalendarDay = components['schemas']['CalendarDay'];
 export type Cause = components['schemas']['Cause'];
+export type Changes = components['schemas']['Changes'];
 export type ClearChoice = components['schemas']['ClearChoice'];
 export type Code = components['schemas']['Code'];
 export type Connection = components['schemas']['Connection'];
@@ -2998,6 +2996,7 @@ export type Pool = components['schemas']['Pool'];
 export type PoolDetails = components['schemas']['PoolDetails'];
 export type PoolMember = components['schemas']['PoolMember'];
 export type PoolText = components['schemas']['PoolText'];
+export type Problem = components['schemas']['Problem'];
 export type Queue = components['schemas']['Queue'];
 export type Reason = components['schemas']['Reason'];
 export type ReasonKind = components['schemas']['ReasonKind'];
@@ -3030,11 +3029,6 @@ export type Version = components['schemas']['Version'];
 export type Waiting = components['schemas']['Waiting'];
 export type Worker = components['schemas']['Worker'];
 export type XCom = components['schemas']['XCom'];
-export type Changes = components['schemas']['Changes'];
-export type PageConnection = components['schemas']['Page_Connection_'];
-export type PageImportError = components['schemas']['Page_ImportError__'];
-export type PageVariable = components['schemas']['Page_Variable_'];
-export type Problem = components['schemas']['Problem'];
 export type $defs = Record<string, never>;
 export interface operations {
     list_audit: {
@@ -10464,3 +10458,5 @@ export interface operations {
         };
     };
 }
+
+// document: f5b02a97370b8a70adb1ba22b7c17a534dfa4733bb51a5a9b8449c51c914dd62

@@ -74,5 +74,6 @@ def from_elsewhere(request: Request, api: Api) -> bool:
 
 
 def _cookie_name(request: Request, api: Api) -> str:
-    # Browsers take a cookie of that prefix only from this very host, and only by https.
-    return f"__Host-{_NAME}" if is_https(request, api) else _NAME
+    # Browsers take a cookie of that prefix only from this very host, and only by https. They keep the cookies of all
+    # ports of a host together: without the port, two Airlooms on one machine would log each other out.
+    return f"__Host-{_NAME}" if is_https(request, api) else f"{_NAME}_{request.url.port or 80}"

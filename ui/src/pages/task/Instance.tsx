@@ -30,7 +30,7 @@ import { Facts } from './parts/Facts';
 import { Note } from './parts/Note';
 import { TaskActions } from './parts/TaskActions';
 import { Why, waits } from './parts/Why';
-import { pathOf, useLiveTask } from './useTask';
+import { pathOf, useLiveTask, useTrueRun } from './useTask';
 
 const LogViewer = lazy(() => import('./log/LogViewer'));
 const TABS: readonly TaskTab[] = ['log', 'xcom', 'rendered', 'tries', 'details'];
@@ -47,6 +47,7 @@ export function Instance({ dagId, runId, taskId, tab, mapIndex, known }: Props) 
   const one = useQuery({ ...query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}', asked), placeholderData: known });
   const history = useQuery(query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/tries', asked));
   useLiveTask({ dagId, runId, taskId }, mapIndex);
+  useTrueRun(runId, one.data?.run_id);
   const crumbs = useMemo(
     () => [...crumbsOf(dagId, runId), ...(mapIndex >= 0 ? [{ label: taskId, to: to.task(dagId, runId, taskId) }] : [])],
     [dagId, runId, taskId, mapIndex],

@@ -1,13 +1,13 @@
 /** A task of a run: the one instance that it is, or, where it is mapped, its instances. */
 import { useQuery } from '@tanstack/react-query';
-import { useEffect } from 'react';
 import { query } from '@/api/queries';
 import { EmptyState } from '@/components/EmptyState';
 import { Pending } from '@/components/Pending';
-import { navigate, useUrlState } from '@/routing/router';
+import { useUrlState } from '@/routing/router';
 import { t } from '@/texts';
 import { Instance } from './Instance';
 import { Instances } from './Instances';
+import { useTrueRun } from './useTask';
 
 type Props = { dagId: string; runId: string; taskId: string; tab?: string };
 
@@ -24,11 +24,7 @@ function Task(props: Props) {
     query('/dags/{dag_id}/runs/{run_id}/tasks', { path: { dag_id: dagId, run_id: runId }, query: { task_id: taskId, limit: 1 } }),
   );
   const ti = first.data?.items[0];
-  const trueRun = ti?.run_id;
-  useEffect(() => {
-    // `latest`, or the beginning of an id, stood for this run; from now on it is this one.
-    if (trueRun && trueRun !== runId) navigate(location.pathname.replace(`/runs/${encodeURIComponent(runId)}/`, `/runs/${encodeURIComponent(trueRun)}/`) + location.search, { replace: true });
-  }, [trueRun, runId]);
+  useTrueRun(runId, ti?.run_id);
   if (!first.data) return <Pending error={first.error} retry={() => void first.refetch()} />;
   if (!ti) {
     return <EmptyState title={t('task.missing', { task: taskId })}>{t('task.missing.text')}</EmptyState>;

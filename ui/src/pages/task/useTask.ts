@@ -1,7 +1,8 @@
 import { type QueryKey, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef } from 'react';
 import { keyOf } from '@/api/queries';
-import { Pace, type Changes, useLive } from '@/live/live';
+import { type Changes, Pace, useLive } from '@/live/live';
+import { navigate } from '@/routing/router';
 
 export type TaskRef = { dagId: string; runId: string; taskId: string };
 const BASE = '/dags/{dag_id}/runs/{run_id}/tasks/{task_id}' as const;
@@ -42,4 +43,13 @@ export function useLiveTask(ref: TaskRef, mapIndex: number | null): void {
   useLive({ dagId: ref.dagId, runId: ref.runId }, (changes) => {
     if (isAbout(changes, ref.taskId, mapIndex)) pace.current?.ask();
   });
+}
+
+/** `latest`, or the beginning of an id, may stand for a run in the address; once its id is known, that is there instead. */
+export function useTrueRun(given: string, known: string | undefined): void {
+  useEffect(() => {
+    if (!known || known === given) return;
+    const part = (id: string) => `/runs/${encodeURIComponent(id)}/`;
+    navigate(location.pathname.replace(part(given), part(known)) + location.search + location.hash, { replace: true });
+  }, [given, known]);
 }

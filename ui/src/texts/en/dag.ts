@@ -108,6 +108,8 @@ export const dag = {
   'dag.gantt.truncated': { one: 'Only the first {count} task instance is shown.', other: 'Only the first {count} task instances are shown.' },
   'dag.gantt.empty': 'Nothing has begun yet',
   'dag.gantt.empty.text': 'A bar appears here when the first task of the run is queued.',
+  'dag.gantt.nothing': 'Nothing of this run took any time',
+  'dag.gantt.nothing.text': 'Empty operators and tasks that were skipped or marked end without a process, so they have no bar.',
   'dag.gantt.bar': 'Try {number}: {state}, waited {waited}, ran {ran}',
 
   'dag.calendar.label': 'Runs in {year}, a cell for each day',

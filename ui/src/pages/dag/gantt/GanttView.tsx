@@ -64,7 +64,7 @@ export function GanttView({ dagId, run, controls }: Props) {
       </div>
       {gantt.data.truncated && <p className="dim">{t('dag.gantt.truncated', { count: all.length })}</p>}
       {rows.length === 0 ? (
-        <EmptyState title={t('dag.gantt.empty')}>{t('dag.gantt.empty.text')}</EmptyState>
+        <EmptyState title={t(runs ? 'dag.gantt.empty' : 'dag.gantt.nothing')}>{t(runs ? 'dag.gantt.empty.text' : 'dag.gantt.nothing.text')}</EmptyState>
       ) : (
         <Chart dagId={dagId} runId={run.run_id} rows={rows} whole={whole} span={span} now={now} look={look} />
       )}

@@ -26,7 +26,7 @@ export function Tip({ dagId, board, column, row, spot, labels, scroller, touches
   if (!scroller || !box) return null;
   const x = box.left + labels + spot.column * CELL.width - scroller.scrollLeft;
   const y = box.top + (spot.row < 0 ? HEAD - CELL.height : HEAD + spot.row * CELL.height - scroller.scrollTop);
-  const style: React.CSSProperties = { width: WIDTH, left: Math.max(8, Math.min(innerWidth - WIDTH - 8, x + CELL.width / 2 - WIDTH / 2)) };
+  const style: React.CSSProperties = { width: WIDTH, left: Math.max(8, Math.min(document.documentElement.clientWidth - WIDTH - 8, x + CELL.width / 2 - WIDTH / 2)) };
   if (y < innerHeight * 0.6) style.top = y + CELL.height + 8;
   else style.bottom = innerHeight - y + 8;
   const { run } = column;

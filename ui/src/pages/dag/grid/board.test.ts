@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Grid, GridRun, GridTask, GroupNode } from '@/api/schema';
 import type { Changes, RunChange } from '@/live/live';
-import { ABSENT, Board, joined, stateOf, worst } from './board';
+import { ABSENT, Board as RealBoard, joined, stateOf, worst } from './board';
 import { rowsOf } from './rows';
 
 const task = (task_id: string, group: string | null = null, mapped = false): GridTask => ({ task_id, group, mapped, display_name: null });
@@ -17,12 +17,17 @@ const grid = (more: Partial<Grid> = {}): Grid =>
     next: null,
     ...more,
   }) as Grid;
+class Board extends RealBoard {
+  constructor(...parts: Grid[]) {
+    super(joined(parts)!);
+  }
+}
 const changes = (more: Partial<Changes>): Changes => ({ at: 0, runs: [], tis: [], dags: [], pools: false, topics: [], ...more });
 const moved = (run_id: string, ...moves: [string, number, string][]) =>
   changes({ tis: [{ dag_id: 'd', run_id, changes: moves.map(([id, index, state]) => [id, index, state, 1]) }] });
 const change = (id: number, state: string, more: Partial<RunChange> = {}): RunChange =>
   ({ dag_id: 'd', run_id: `r${id}`, id, state, run_type: 'manual', run_after: 1_767_225_600, version: 1, ...more });
-const states = (board: Board, at: number) => [...board.columns[at]!.states].map((state) => stateOf(state) ?? '.');
+const states = (board: RealBoard, at: number) => [...board.columns[at]!.states].map((state) => stateOf(state) ?? '.');
 
 describe('the board', () => {
   it('reads the letters of the cells', () => {
@@ -92,6 +97,32 @@ describe('the board', () => {
   });
 });
 
+describe('a board that follows another', () => {
+  const older = grid({ tasks: [task('z'), task('a')], runs: [run(0, 'ss')] });
+
+  it('keeps what was learned of runs that were not asked about again, and new runs', () => {
+    const first = grid();
+    const before = new Board(first);
+    before.apply(moved('r1', ['z', -1, 'failed']));
+    before.apply(changes({ runs: [change(3, 'running')] }));
+    before.apply(moved('r3', ['a', -1, 'running']));
+    const after = new RealBoard(joined([first, older])!, before);
+    expect(after.columns.map((column) => column.run.run_id)).toEqual(['r3', 'r2', 'r1', 'r0']);
+    expect(states(after, 0)[0]).toBe('running');
+    expect(states(after, 2)[3]).toBe('failed');
+    after.apply(moved('r0', ['a', -1, 'failed']));
+    expect(states(new RealBoard(joined([first, older])!, after), 3)[0]).toBe('failed');
+  });
+  it('believes the server where it was asked again', () => {
+    const before = new Board(grid());
+    before.apply(moved('r1', ['z', -1, 'failed']));
+    before.apply(changes({ runs: [change(3, 'running')] }));
+    const after = new RealBoard(joined([grid()])!, before);
+    expect(after.columns.map((column) => column.run.run_id)).toEqual(['r2', 'r1']);
+    expect(states(after, 1)[3]).toBe('success');
+  });
+});
+
 describe('parts of a grid', () => {
   it('are joined by task, whatever order each part has them in', () => {
     const older = grid({ tasks: [task('z'), task('gone'), task('a')], runs: [run(1, 'fff'), run(0, 'srf')] });
@@ -99,7 +130,7 @@ describe('parts of a grid', () => {
     expect(whole.tasks.map((one) => one.task_id)).toEqual(['a', 'g.b', 'g.m', 'z', 'gone']);
     expect(whole.runs.map((one) => [one.run_id, one.cells])).toEqual([['r2', 'sfr.'], ['r1', 'ssss'], ['r0', 'f..sr']]);
     expect(whole.next).toBeNull();
-    expect(states(new Board(whole), 0)).toEqual(['success', 'failed', 'running', '.', '.']);
+    expect(states(new RealBoard(whole), 0)).toEqual(['success', 'failed', 'running', '.', '.']);
   });
   it('are nothing when there are none', () => {
     expect(joined([])).toBeNull();

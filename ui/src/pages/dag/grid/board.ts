@@ -9,6 +9,8 @@ import { type AnyState, STATE_ORDER, type TIState } from '@/states/states';
 export type Counts = Partial<Record<TIState, number>>;
 export type Column = {
   run: GridRun;
+  /** What the server said of it when it was last asked; null: only its changes told of it. */
+  source: GridRun | null;
   /** A state's number for each task of the grid; ABSENT: the run has no such task. */
   states: Uint8Array;
   /** Of mapped tasks, by position: how many instances are in each state. */
@@ -58,15 +60,48 @@ export class Board {
   /** The last known state of instances of mapped tasks: "run id\nposition\nindex". */
   private readonly instances = new Map<string, TIState>();
 
-  constructor(readonly grid: Grid) {
+  /**
+   * before: the board that showed the same until now. What it learned of changes is kept for runs that the server was not
+   * asked about again.
+   */
+  constructor(
+    readonly grid: Joined,
+    before?: Board,
+  ) {
     this.positions = new Map(grid.tasks.map((task, at) => [task.task_id, at]));
     this.mapped = grid.tasks.map((task) => task.mapped);
     this.letters = new Map(Object.entries(grid.letters).map(([letter, state]) => [letter, numberOf(state)]));
-    this.columns = grid.runs.map((run) => this.columnOf(run));
+    this.columns = grid.runs.map((run) => {
+      const source = grid.sources.get(run.run_id) ?? run;
+      const known = before?.byRun.get(run.run_id);
+      return known?.source === source ? this.kept(known, before!) : this.columnOf(run, source);
+    });
     for (const column of this.columns) this.byRun.set(column.run.run_id, column);
+    for (const column of before?.columns.filter((each) => each.source === null).reverse() ?? []) {
+      if (before!.grid.sources.values().next().value !== grid.sources.values().next().value) break;
+      if (!this.byRun.has(column.run.run_id)) this.put(this.kept(column, before!));
+    }
   }
 
-  private columnOf(run: GridRun): Column {
+  private kept(column: Column, before: Board): Column {
+    const states = new Uint8Array(this.grid.tasks.length).fill(ABSENT);
+    const counts = new Map<number, Counts>();
+    this.grid.tasks.forEach((task, at) => {
+      const was = before.positions.get(task.task_id);
+      if (was === undefined) return;
+      states[at] = column.states[was] ?? ABSENT;
+      const own = column.counts.get(was);
+      if (own) counts.set(at, own);
+    });
+    return { ...column, states, counts };
+  }
+
+  private put(column: Column): void {
+    this.columns.unshift(column);
+    this.byRun.set(column.run.run_id, column);
+  }
+
+  private columnOf(run: GridRun, source: GridRun): Column {
     const states = new Uint8Array(this.grid.tasks.length).fill(ABSENT);
     for (let at = 0; at < run.cells.length; at += 1) {
       const letter = run.cells[at]!;
@@ -77,7 +112,7 @@ export class Board {
       const at = this.positions.get(task);
       if (at !== undefined) counts.set(at, { ...byState });
     }
-    return { run, states, counts };
+    return { run, source, states, counts };
   }
 
   column(runId: string): Column | undefined {
@@ -159,9 +194,7 @@ export class Board {
       cells: '',
       mapped: {},
     } as GridRun;
-    const column = { run, states, counts: new Map<number, Counts>() };
-    this.columns.unshift(column);
-    this.byRun.set(change.run_id, column);
+    this.put({ run, source: null, states, counts: new Map() });
   }
 
   private count(column: Column, at: number, index: number, state: TIState, effect: Effect, again: boolean): void {
@@ -199,17 +232,19 @@ function timesOf(change: RunChange) {
   };
 }
 
+/** sources: of each run, the object that the server's answer had for it, by which one knows whether it was asked again. */
+export type Joined = Grid & { sources: ReadonlyMap<string, GridRun> };
+
 /** One grid of several parts, as paging gives them: rows that only a later part has are added at the end. */
-export function joined(parts: readonly Grid[]): Grid | null {
+export function joined(parts: readonly Grid[]): Joined | null {
   const [first, ...others] = parts;
   if (!first) return null;
-  if (others.length === 0) return first;
   const tasks = [...first.tasks];
   const groups = [...first.groups];
   const positions = new Map(tasks.map((task, at) => [task.task_id, at]));
   const known = new Set(groups.map((group) => group.group_id));
   const runs = [...first.runs];
-  const seen = new Set(runs.map((run) => run.run_id));
+  const sources = new Map(runs.map((run) => [run.run_id, run]));
   const letters = { ...first.letters };
   for (const part of others) {
     for (const group of part.groups) if (!known.has(group.group_id)) (known.add(group.group_id), groups.push(group));
@@ -218,12 +253,12 @@ export function joined(parts: readonly Grid[]): Grid | null {
     }
     Object.assign(letters, part.letters);
     for (const run of part.runs) {
-      if (seen.has(run.run_id)) continue;
-      seen.add(run.run_id);
+      if (sources.has(run.run_id)) continue;
+      sources.set(run.run_id, run);
       const cells = new Array<string>(tasks.length).fill('.');
       part.tasks.forEach((task, at) => (cells[positions.get(task.task_id)!] = run.cells[at] ?? '.'));
       runs.push({ ...run, cells: cells.join('') });
     }
   }
-  return { ...first, tasks, groups, runs, letters, next: parts.at(-1)!.next };
+  return { ...first, tasks, groups, runs, letters, sources, next: parts.at(-1)!.next };
 }

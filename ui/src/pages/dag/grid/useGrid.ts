@@ -35,14 +35,20 @@ export function useGrid(dagId: string, filter: RunFilter) {
     [runType, state],
   );
 
+  const filterKey = JSON.stringify(options.queryKey);
+  const last = useRef<{ key: string; board: Board } | null>(null);
   const board = useMemo(() => {
     const grid = joined((parts.data?.pages ?? []) as Grid[]);
     if (!grid) return null;
-    const made = new Board(grid);
+    const before = last.current?.key === filterKey ? last.current.board : undefined;
+    const made = new Board(grid, before);
     const since = performance.now() - KEPT;
     for (const { at, changes } of recent.current) if (at > since) made.apply(changes, fits, true);
     return made;
-  }, [parts.data, fits]);
+  }, [parts.data, fits, filterKey]);
+  useEffect(() => {
+    last.current = board && { key: filterKey, board };
+  }, [board, filterKey]);
 
   const [soon, later] = useAsking(() => client.invalidateQueries({ queryKey: key.current }, { cancelRefetch: false }));
 

@@ -14,6 +14,8 @@ const PACE = 80;
 const READING_PACE = 250;
 /** After so long without a line, what was there is read. */
 const QUIET = 700;
+/** A part has at least so many lines, however long they are, unless it is the last. */
+const LEAST_OF_PART = 100;
 const AGAIN = 2_000;
 
 export class Reader {
@@ -150,6 +152,11 @@ export class Reader {
     const fresh = lines.filter((line) => line.number > last);
     const cursor = this.arrived.at(-1)?.page.next ?? this.book.next;
     if (fresh.length) this.arrived.push({ cursor, page: { lines: fresh, next, ended: false } });
+    // What is there already comes in parts that are full.
+    if (this.state !== 'following' && lines.length < LEAST_OF_PART) {
+      this.flush();
+      this.become('following');
+    }
     this.expectMore();
     this.timer ??= setTimeout(() => this.flush(), this.state === 'following' ? PACE : READING_PACE);
   }
