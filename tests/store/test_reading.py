@@ -169,7 +169,7 @@ _TI_KEY = ("uq_task_instance", "sqlite_autoindex_task_instance_1")
         (sizes_query(0, 100), ("inbox_pkey", "PRIMARY KEY")),
         (ends_at_query(["runner"]), ("ix_task_try_live",)),
         (overview.live_runs_query(None), ("ix_dag_run_live",)),
-        (overview.ended_runs_query(9e8, None), ("ix_dag_run_ended",)),
+        (overview.ended_runs_query(2e9, None), ("ix_dag_run_ended",)),
         (overview.live_tis_query(None), _TI_KEY),
         (overview.live_tis_query(("dag_1",)), _TI_KEY),
     ],

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Row
+from sqlalchemy import Result, Row
 
 from airloom.model.run import DagRow, RunRow, TIRow, VersionRow
 from airloom.model.spec import DagSpec, decode
@@ -37,7 +37,8 @@ def to_rows(structs: Sequence[Any]) -> list[dict[str, Any]]:
 
 def to_structs(kind: type[T], rows: Iterable[Row[Any]]) -> list[T]:
     """Rows that were read as structs of `kind`; the columns are named as its fields."""
-    found = list(rows)
+    # To iterate over a result takes several times as long.
+    found = rows.all() if isinstance(rows, Result) else list(rows)
     if not found:
         return []
     # Exactly str: some of SQLAlchemy's names are a subclass of it.

@@ -5,7 +5,7 @@ import type { Connection } from '@/api/schema';
 import { toastDone } from '@/components/toasts';
 import { t } from '@/texts';
 import classes from './Admin.module.css';
-import { FormDialog } from './FormDialog';
+import { FormDialog, slash } from './FormDialog';
 import { type Field, TYPES, fieldName, usualPort } from './connectionTypes';
 import { readObject } from './transfer';
 
@@ -67,12 +67,12 @@ export function ConnectionForm({ connection, onClose, onSaved }: Props) {
       title={connection ? t('connections.change.title', { id: connection.conn_id }) : t('connections.new.title')}
       action={connection ? t('shared.save') : t('admin.create')}
       submit={save}
-      ready={id.trim() !== '' && type.trim() !== '' && !wrong}
+      ready={id.trim() !== '' && !slash(id) && type.trim() !== '' && !wrong}
     >
       {(errors) => (
         <>
           <div className={connection ? undefined : classes.halves}>
-            {!connection && <TextInput label={t('connections.id')} required value={id} error={errors.conn_id} onChange={(event) => setId(event.currentTarget.value)} data-autofocus />}
+            {!connection && <TextInput label={t('connections.id')} required value={id} error={slash(id) ?? errors.conn_id} onChange={(event) => setId(event.currentTarget.value)} data-autofocus />}
             <Autocomplete size="xs" label={t('connections.type')} description={t('connections.type.hint')} inputWrapperOrder={['label', 'input', 'description', 'error']} required data={[...TYPES]} value={type} onChange={setType} error={errors.conn_type} />
           </div>
           {(host || portLabel) && (

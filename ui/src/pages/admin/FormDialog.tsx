@@ -24,6 +24,9 @@ export function fieldErrors(error: unknown): Errors {
   return Object.fromEntries((error.errors ?? []).map(({ where, text }) => [where.replace(/^body\./, ''), text]));
 }
 
+/** What is wrong with a name that cannot be in an address; undefined if nothing is. */
+export const slash = (name: string): string | undefined => (name.includes('/') ? t('admin.noSlash') : undefined);
+
 export function FormDialog({ onClose, title, action, submit, ready = true, children }: Props) {
   const sending = useMutation({ mutationFn: submit, onSuccess: onClose });
   const errors = fieldErrors(sending.error);

@@ -19,7 +19,7 @@ import { to } from '@/routing/paths';
 import { navigate } from '@/routing/router';
 import { t } from '@/texts';
 import classes from './Admin.module.css';
-import { FormDialog } from './FormDialog';
+import { FormDialog, slash } from './FormDialog';
 import { RowActions } from './RowActions';
 import { useDialog } from './useDialog';
 
@@ -197,12 +197,12 @@ function PoolForm({ pool, name: given = '', onClose, onSaved }: FormProps) {
       title={pool ? t('pools.change.title', { name: pool.name }) : t('pools.new.title')}
       action={pool ? t('shared.save') : t('admin.create')}
       submit={save}
-      ready={name.trim() !== '' && slots !== ''}
+      ready={name.trim() !== '' && !slash(name) && slots !== ''}
     >
       {(errors) => (
         <>
           <div className={pool ? undefined : classes.pair}>
-            {!pool && <TextInput label={t('pools.name')} required value={name} error={errors.name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus />}
+            {!pool && <TextInput label={t('pools.name')} required value={name} error={slash(name) ?? errors.name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus />}
             <NumberInput label={t('pools.slots')} description={t('pools.slots.hint')} inputWrapperOrder={['label', 'input', 'description', 'error']} required min={-1} allowDecimal={false} value={slots} onChange={setSlots} error={errors.slots} data-autofocus={Boolean(pool) || undefined} />
           </div>
           <TextInput label={t('admin.description')} value={description} error={errors.description} onChange={(event) => setDescription(event.currentTarget.value)} />

@@ -17,7 +17,7 @@ import { useLiveQueries } from '@/live/live';
 import { useUrlState } from '@/routing/router';
 import { t } from '@/texts';
 import classes from './Admin.module.css';
-import { FormDialog } from './FormDialog';
+import { FormDialog, slash } from './FormDialog';
 import { ImportVariables } from './ImportVariables';
 import { IconAction, RowActions } from './RowActions';
 import { saveAs } from './transfer';
@@ -162,11 +162,11 @@ function VariableForm({ variable, onClose, onSaved }: FormProps) {
       title={variable ? t('variables.change.title', { key: variable.key }) : t('variables.new.title')}
       action={variable ? t('shared.save') : t('admin.create')}
       submit={save}
-      ready={key.trim() !== '' && (variable === null || (before.data !== undefined && (!secret || typed !== null)))}
+      ready={key.trim() !== '' && !slash(key) && (variable === null || (before.data !== undefined && (!secret || typed !== null)))}
     >
       {(errors) => (
         <>
-          {!variable && <TextInput label={t('variables.key')} required value={key} error={errors.key} onChange={(event) => setKey(event.currentTarget.value)} data-autofocus />}
+          {!variable && <TextInput label={t('variables.key')} required value={key} error={slash(key) ?? errors.key} onChange={(event) => setKey(event.currentTarget.value)} data-autofocus />}
           <Textarea
             className={classes.mono}
             label={t('variables.value')}
