@@ -3,8 +3,10 @@
 import contextlib
 import importlib
 import logging
+import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -32,6 +34,7 @@ from airloom.operations.secret_key import read_secret_keys
 from airloom.operations.task_requests import answer
 from airloom.operations.users import first_link
 from airloom.runtime.parsing import ParseJob, ParserPool
+from airloom.runtime.process import die_with_parent
 from airloom.sdk.params import run_params
 from airloom.services.aside import run_aside
 from airloom.services.followers import Followers
@@ -148,8 +151,8 @@ def standalone(loaded: Loaded, dags_folder: Path, on_ready: Callable[[str], None
     log_to_stderr()
     sockets = listen_at(settings.api)
     address = sockets.address(settings.api)
-    keeper = Keeper("the API", _serving, partial(_serve_api, settings, sockets))
-    sockets.close()
+    serve = partial(_serve_api, settings, sockets)
+    keeper = Keeper("the API", _serving, serve, partial(_start_api, settings, sockets))
 
     def ready(ops: Ops) -> Callable[[], None]:
         link = first_link(ops, address)
@@ -162,16 +165,36 @@ def standalone(loaded: Loaded, dags_folder: Path, on_ready: Callable[[str], None
         return _serve(loaded, dags_folder, ready, _migrate)
     finally:
         keeper.stop()
+        sockets.close()
 
 
-def api(loaded: Loaded, on_ready: Callable[[str], None]) -> int:
-    """The API with the web UI alone, on a database that is migrated already. `on_ready` is given its address."""
+def api(loaded: Loaded, on_ready: Callable[[str], None], inherited: str = "") -> int:
+    """The API with the web UI alone, on a database that is migrated already. `on_ready` is given its address.
+
+    inherited: the parent's number and those of the sockets that it opened, when this one takes the place of another.
+    """
     settings = loaded.settings
     log_to_stderr()
-    sockets = listen_at(settings.api)
+    if inherited:
+        parent, *numbers = map(int, inherited.split(","))
+        die_with_parent(parent)
+        sockets = Sockets.inherited(numbers)
+    else:
+        sockets = listen_at(settings.api)
     on_ready(sockets.address(settings.api))
     _serve_api(settings, sockets)
     return 0
+
+
+def _start_api(settings: Settings, sockets: Sockets) -> "subprocess.Popen[bytes]":
+    """Another API process, in the place of the one that was forked."""
+    numbers = sockets.numbers()
+    inherited = ",".join(map(str, (os.getpid(), *numbers)))
+    # Where this one listens may have been said on its command line.
+    place = {"AIRLOOM__API__HOST": settings.api.host, "AIRLOOM__API__PORT": str(settings.api.port)}
+    environment = {**os.environ, **place}
+    command = [sys.executable, "-P", "-m", "airloom", "api", "--inherited", inherited]
+    return subprocess.Popen(command, env=environment, pass_fds=numbers, start_new_session=True)
 
 
 def _migrate(db: Database) -> None:

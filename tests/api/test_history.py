@@ -60,9 +60,7 @@ def test_a_paused_dag_plans_nothing(client: TestClient, ops: Ops) -> None:
     assert client.get(f"{BASE}/idle/calendar").json()["days"] == []
 
 
-@pytest.mark.parametrize(
-    "query", ["from=2024-02-01&to=2024-01-01", "from=1990-01-01&to=2024-01-01", "from=soon"]
-)
+@pytest.mark.parametrize("query", ["from=2024-02-01&to=2024-01-01", "from=1990-01-01&to=2024-01-01", "from=soon"])
 def test_a_calendar_of_days_that_cannot_be_is_refused(client: TestClient, query: str) -> None:
     assert client.get(f"{BASE}/{DAG}/calendar?{query}").status_code == 422
 

@@ -16,19 +16,26 @@ from tests.faults.home import alive, wait_for
 
 #: a parent that keeps a child; the child writes its number into a file named by how often it was started
 PARENT = """
-import os, sys, time
+import os, subprocess, sys, time
 from pathlib import Path
+from airloom.runtime.process import die_with_parent
 from airloom.services.keeper import Keeper
 
 folder = Path(sys.argv[1])
 
 def serve():
     path = folder / f"child-{len(list(folder.glob('child-*')))}"
-    path.with_suffix(".new").write_text(f"{os.getppid()} {os.getpid()}")
+    path.with_suffix(".new").write_text(str(os.getpid()))
     path.with_suffix(".new").rename(path)
     time.sleep(600)
 
-keeper = Keeper("the test's child", lambda: None, serve)
+def again():
+    return subprocess.Popen([sys.executable, __file__, str(folder), "child", str(os.getpid())], start_new_session=True)
+
+if sys.argv[2] == "child":
+    die_with_parent(int(sys.argv[3]))
+    serve()
+keeper = Keeper("the test's child", lambda: None, serve, again)
 if sys.argv[2] == "go":
     keeper.go()
 sys.stdin.read()
@@ -41,19 +48,20 @@ class Parent:
 
     def __init__(self, folder: Path, *, go: bool = True) -> None:
         self._folder = folder
+        program = folder / "parent.py"
+        program.write_text(PARENT)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PARENT, str(folder), "go" if go else "wait"],
+            [sys.executable, str(program), str(folder), "go" if go else "wait"],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
 
-    def child(self, number: int = 0) -> tuple[int, int]:
-        """The keeper's and the child's process number, once the child is there for that time."""
+    def child(self, number: int = 0) -> int:
+        """The process number of the child that was started as number so and so, once it is there."""
         path = self._folder / f"child-{number}"
         wait_for(path.exists, f"child {number}")
-        keeper, child = path.read_text().split()
-        return int(keeper), int(child)
+        return int(path.read_text())
 
     def end(self) -> int:
         """Let it stop in order; its status."""
@@ -66,38 +74,39 @@ def gone(*pids: int) -> None:
     wait_for(lambda: not any(alive(pid) for pid in pids), f"the end of {pids}")
 
 
-def test_a_child_that_died_is_started_again(tmp_path: Path) -> None:
+def test_a_child_that_died_is_started_again_and_again(tmp_path: Path) -> None:
     parent = Parent(tmp_path)
-    keeper, child = parent.child()
-    os.kill(child, signal.SIGKILL)
-    again, second = parent.child(1)
-    assert again == keeper
-    assert second != child
+    first = parent.child()
+    os.kill(first, signal.SIGKILL)
+    second = parent.child(1)
+    os.kill(second, signal.SIGKILL)
+    third = parent.child(2)
+    assert len({first, second, third}) == 3
     assert parent.end() == 0
-    gone(keeper, second)
+    gone(first, second, third)
 
 
-def test_the_child_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("deaths", [0, 1])
+def test_the_child_ends_with_a_parent_that_is_killed(tmp_path: Path, deaths: int) -> None:
     parent = Parent(tmp_path)
-    pids = parent.child()
+    if deaths:
+        os.kill(parent.child(), signal.SIGKILL)
+    child = parent.child(deaths)
     parent.process.kill()
     parent.process.wait(timeout=30)
-    gone(*pids)
+    gone(child)
 
 
-def test_ctrl_c_in_the_terminal_leaves_the_child_to_the_parent(tmp_path: Path) -> None:
+def test_ctrl_c_in_the_terminal_does_not_reach_the_child(tmp_path: Path) -> None:
     parent = Parent(tmp_path)
-    keeper, child = parent.child()
-    os.kill(keeper, signal.SIGINT)
-    os.kill(child, signal.SIGKILL)
-    assert parent.child(1)[0] == keeper
+    assert os.getpgid(parent.child()) != os.getpgid(parent.process.pid)
     assert parent.end() == 0
 
 
 def test_a_parent_that_fails_before_the_child_may_begin_leaves_nothing(tmp_path: Path) -> None:
     parent = Parent(tmp_path, go=False)
     assert parent.end() == 0
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("child*")) == []
 
 
 def test_what_is_done_aside_is_done_and_its_error_comes_back(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.faults.home import Home, wait_for
 
 #: `hold` is a file: the task goes on when the test makes it
-DAGS = '''
+DAGS = """
 import os
 import sys
 import time
@@ -116,7 +116,7 @@ def crowded():
 
 
 crowded()
-'''
+"""
 BAD_FILE = "from airloom import dag\nimport nothing_of_that_name\n"
 
 

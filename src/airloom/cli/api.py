@@ -18,7 +18,7 @@ Port = Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port
 
 
 @app.command()
-def api(host: Host = None, port: Port = None) -> None:
+def api(host: Host = None, port: Port = None, inherited: str = typer.Option("", "--inherited", hidden=True)) -> None:
     """Run the REST API and the web UI until Ctrl-C, beside a scheduler that works on the same database.
 
     `airloom users link NAME` makes a link that logs in.
@@ -27,6 +27,9 @@ def api(host: Host = None, port: Port = None) -> None:
     """
     loaded = settings.listening_at(settings.load(os.environ, Path.cwd()), host, port)
     screen = console(stderr=True)
-    raise typer.Exit(
-        wiring.api(loaded, on_ready=lambda address: screen.print(f"The API is at {address}  Ctrl-C stops."))
-    )
+
+    def ready(address: str) -> None:
+        if not inherited:
+            screen.print(f"The API is at {address}  Ctrl-C stops.", markup=False, soft_wrap=True)
+
+    raise typer.Exit(wiring.api(loaded, ready, inherited))

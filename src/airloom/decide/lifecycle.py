@@ -185,8 +185,8 @@ def verdict(run: Run) -> RunState:
 
 
 def end_by_hand(world: World, run: Run, state: RunState) -> None:
-    """An unfinished run whose TIs have all ended has ended. It stays until all commands of the turn are through: another
-    one may be about it."""
+    """An unfinished run whose TIs have all ended has ended. It stays until all commands of the turn are through, for
+    another one may be about it."""
     dag = world.dags[run.row.dag_id]
     if run.state is RunState.QUEUED:
         _leave_line(dag, run)

@@ -23,7 +23,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One try to run. It holds no secret but its token. The key fences it: a report of any but the live try is refused."""
+    """One try to run. It holds no secret but its token. The key fences it: only the live try is reported on."""
 
     key: TryKey
     dag_id: str

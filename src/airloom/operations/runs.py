@@ -1,6 +1,7 @@
 """Verbs about runs."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from airloom.model.events import CancelRun, ClearTasks, MarkRun, MarkTasks, Trig
 from airloom.model.run import RunRow, RunType
 from airloom.model.states import MARKS, RUN_FINISHED, RunState
 from airloom.operations.asking import ask, ask_all
-from airloom.operations.lookup import find_dag, find_run, find_tis
+from airloom.operations.lookup import LATEST, find_dag, find_run, find_tis
 from airloom.operations.ops import Ops
 from airloom.sdk.params import run_params
 from airloom.store import choices, history, runs
@@ -74,6 +75,7 @@ def _check_trigger(ops: Ops, wanted: TriggerRun) -> None:
         dag = find_dag(conn, dag_id)
         if not dag.active:
             raise Conflict(f"dag {dag_id} is gone from {dag.rel_path}; bring it back there to run it again")
+        _check_conf(wanted.conf)
         run_params(dag.spec.params, wanted.conf)
         for at in (wanted.logical_date, wanted.run_after):
             if at is not None and not _FIRST_DATE <= at <= _LAST_DATE:
@@ -234,7 +236,20 @@ def get_note(ops: Ops, dag_id: str, run_id: str) -> str | None:
     return None if note is None else note.text
 
 
+def _check_conf(conf: Mapping[str, Any]) -> None:
+    try:
+        json.dumps(conf, allow_nan=False)
+        msgspec.msgpack.encode(conf)
+    except (ValueError, OverflowError):
+        raise InvalidRequest(
+            "the conf holds a number that cannot be carried to the tasks: NaN, an infinite one, or a whole one of more "
+            "than 64 bits; give it as a text"
+        ) from None
+
+
 def _check_run_id(run_id: str) -> None:
+    if run_id in (".", "..", LATEST):
+        raise InvalidRequest(f"{run_id!r} cannot be a run id: it means something else in addresses")
     if not run_id.strip() or len(run_id) > _LONGEST_RUN_ID or not run_id.isprintable() or "/" in run_id:
         raise InvalidRequest(
             f"{run_id[:60]!r} cannot be a run id: it has 1 to {_LONGEST_RUN_ID} printable characters and no slash"

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airloom.model.errors import SettingsError
@@ -18,6 +19,15 @@ class Sockets:
 
     public: socket.socket
     task: socket.socket | None = None
+
+    @classmethod
+    def inherited(cls, numbers: Sequence[int]) -> "Sockets":
+        """The sockets that another process opened and left to this one."""
+        return cls(*(socket.socket(fileno=number) for number in numbers))
+
+    def numbers(self) -> list[int]:
+        """What another process is to inherit."""
+        return [place.fileno() for place in (self.public, self.task) if place is not None]
 
     def close(self) -> None:
         """Listen no more, as far as this process goes."""

@@ -78,14 +78,14 @@ def run_heads(
 
 def cells(conn: Connection, runs: Sequence[int]) -> list[Cell]:
     """The state of each TI of these runs that is not mapped. Bare rows: there may be 100,000 of them."""
-    found: list[Cell] = conn.execute(_CELLS, {"runs": list(runs)}).cursor.fetchall()  # type: ignore[union-attr]
-    return found
+    cursor: Any = conn.execute(_CELLS, {"runs": list(runs)}).cursor
+    return list(cursor.fetchall())
 
 
 def mapped_cells(conn: Connection, runs: Sequence[int]) -> list[MappedCell]:
     """How many TIs of each mapped task of these runs are in each state."""
-    found: list[MappedCell] = conn.execute(_MAPPED_CELLS, {"runs": list(runs)}).cursor.fetchall()  # type: ignore[union-attr]
-    return found
+    cursor: Any = conn.execute(_MAPPED_CELLS, {"runs": list(runs)}).cursor
+    return list(cursor.fetchall())
 
 
 def task_seconds(conn: Connection, runs: Sequence[int], task_ids: Sequence[str]) -> dict[tuple[int, str], float]:
@@ -137,8 +137,8 @@ def spans(conn: Connection, run: int) -> list[tuple[str, int, float | None, floa
     """(task, map index, start, end) of each TI of a run."""
     c = task_instance.c
     query = select(c.task_id, c.map_index, c.started_at, c.ended_at).where(c.run_id == run)
-    found = conn.execute(query).cursor.fetchall()  # type: ignore[union-attr]
-    return list(found)
+    cursor: Any = conn.execute(query).cursor
+    return list(cursor.fetchall())
 
 
 def notes(conn: Connection, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], NoteRow]:

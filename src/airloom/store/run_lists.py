@@ -99,9 +99,12 @@ def _beyond(choice: RunChoice, place: Place, *, inclusive: bool = False) -> Colu
     value, number = place
     left: Any = tuple_(dag_run.c.run_after, dag_run.c.id) if choice.by_time else dag_run.c.id
     right: Any = tuple_(value, number) if choice.by_time else number
+    found: ColumnElement[bool]
     if inclusive:
-        return left <= right if choice.ascending else left >= right
-    return left > right if choice.ascending else left < right
+        found = left <= right if choice.ascending else left >= right
+    else:
+        found = left > right if choice.ascending else left < right
+    return found
 
 
 def _along(choice: RunChoice, after: Place | None) -> Sequence[ColumnElement[bool]]:

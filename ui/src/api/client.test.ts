@@ -19,9 +19,12 @@ afterEach(() => {
 
 describe('an address', () => {
   it('has every id and value encoded, lists repeated, and nothing that is empty', () => {
-    expect(address('/dags/{dag_id}/runs/{run_id}', { path: { dag_id: 'a/b', run_id: 'r+1' }, query: { state: ['failed', 'queued'], cursor: null, search: '', limit: 5 } })).toBe(
-      '/api/v1/dags/a%2Fb/runs/r%2B1?state=failed&state=queued&limit=5',
-    );
+    expect(
+      address('/dags/{dag_id}/runs/{run_id}', {
+        path: { dag_id: 'a/b', run_id: 'r+1' },
+        query: { state: ['failed', 'queued'], cursor: null, search: '', limit: 5 },
+      }),
+    ).toBe('/api/v1/dags/a%2Fb/runs/r%2B1?state=failed&state=queued&limit=5');
   });
 });
 

@@ -30,9 +30,7 @@ export type Answer<P extends string, M extends Method = 'get'> =
 /** What an operation takes: `path` fills the braces, `query` follows the question mark, `body` is sent as JSON. */
 export type Args<P extends string, M extends Method = 'get'> = {
   path?: PathParams<Operation<P, M>>;
-  query?: QueryParams<Operation<P, M>> extends undefined
-    ? Record<string, QueryValue>
-    : QueryParams<Operation<P, M>>;
+  query?: QueryParams<Operation<P, M>> extends undefined ? Record<string, QueryValue> : QueryParams<Operation<P, M>>;
   body?: Body<Operation<P, M>>;
   signal?: AbortSignal;
 };

@@ -58,7 +58,14 @@ export function SessionGate({ children }: { children: ReactNode }) {
   }, [nobody]);
   if (session.error instanceof ApiError && session.error.status === 403) {
     return (
-      <EmptyState title={session.error.message} action={<Button component={Link} to={to.login()}>{t('login.other')}</Button>} />
+      <EmptyState
+        title={session.error.message}
+        action={
+          <Button component={Link} to={to.login()}>
+            {t('login.other')}
+          </Button>
+        }
+      />
     );
   }
   if (!session.data) return <Pending error={nobody ? null : session.error} retry={() => void session.refetch()} />;

@@ -3,7 +3,11 @@ import { type LiveState, useLiveState } from '@/live/live';
 import { type PlainKey, t } from '@/texts';
 import classes from './LiveIndicator.module.css';
 
-const WORDS: Record<LiveState, PlainKey> = { live: 'shell.live', connecting: 'shell.connecting', paused: 'shell.paused' };
+const WORDS: Record<LiveState, PlainKey> = {
+  live: 'shell.live',
+  connecting: 'shell.connecting',
+  paused: 'shell.paused',
+};
 const MEANINGS: Record<LiveState, PlainKey> = {
   live: 'shell.live.live',
   connecting: 'shell.live.connecting',

@@ -42,44 +42,44 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
     <Modal.Root opened onClose={onClose} padding={0} size={560} centered={false} yOffset="12vh">
       <Modal.Overlay backgroundOpacity={0.45} />
       <Modal.Content aria-label={t('palette.title')}>
-      <input
-        className={classes.input}
-        role="combobox"
-        aria-expanded="true"
-        aria-controls={listId}
-        aria-activedescendant={entries[at] ? `${listId}-${at}` : undefined}
-        aria-label={t('palette.placeholder')}
-        placeholder={t('palette.placeholder')}
-        data-autofocus
-        value={text}
-        onChange={(event) => setText(event.currentTarget.value)}
-        onKeyDown={onKey}
-      />
-      <div className={classes.list} role="listbox" id={listId} ref={list} aria-label={t('palette.title')}>
-        {entries.length === 0 && <div className={classes.nothing}>{t('palette.nothing', { text })}</div>}
-        {entries.map((entry, index) => (
-          <div key={entry.key}>
-            {entry.group !== entries[index - 1]?.group && (
-              <div className={classes.group} role="presentation">
-                {entry.group}
+        <input
+          className={classes.input}
+          role="combobox"
+          aria-expanded="true"
+          aria-controls={listId}
+          aria-activedescendant={entries[at] ? `${listId}-${at}` : undefined}
+          aria-label={t('palette.placeholder')}
+          placeholder={t('palette.placeholder')}
+          data-autofocus
+          value={text}
+          onChange={(event) => setText(event.currentTarget.value)}
+          onKeyDown={onKey}
+        />
+        <div className={classes.list} role="listbox" id={listId} ref={list} aria-label={t('palette.title')}>
+          {entries.length === 0 && <div className={classes.nothing}>{t('palette.nothing', { text })}</div>}
+          {entries.map((entry, index) => (
+            <div key={entry.key}>
+              {entry.group !== entries[index - 1]?.group && (
+                <div className={classes.group} role="presentation">
+                  {entry.group}
+                </div>
+              )}
+              <div
+                role="option"
+                id={`${listId}-${index}`}
+                aria-selected={index === at}
+                className={classes.entry}
+                onMouseMove={() => setAt(index)}
+                onClick={() => choose(entry)}
+              >
+                {entry.icon}
+                <span className="cut">{entry.label}</span>
+                {entry.hint && <span className={classes.hint}>{entry.hint}</span>}
               </div>
-            )}
-            <div
-              role="option"
-              id={`${listId}-${index}`}
-              aria-selected={index === at}
-              className={classes.entry}
-              onMouseMove={() => setAt(index)}
-              onClick={() => choose(entry)}
-            >
-              {entry.icon}
-              <span className="cut">{entry.label}</span>
-              {entry.hint && <span className={classes.hint}>{entry.hint}</span>}
             </div>
-          </div>
-        ))}
-      </div>
-      <div className={classes.foot}>{t('palette.hint')}</div>
+          ))}
+        </div>
+        <div className={classes.foot}>{t('palette.hint')}</div>
       </Modal.Content>
     </Modal.Root>
   );
@@ -90,12 +90,21 @@ function useEntries(text: string, onHelp: () => void): Entry[] {
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   const wanted = text.trim().toLowerCase();
   const [search] = useDebouncedValue(text.trim(), 120);
-  const dags = useQuery({ ...query('/dags', { query: { search: search || undefined, limit: 8 } }), placeholderData: keepPreviousData });
+  const dags = useQuery({
+    ...query('/dags', { query: { search: search || undefined, limit: 8 } }),
+    placeholderData: keepPreviousData,
+  });
   return useMemo(() => {
     const pages: Entry[] = sections
       .flatMap((section) => section.pages)
       .filter((page) => !page.needs || may(page.needs))
-      .map((page) => ({ key: page.to, group: t('palette.pages'), label: t(page.text), icon: <page.icon size={16} aria-hidden />, act: () => navigate(page.to) }));
+      .map((page) => ({
+        key: page.to,
+        group: t('palette.pages'),
+        label: t(page.text),
+        icon: <page.icon size={16} aria-hidden />,
+        act: () => navigate(page.to),
+      }));
     const found: Entry[] = (dags.data?.items ?? []).map((dag) => ({
       key: `dag ${dag.dag_id}`,
       group: t('palette.dags'),
@@ -104,10 +113,19 @@ function useEntries(text: string, onHelp: () => void): Entry[] {
       icon: <IconTopologyStar3 size={16} aria-hidden />,
       act: () => navigate(to.dag(dag.dag_id)),
     }));
-    const dark = colorScheme === 'dark' || (colorScheme === 'auto' && matchMedia('(prefers-color-scheme: dark)').matches);
-    const action = (key: string, label: string, icon: ReactNode, act: () => void): Entry => ({ key, group: t('palette.actions'), label, icon, act });
+    const dark =
+      colorScheme === 'dark' || (colorScheme === 'auto' && matchMedia('(prefers-color-scheme: dark)').matches);
+    const action = (key: string, label: string, icon: ReactNode, act: () => void): Entry => ({
+      key,
+      group: t('palette.actions'),
+      label,
+      icon,
+      act,
+    });
     const actions = [
-      action('theme', t('help.theme'), <IconMoon size={16} aria-hidden />, () => setColorScheme(dark ? 'light' : 'dark')),
+      action('theme', t('help.theme'), <IconMoon size={16} aria-hidden />, () =>
+        setColorScheme(dark ? 'light' : 'dark'),
+      ),
       action('help', t('help.title'), <IconKeyboard size={16} aria-hidden />, onHelp),
       action('out', t('shell.logOut'), <IconLogout size={16} aria-hidden />, () => void logOut().catch(toastError)),
     ];

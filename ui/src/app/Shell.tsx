@@ -32,7 +32,14 @@ export function Shell({ children }: { children: ReactNode }) {
         {t('shell.skip')}
       </a>
       <header className={classes.header}>
-        <ActionIcon className={classes.burger} variant="subtle" color="gray" aria-label={t('shell.menu')} aria-expanded={menu} onClick={() => setMenu(!menu)}>
+        <ActionIcon
+          className={classes.burger}
+          variant="subtle"
+          color="gray"
+          aria-label={t('shell.menu')}
+          aria-expanded={menu}
+          onClick={() => setMenu(!menu)}
+        >
           <IconMenu2 size={18} aria-hidden />
         </ActionIcon>
         <Link to={to.home()} className={classes.brand}>
@@ -62,7 +69,8 @@ export function Shell({ children }: { children: ReactNode }) {
 
 function Nav({ path, shown }: { path: string; shown: boolean }) {
   const may = useMay();
-  const isHere = (address: string) => (address === '/' ? path === '/' : path === address || path.startsWith(`${address}/`));
+  const isHere = (address: string) =>
+    address === '/' ? path === '/' : path === address || path.startsWith(`${address}/`);
   return (
     <nav className={classes.nav} data-shown={shown || undefined} aria-label={t('shell.nav')}>
       {sections.map((section) => {
@@ -72,7 +80,12 @@ function Nav({ path, shown }: { path: string; shown: boolean }) {
           <div key={section.text} className={classes.section}>
             <div className={classes.sectionName}>{t(section.text)}</div>
             {pages.map((page) => (
-              <Link key={page.to} to={page.to} className={classes.link} aria-current={isHere(page.to) ? 'page' : undefined}>
+              <Link
+                key={page.to}
+                to={page.to}
+                className={classes.link}
+                aria-current={isHere(page.to) ? 'page' : undefined}
+              >
                 <page.icon size={16} stroke={1.7} aria-hidden />
                 {t(page.text)}
               </Link>
@@ -141,5 +154,7 @@ function useFocusOnNavigation(path: string): void {
 /** The path without a tab: going from tab to tab leaves the focus where it is. */
 const ids = (path: string): string => {
   const parts = path.split('/').filter(Boolean);
-  return parts[0] === 'dags' && parts.length % 2 === 1 && parts.length > 1 ? parts.slice(0, -1).join('/') : parts.join('/');
+  return parts[0] === 'dags' && parts.length % 2 === 1 && parts.length > 1
+    ? parts.slice(0, -1).join('/')
+    : parts.join('/');
 };

@@ -1,7 +1,16 @@
 /** The pages of the navigation and of the palette: where, called what, for whom. */
 import {
-  IconAlertTriangle, IconBraces, IconClipboardList, IconHome, IconKey, IconPlayerPlay, IconPlug, IconServer, IconStack2,
-  IconTopologyStar3, IconUsers,
+  IconAlertTriangle,
+  IconBraces,
+  IconClipboardList,
+  IconHome,
+  IconKey,
+  IconPlayerPlay,
+  IconPlug,
+  IconServer,
+  IconStack2,
+  IconTopologyStar3,
+  IconUsers,
 } from '@tabler/icons-react';
 import type { ComponentType } from 'react';
 import type { RoleName } from '@/api/session';

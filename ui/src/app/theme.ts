@@ -1,11 +1,34 @@
 /** How Mantine looks here: dense, calm, one accent. Colours of our own are in base.css. */
-import { type CSSVariablesResolver, type MantineColorSchemeManager, type MantineColorsTuple, createTheme } from '@mantine/core';
+import {
+  type CSSVariablesResolver,
+  type MantineColorSchemeManager,
+  type MantineColorsTuple,
+  createTheme,
+} from '@mantine/core';
 
 const accent: MantineColorsTuple = [
-  '#eef2ff', '#dce4fb', '#b9c8f5', '#93a9ee', '#7390e8', '#5f80e4', '#4a6fdc', '#3b5bdb', '#304cb8', '#263d95',
+  '#eef2ff',
+  '#dce4fb',
+  '#b9c8f5',
+  '#93a9ee',
+  '#7390e8',
+  '#5f80e4',
+  '#4a6fdc',
+  '#3b5bdb',
+  '#304cb8',
+  '#263d95',
 ];
 const dark: MantineColorsTuple = [
-  '#d5d9e0', '#b4bac4', '#98a0ac', '#727b88', '#4b535f', '#363d47', '#262b33', '#1c2027', '#15181d', '#101216',
+  '#d5d9e0',
+  '#b4bac4',
+  '#98a0ac',
+  '#727b88',
+  '#4b535f',
+  '#363d47',
+  '#262b33',
+  '#1c2027',
+  '#15181d',
+  '#101216',
 ];
 
 export const theme = createTheme({
@@ -14,7 +37,8 @@ export const theme = createTheme({
   colors: { accent, dark },
   autoContrast: true,
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", Arial, sans-serif',
-  fontFamilyMonospace: 'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
+  fontFamilyMonospace:
+    'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
   fontSizes: { xs: '12px', sm: '13px', md: '14px', lg: '16px', xl: '18px' },
   defaultRadius: 'sm',
   cursorType: 'pointer',
@@ -30,7 +54,9 @@ export const theme = createTheme({
     Switch: { defaultProps: { size: 'sm' } },
     Checkbox: { defaultProps: { size: 'xs' } },
     Tooltip: { defaultProps: { openDelay: 250, withArrow: true, multiline: true, maw: 360 } },
-    Modal: { defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45 }, transitionProps: { duration: 120 } } },
+    Modal: {
+      defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45 }, transitionProps: { duration: 120 } },
+    },
     // The head of a dialog is no landmark of the page.
     ModalHeader: { defaultProps: { role: 'presentation' } },
     Menu: { defaultProps: { transitionProps: { duration: 100 }, shadow: 'md' } },

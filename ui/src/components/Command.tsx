@@ -15,7 +15,13 @@ export function Command({ text }: { text: string }) {
   return (
     <div className={classes.command}>
       <pre tabIndex={0}>{text}</pre>
-      <ActionIcon variant="subtle" color="gray" size="sm" onClick={() => void copy()} aria-label={copied ? t('shared.copied') : t('shared.copy')}>
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        size="sm"
+        onClick={() => void copy()}
+        aria-label={copied ? t('shared.copied') : t('shared.copy')}
+      >
         {copied ? <IconCheck size={14} /> : <IconCopy size={14} />}
       </ActionIcon>
     </div>

@@ -43,7 +43,13 @@ export function ConfirmTouch({ opened, onClose, title, action, danger = true, dr
   const nothing = dryRun !== undefined && touched.data?.total === 0;
   const unsure = dryRun !== undefined && !touched.data;
   return (
-    <Modal opened={opened} onClose={onClose} title={title} size="lg" closeButtonProps={{ 'aria-label': t('shared.close') }}>
+    <Modal
+      opened={opened}
+      onClose={onClose}
+      title={title}
+      size="lg"
+      closeButtonProps={{ 'aria-label': t('shared.close') }}
+    >
       {children && <div className={classes.children}>{children}</div>}
       {dryRun && (
         <div className={classes.touched} aria-live="polite">

@@ -9,7 +9,15 @@ import classes from './Filters.module.css';
 import { StateIcon } from './StateIcon';
 
 /** names: the filters that `Clear` takes away. after: what is at the end of the line (a count, a button). */
-export function Filters({ names, children, after }: { names: readonly string[]; children: ReactNode; after?: ReactNode }) {
+export function Filters({
+  names,
+  children,
+  after,
+}: {
+  names: readonly string[];
+  children: ReactNode;
+  after?: ReactNode;
+}) {
   const [url, setUrl] = useUrlState();
   const any = names.some((name) => url.get(name));
   const clear = () => setUrl(Object.fromEntries(names.map((name) => [name, null])));
@@ -27,7 +35,17 @@ export function Filters({ names, children, after }: { names: readonly string[]; 
 }
 
 /** A search text kept in the address under `name`. `/` focuses the one that is `main`. */
-export function SearchFilter({ name = 'search', label, main = true, width = 260 }: { name?: string; label: string; main?: boolean; width?: number }) {
+export function SearchFilter({
+  name = 'search',
+  label,
+  main = true,
+  width = 260,
+}: {
+  name?: string;
+  label: string;
+  main?: boolean;
+  width?: number;
+}) {
   const [url, setUrl] = useUrlState();
   const kept = url.get(name) ?? '';
   const [text, setText] = useState(kept);
@@ -59,7 +77,9 @@ export function SearchFilter({ name = 'search', label, main = true, width = 260 
       aria-label={label}
       data-page-search={main || undefined}
       leftSection={<IconSearch size={14} aria-hidden />}
-      rightSection={text ? <CloseButton size="xs" aria-label={t('shared.clear')} onClick={() => change('', 0)} /> : undefined}
+      rightSection={
+        text ? <CloseButton size="xs" aria-label={t('shared.clear')} onClick={() => change('', 0)} /> : undefined
+      }
     />
   );
 }
@@ -73,7 +93,13 @@ export function ChoiceFilter({ name, label, choices }: { name: string; label: st
   return (
     <div className={classes.chips} role="group" aria-label={label}>
       {choices.map((choice, at) => (
-        <button key={choice.value} type="button" className={classes.chip} aria-pressed={choice.value === chosen} onClick={() => setUrl({ [name]: at === 0 ? null : choice.value })}>
+        <button
+          key={choice.value}
+          type="button"
+          className={classes.chip}
+          aria-pressed={choice.value === chosen}
+          onClick={() => setUrl({ [name]: at === 0 ? null : choice.value })}
+        >
           {choice.label}
         </button>
       ))}
@@ -82,7 +108,17 @@ export function ChoiceFilter({ name, label, choices }: { name: string; label: st
 }
 
 /** One or none of some states, kept in the address under `name`. all: the word for none of them. */
-export function StateFilter({ states, counts, name = 'state', all }: { states: readonly string[]; counts?: Record<string, number>; name?: string; all: string }) {
+export function StateFilter({
+  states,
+  counts,
+  name = 'state',
+  all,
+}: {
+  states: readonly string[];
+  counts?: Record<string, number>;
+  name?: string;
+  all: string;
+}) {
   const labels = states.map((state) => (
     <>
       <StateIcon state={state} size={13} title="" />
@@ -90,5 +126,11 @@ export function StateFilter({ states, counts, name = 'state', all }: { states: r
       {counts?.[state] !== undefined && <span className={classes.count}>{formatNumber(counts[state])}</span>}
     </>
   ));
-  return <ChoiceFilter name={name} label={all} choices={[{ value: '', label: all }, ...states.map((value, at) => ({ value, label: labels[at] }))]} />;
+  return (
+    <ChoiceFilter
+      name={name}
+      label={all}
+      choices={[{ value: '', label: all }, ...states.map((value, at) => ({ value, label: labels[at] }))]}
+    />
+  );
 }

@@ -26,7 +26,17 @@ function secondsOf(run: Bar, now: number): number {
  * The last runs as bars, oldest left: the height is the duration, the look the state (failed bars carry a notch,
  * running ones stripes, queued ones are hollow), each a link to its run.
  */
-export const RunBars = memo(function RunBars({ dagId, runs, places = 14, height = 26 }: { dagId: string; runs: readonly Bar[]; places?: number; height?: number }) {
+export const RunBars = memo(function RunBars({
+  dagId,
+  runs,
+  places = 14,
+  height = 26,
+}: {
+  dagId: string;
+  runs: readonly Bar[];
+  places?: number;
+  height?: number;
+}) {
   const shown = runs.slice(0, places).reverse();
   const now = Date.now();
   const seconds = shown.map((run) => secondsOf(run, now));
@@ -35,7 +45,8 @@ export const RunBars = memo(function RunBars({ dagId, runs, places = 14, height 
   return (
     <ul className={classes.bars} style={{ height }} aria-label={t('bars.label', { dag: dagId, count: shown.length })}>
       {shown.map((run, at) => {
-        const size = run.state === 'queued' ? LOWEST : LOWEST + (height - LOWEST) * Math.sqrt((seconds[at] ?? 0) / longest);
+        const size =
+          run.state === 'queued' ? LOWEST : LOWEST + (height - LOWEST) * Math.sqrt((seconds[at] ?? 0) / longest);
         const label = t('bars.run', {
           state: wordOf(run.state),
           duration: isFinished(run.state) ? formatDuration(seconds[at] ?? 0) : '…',
@@ -43,7 +54,13 @@ export const RunBars = memo(function RunBars({ dagId, runs, places = 14, height 
         });
         return (
           <li key={run.run_id}>
-            <Link to={to.run(dagId, run.run_id)} className={classes.bar} data-state={run.state} aria-label={label} title={`${run.run_id}\n${label}`}>
+            <Link
+              to={to.run(dagId, run.run_id)}
+              className={classes.bar}
+              data-state={run.state}
+              aria-label={label}
+              title={`${run.run_id}\n${label}`}
+            >
               <span style={{ height: Math.round(size), color: colourOf(run.state) }} />
             </Link>
           </li>

@@ -20,7 +20,14 @@ export function StateIcon({ state, size = 14, title }: { state: string; size?: n
     >
       {label && <title>{label}</title>}
       {look.line && (
-        <path d={look.line} fill="none" stroke="currentColor" strokeWidth="1.9" strokeLinecap="round" strokeLinejoin="round" />
+        <path
+          d={look.line}
+          fill="none"
+          stroke="currentColor"
+          strokeWidth="1.9"
+          strokeLinecap="round"
+          strokeLinejoin="round"
+        />
       )}
       {look.fill && <path d={look.fill} fill="currentColor" fillRule="evenodd" />}
     </svg>

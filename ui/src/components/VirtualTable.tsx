@@ -29,13 +29,28 @@ type Props<Item> = {
   rowKind?: (item: Item) => string | undefined;
 };
 
-export function VirtualTable<Item>({ label, items, columns, keyOf, rowHeight = 44, more = false, loading = false, loadMore, rowKind }: Props<Item>) {
+export function VirtualTable<Item>({
+  label,
+  items,
+  columns,
+  keyOf,
+  rowHeight = 44,
+  more = false,
+  loading = false,
+  loadMore,
+  rowKind,
+}: Props<Item>) {
   const body = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   useLayoutEffect(() => {
     setTop((body.current?.getBoundingClientRect().top ?? 0) + window.scrollY);
   }, [items.length === 0]);
-  const rows = useWindowVirtualizer({ count: items.length, estimateSize: () => rowHeight, overscan: 12, scrollMargin: top });
+  const rows = useWindowVirtualizer({
+    count: items.length,
+    estimateSize: () => rowHeight,
+    overscan: 12,
+    scrollMargin: top,
+  });
   const visible = rows.getVirtualItems();
   const last = visible.at(-1)?.index ?? 0;
   const wanted = more && !loading && last >= items.length - 20;
@@ -45,43 +60,49 @@ export function VirtualTable<Item>({ label, items, columns, keyOf, rowHeight = 4
   const tracks = { gridTemplateColumns: columns.map((column) => column.width).join(' ') };
   return (
     <div className={classes.scroll}>
-    <div role="table" aria-label={label} aria-rowcount={more ? -1 : items.length + 1} className={classes.table}>
-      <div role="rowgroup" className={classes.head}>
-        <div role="row" className={classes.row} style={tracks} aria-rowindex={1}>
-          {columns.map((column) => (
-            <div role="columnheader" key={column.key} data-align={column.align}>
-              {column.head}
-            </div>
-          ))}
+      <div role="table" aria-label={label} aria-rowcount={more ? -1 : items.length + 1} className={classes.table}>
+        <div role="rowgroup" className={classes.head}>
+          <div role="row" className={classes.row} style={tracks} aria-rowindex={1}>
+            {columns.map((column) => (
+              <div role="columnheader" key={column.key} data-align={column.align}>
+                {column.head}
+              </div>
+            ))}
+          </div>
         </div>
-      </div>
-      <div role="rowgroup" ref={body} style={{ height: rows.getTotalSize(), position: 'relative' }}>
-        {visible.map((row) => {
-          const item = items[row.index]!;
-          return (
-            <div
-              role="row"
-              key={keyOf(item)}
-              aria-rowindex={row.index + 2}
-              className={classes.row}
-              data-kind={rowKind?.(item)}
-              style={{ ...tracks, position: 'absolute', insetInline: 0, height: rowHeight, transform: `translateY(${row.start - top}px)` }}
-            >
-              {columns.map((column) => (
-                <div role="cell" key={column.key} data-align={column.align}>
-                  {column.cell(item)}
-                </div>
-              ))}
-            </div>
-          );
-        })}
-      </div>
-      {loading && (
-        <div className={classes.more} role="status">
-          {t('shared.loadingMore')}
+        <div role="rowgroup" ref={body} style={{ height: rows.getTotalSize(), position: 'relative' }}>
+          {visible.map((row) => {
+            const item = items[row.index]!;
+            return (
+              <div
+                role="row"
+                key={keyOf(item)}
+                aria-rowindex={row.index + 2}
+                className={classes.row}
+                data-kind={rowKind?.(item)}
+                style={{
+                  ...tracks,
+                  position: 'absolute',
+                  insetInline: 0,
+                  height: rowHeight,
+                  transform: `translateY(${row.start - top}px)`,
+                }}
+              >
+                {columns.map((column) => (
+                  <div role="cell" key={column.key} data-align={column.align}>
+                    {column.cell(item)}
+                  </div>
+                ))}
+              </div>
+            );
+          })}
         </div>
-      )}
-    </div>
+        {loading && (
+          <div className={classes.more} role="status">
+            {t('shared.loadingMore')}
+          </div>
+        )}
+      </div>
     </div>
   );
 }

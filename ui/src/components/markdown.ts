@@ -17,7 +17,10 @@ const DEEPEST = 5;
 /** Python's docs are indented with their code: what all lines begin with is taken away. */
 function dedent(text: string): string[] {
   const lines = text.replace(/\r\n?/g, '\n').replace(/\t/g, '    ').split('\n');
-  const depths = lines.slice(1).filter((line) => line.trim()).map((line) => line.length - line.trimStart().length);
+  const depths = lines
+    .slice(1)
+    .filter((line) => line.trim())
+    .map((line) => line.length - line.trimStart().length);
   const depth = depths.length ? Math.min(...depths) : 0;
   return lines.map((line, at) => (at === 0 ? line.trimStart() : line.slice(depth)));
 }
@@ -51,7 +54,12 @@ export function parseBlocks(text: string, deep = 0): Block[] {
     } else if (/^ {4}/.test(line) || line.startsWith('|')) {
       // Tables keep their columns in a fixed pitch.
       const fits = line.startsWith('|') ? (each: string) => each.startsWith('|') : (each: string) => /^ {4}/.test(each);
-      blocks.push({ kind: 'code', text: takeWhile(fits).map((each) => each.replace(/^ {4}/, '')).join('\n') });
+      blocks.push({
+        kind: 'code',
+        text: takeWhile(fits)
+          .map((each) => each.replace(/^ {4}/, ''))
+          .join('\n'),
+      });
     } else if (/^ {0,3}>/.test(line) && deep < DEEPEST) {
       const inner = takeWhile((each) => /^ {0,3}>/.test(each)).map((each) => each.replace(/^ {0,3}> ?/, ''));
       blocks.push({ kind: 'quote', blocks: parseBlocks(inner.join('\n'), deep + 1) });
@@ -67,7 +75,9 @@ export function parseBlocks(text: string, deep = 0): Block[] {
       blocks.push({ kind: 'list', ordered, items });
     } else {
       const first = lines[at++]!;
-      const rest = takeWhile((each) => each.trim() !== '' && !/^ {0,3}(#{1,6}\s|```|~~~|>)/.test(each) && !ITEM.test(each));
+      const rest = takeWhile(
+        (each) => each.trim() !== '' && !/^ {0,3}(#{1,6}\s|```|~~~|>)/.test(each) && !ITEM.test(each),
+      );
       blocks.push({ kind: 'paragraph', text: [first, ...rest].join('\n') });
     }
   }

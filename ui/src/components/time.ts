@@ -9,7 +9,11 @@ export function millis(moment: string | number | null | undefined): number | nul
   return Number.isFinite(value) ? value : null;
 }
 
-const clock = { listeners: new Set<() => void>(), timer: undefined as ReturnType<typeof setInterval> | undefined, now: Date.now() };
+const clock = {
+  listeners: new Set<() => void>(),
+  timer: undefined as ReturnType<typeof setInterval> | undefined,
+  now: Date.now(),
+};
 
 function onTick(listener: () => void): () => void {
   clock.listeners.add(listener);
@@ -31,7 +35,9 @@ const idle = () => () => {};
 
 /** The time now in milliseconds, told again each second while `ticking`. */
 export function useNow(ticking = true): number {
-  return useSyncExternalStore(ticking ? onTick : idle, () => (ticking && clock.timer ? clock.now : Math.floor(Date.now() / 1000) * 1000));
+  return useSyncExternalStore(ticking ? onTick : idle, () =>
+    ticking && clock.timer ? clock.now : Math.floor(Date.now() / 1000) * 1000,
+  );
 }
 
 /** `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h` */

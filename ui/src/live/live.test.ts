@@ -22,7 +22,10 @@ describe('what is of interest', () => {
 
   it('is only of the kinds and topics that were named', () => {
     expect(concerning(CHANGES, { kinds: ['pools'] })).toBeNull();
-    expect(concerning(CHANGES, { kinds: [], topics: ['variables'] })).toMatchObject({ topics: ['variables'], runs: [] });
+    expect(concerning(CHANGES, { kinds: [], topics: ['variables'] })).toMatchObject({
+      topics: ['variables'],
+      runs: [],
+    });
   });
 
   it('is everything when anything may have changed', () => {

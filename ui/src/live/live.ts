@@ -23,7 +23,12 @@ export type RunChange = {
   ended_at?: number;
 };
 /** changes: task id, map index, state, try number. many: too many to list; ask again for all of the run's. */
-export type TIChanges = { dag_id: string; run_id: string; changes?: [string, number, string, number][]; many?: boolean };
+export type TIChanges = {
+  dag_id: string;
+  run_id: string;
+  changes?: [string, number, string, number][];
+  many?: boolean;
+};
 /** What one or several commits changed. `all`: anything may have; times are seconds since 1970. */
 export type Changes = {
   at: number;
@@ -207,9 +212,7 @@ export function useLiveQueries(interest: Interest, keys: readonly QueryKey[], ev
   useEffect(() => {
     const made = new Pace(
       () =>
-        Promise.all(
-          wanted.current.map((queryKey) => client.invalidateQueries({ queryKey }, { cancelRefetch: false })),
-        ),
+        Promise.all(wanted.current.map((queryKey) => client.invalidateQueries({ queryKey }, { cancelRefetch: false }))),
       every,
     );
     pace.current = made;

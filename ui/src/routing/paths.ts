@@ -24,11 +24,16 @@ export const to = {
   run: (dagId: string, runId: string, tab?: RunTab) =>
     `/dags/${part(dagId)}/runs/${part(runId)}${tab ? `/${tab}` : ''}`,
   /** mapIndex: -1 or undefined is a task that is not mapped; attempt: the number of a try. */
-  task: (dagId: string, runId: string, taskId: string, more: { mapIndex?: number; attempt?: number; tab?: TaskTab } = {}) =>
-    withQuery(
-      `/dags/${part(dagId)}/runs/${part(runId)}/tasks/${part(taskId)}${more.tab ? `/${more.tab}` : ''}`,
-      { map_index: more.mapIndex === -1 ? undefined : more.mapIndex, try: more.attempt },
-    ),
+  task: (
+    dagId: string,
+    runId: string,
+    taskId: string,
+    more: { mapIndex?: number; attempt?: number; tab?: TaskTab } = {},
+  ) =>
+    withQuery(`/dags/${part(dagId)}/runs/${part(runId)}/tasks/${part(taskId)}${more.tab ? `/${more.tab}` : ''}`, {
+      map_index: more.mapIndex === -1 ? undefined : more.mapIndex,
+      try: more.attempt,
+    }),
   pools: () => '/pools',
   pool: (name: string) => `/pools/${part(name)}`,
   queues: () => '/queues',

@@ -30,6 +30,8 @@ describe('an address', () => {
 
   it('of a task says its map index and try', () => {
     expect(to.task('d', 'r', 't', { mapIndex: -1 })).toBe('/dags/d/runs/r/tasks/t');
-    expect(to.task('d', 'r', 't', { mapIndex: 0, attempt: 2, tab: 'log' })).toBe('/dags/d/runs/r/tasks/t/log?map_index=0&try=2');
+    expect(to.task('d', 'r', 't', { mapIndex: 0, attempt: 2, tab: 'log' })).toBe(
+      '/dags/d/runs/r/tasks/t/log?map_index=0&try=2',
+    );
   });
 });

@@ -6,7 +6,12 @@ const css = readFileSync('src/states/states.css', 'utf8');
 
 function coloursOf(theme: 'light' | 'dark'): Record<string, string> {
   const [light = '', dark = ''] = css.split("[data-mantine-color-scheme='dark']");
-  return Object.fromEntries([...(theme === 'light' ? light : dark).matchAll(/--state-([\w-]+): (#\w{6})/g)].map((found) => [found[1]!, found[2]!]));
+  return Object.fromEntries(
+    [...(theme === 'light' ? light : dark).matchAll(/--state-([\w-]+): (#\w{6})/g)].map((found) => [
+      found[1]!,
+      found[2]!,
+    ]),
+  );
 }
 
 function luminance(hex: string): number {

@@ -2,8 +2,19 @@
 import { textOf } from '@/texts';
 
 export type TIState =
-  | 'none' | 'scheduled' | 'queued' | 'running' | 'success' | 'failed' | 'skipped' | 'upstream_failed' | 'removed'
-  | 'restarting' | 'up_for_retry' | 'up_for_reschedule' | 'deferred';
+  | 'none'
+  | 'scheduled'
+  | 'queued'
+  | 'running'
+  | 'success'
+  | 'failed'
+  | 'skipped'
+  | 'upstream_failed'
+  | 'removed'
+  | 'restarting'
+  | 'up_for_retry'
+  | 'up_for_reschedule'
+  | 'deferred';
 export type RunState = 'queued' | 'running' | 'success' | 'failed';
 export type AnyState = TIState | RunState;
 
@@ -21,7 +32,9 @@ export const LOOKS: Record<AnyState, Look> = {
   queued: { line: 'M3 4h10M3 8h10M3 12h6' },
   running: { line: 'M8 2a6 6 0 1 1-6 6', fill: 'M8 5.6a2.4 2.4 0 1 0 0 4.8 2.4 2.4 0 0 0 0-4.8Z', spins: true },
   success: { fill: `${CIRCLE}M7 11.4 3.9 8.3 5 7.2l2 2 4-4.2 1.1 1.1Z` },
-  failed: { fill: 'M4.9 1h6.2L15 4.9v6.2L11.1 15H4.9L1 11.1V4.9Zm.5 3.3L4.3 5.4 6.9 8l-2.6 2.6 1.1 1.1L8 9.1l2.6 2.6 1.1-1.1L9.1 8l2.6-2.6-1.1-1.1L8 6.9Z' },
+  failed: {
+    fill: 'M4.9 1h6.2L15 4.9v6.2L11.1 15H4.9L1 11.1V4.9Zm.5 3.3L4.3 5.4 6.9 8l-2.6 2.6 1.1 1.1L8 9.1l2.6 2.6 1.1-1.1L9.1 8l2.6-2.6-1.1-1.1L8 6.9Z',
+  },
   skipped: { line: 'M3 4l4 4-4 4M8.5 4l4 4-4 4' },
   upstream_failed: { fill: 'M8 1.2 15.4 14.6H.6ZM7.2 6v4.4h1.6V6Zm0 5.4V13h1.6v-1.6Z' },
   removed: { line: 'M3 8h10' },
@@ -33,8 +46,19 @@ export const LOOKS: Record<AnyState, Look> = {
 
 /** In which order states are told: what needs somebody first. */
 export const STATE_ORDER: readonly AnyState[] = [
-  'failed', 'upstream_failed', 'running', 'restarting', 'up_for_retry', 'up_for_reschedule', 'deferred', 'queued',
-  'scheduled', 'none', 'success', 'skipped', 'removed',
+  'failed',
+  'upstream_failed',
+  'running',
+  'restarting',
+  'up_for_retry',
+  'up_for_reschedule',
+  'deferred',
+  'queued',
+  'scheduled',
+  'none',
+  'success',
+  'skipped',
+  'removed',
 ];
 
 const known = (state: string): state is AnyState => Object.hasOwn(LOOKS, state);

@@ -1,4 +1,5 @@
-"""HTTP/1.1 as uvicorn speaks it, with a deadline and a size for the head of a request: it has neither itself."""
+"""HTTP/1.1 as uvicorn speaks it, with a deadline for the head of a request and a size for it and for trailers: it has
+neither itself."""
 
 import asyncio
 from typing import Any
@@ -7,16 +8,18 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 #: seconds in which the request line and the headers have to come
 HEAD_TIME = 15.0
-#: bytes that they may have
+#: bytes that they may have; and those that may come between two parts of a body, or behind it
 HEAD_BYTES = 64 * 1024
 
 
 class GuardedHttp(HttpToolsProtocol):
-    """One connection. One that is slow or endless with a request's head is closed."""
+    """One connection. One that is slow with a request's head is closed, and so is one that is endless with it, or with
+    trailers or what is beside the data of a chunk: the parser keeps such text, and copies it at each part."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._head = 0
+        #: bytes since something came to its end
+        self._loose = 0
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -30,11 +33,10 @@ class GuardedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; close if it is still no whole head but more than one can be."""
-        if self._deadline is not None:
-            self._head += len(data)
+        """Take what came; close if too much of it is neither a whole head nor a body."""
+        self._loose += len(data)
         super().data_received(data)
-        if self._deadline is not None and self._head > HEAD_BYTES and not self.transport.is_closing():
+        if self._loose > HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("The headers are too long.")
 
     def on_message_begin(self) -> None:
@@ -45,11 +47,21 @@ class GuardedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its head is here."""
+        self._loose = 0
         self._stop_waiting()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """A part of its body is here."""
+        self._loose = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """All of it is here."""
+        self._loose = 0
+        super().on_message_complete()
+
     def _await_head(self) -> None:
-        self._head = 0
         self._deadline = self.loop.call_later(HEAD_TIME, self.timeout_keep_alive_handler)
 
     def _stop_waiting(self) -> None:

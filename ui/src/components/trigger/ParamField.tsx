@@ -16,7 +16,13 @@ export function ParamField({ field, text, problem, onChange, first }: Props) {
         {field.label}
         {field.label !== field.name && <span className={classes.name}>{field.name}</span>}
         {changed && (
-          <Anchor component="button" type="button" size="xs" className={classes.reset} onClick={() => onChange(field.initial)}>
+          <Anchor
+            component="button"
+            type="button"
+            size="xs"
+            className={classes.reset}
+            onClick={() => onChange(field.initial)}
+          >
             {t('trigger.reset')}
           </Anchor>
         )}
@@ -27,26 +33,51 @@ export function ParamField({ field, text, problem, onChange, first }: Props) {
     'data-param': field.name,
     'data-autofocus': first || undefined,
   };
-  const asText = { ...shared, withAsterisk: field.required, value: text, onChange: (event: { currentTarget: { value: string } }) => onChange(event.currentTarget.value) };
+  const asText = {
+    ...shared,
+    withAsterisk: field.required,
+    value: text,
+    onChange: (event: { currentTarget: { value: string } }) => onChange(event.currentTarget.value),
+  };
   switch (field.kind) {
     case 'boolean':
       if (!field.nullable && field.hasDefault) {
-        return <Checkbox {...shared} checked={text === 'true'} onChange={(event) => onChange(String(event.currentTarget.checked))} />;
+        return (
+          <Checkbox
+            {...shared}
+            checked={text === 'true'}
+            onChange={(event) => onChange(String(event.currentTarget.checked))}
+          />
+        );
       }
       return (
         <NativeSelect
           {...asText}
-          data={[{ value: '', label: field.nullable ? t('trigger.null') : '' }, { value: 'true', label: t('trigger.yes') }, { value: 'false', label: t('trigger.no') }]}
+          data={[
+            { value: '', label: field.nullable ? t('trigger.null') : '' },
+            { value: 'true', label: t('trigger.yes') },
+            { value: 'false', label: t('trigger.no') },
+          ]}
         />
       );
     case 'choice': {
-      const empty = field.nullable || field.initial === '' ? [{ value: '', label: field.nullable ? t('trigger.null') : '' }] : [];
+      const empty =
+        field.nullable || field.initial === '' ? [{ value: '', label: field.nullable ? t('trigger.null') : '' }] : [];
       return <NativeSelect {...asText} data={[...empty, ...field.choices]} />;
     }
     case 'lines':
       return <Textarea {...asText} autosize minRows={2} maxRows={10} />;
     case 'json':
-      return <Textarea {...asText} autosize minRows={1} maxRows={12} spellCheck={false} classNames={{ input: classes.mono }} />;
+      return (
+        <Textarea
+          {...asText}
+          autosize
+          minRows={1}
+          maxRows={12}
+          spellCheck={false}
+          classNames={{ input: classes.mono }}
+        />
+      );
     case 'number':
       return <TextInput {...asText} inputMode="decimal" />;
     default:

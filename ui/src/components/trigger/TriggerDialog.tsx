@@ -19,7 +19,13 @@ type Props = { dagId: string; onClose: () => void; onDone?: (runId: string) => v
 export function TriggerDialog({ dagId, onClose, onDone, conf }: Props) {
   const dag = useQuery(query('/dags/{dag_id}', { path: { dag_id: dagId } }));
   return (
-    <Modal opened onClose={onClose} title={t('trigger.title', { dag: dagId })} size="lg" closeButtonProps={{ 'aria-label': t('shared.close') }}>
+    <Modal
+      opened
+      onClose={onClose}
+      title={t('trigger.title', { dag: dagId })}
+      size="lg"
+      closeButtonProps={{ 'aria-label': t('shared.close') }}
+    >
       {dag.data ? (
         <Form dag={dag.data} onClose={onClose} onDone={onDone} given={conf} />
       ) : (
@@ -29,13 +35,25 @@ export function TriggerDialog({ dagId, onClose, onDone, conf }: Props) {
   );
 }
 
-type FormProps = { dag: DagDetails; onClose: () => void; onDone?: (runId: string) => void; given?: Record<string, unknown> };
+type FormProps = {
+  dag: DagDetails;
+  onClose: () => void;
+  onDone?: (runId: string) => void;
+  given?: Record<string, unknown>;
+};
 const CONF = fieldOf('conf', { value: {}, schema: { type: 'object' } });
 
 function Form({ dag, onClose, onDone, given }: FormProps) {
   const fields = useMemo(() => fieldsOf(dag.params as Record<string, Param>), [dag.params]);
   const [texts, setTexts] = useState<Record<string, string>>(() =>
-    Object.fromEntries(fields.map((field) => [field.name, given && field.name in given ? fieldOf(field.name, { value: given[field.name], schema: field.schema }).initial : field.initial])),
+    Object.fromEntries(
+      fields.map((field) => [
+        field.name,
+        given && field.name in given
+          ? fieldOf(field.name, { value: given[field.name], schema: field.schema }).initial
+          : field.initial,
+      ]),
+    ),
   );
   const [confText, setConfText] = useState(given && fields.length === 0 ? JSON.stringify(given, null, 1) : '{}');
   const [tried, setTried] = useState(false);
@@ -63,7 +81,10 @@ function Form({ dag, onClose, onDone, given }: FormProps) {
     },
     onSuccess: (run) => {
       onClose();
-      toastDone(t('trigger.done', { dag: dag.dag_id }), { to: to.run(run.dag_id, run.run_id), label: t('trigger.open') });
+      toastDone(t('trigger.done', { dag: dag.dag_id }), {
+        to: to.run(run.dag_id, run.run_id),
+        label: t('trigger.open'),
+      });
       void queryClient.invalidateQueries({ queryKey: keyOf('/dags') });
       onDone?.(run.run_id);
     },
@@ -104,7 +125,12 @@ function Form({ dag, onClose, onDone, given }: FormProps) {
       <details className={classes.more}>
         <summary>{t('trigger.more')}</summary>
         <div className={classes.form}>
-          <TextInput label={t('trigger.runId')} description={t('trigger.runId.hint')} value={runId} onChange={(event) => setRunId(event.currentTarget.value)} />
+          <TextInput
+            label={t('trigger.runId')}
+            description={t('trigger.runId.hint')}
+            value={runId}
+            onChange={(event) => setRunId(event.currentTarget.value)}
+          />
           <TextInput
             type="datetime-local"
             step={1}
@@ -113,13 +139,24 @@ function Form({ dag, onClose, onDone, given }: FormProps) {
             value={logicalDate}
             onChange={(event) => setLogicalDate(event.currentTarget.value)}
           />
-          <Textarea label={t('trigger.note')} value={note} onChange={(event) => setNote(event.currentTarget.value)} autosize minRows={2} maxRows={8} />
+          <Textarea
+            label={t('trigger.note')}
+            value={note}
+            onChange={(event) => setNote(event.currentTarget.value)}
+            autosize
+            minRows={2}
+            maxRows={8}
+          />
         </div>
       </details>
       {dag.paused && (
         <div className={classes.paused}>
           <p>{t('trigger.paused')}</p>
-          <Checkbox label={t('trigger.unpause')} checked={unpause} onChange={(event) => setUnpause(event.currentTarget.checked)} />
+          <Checkbox
+            label={t('trigger.unpause')}
+            checked={unpause}
+            onChange={(event) => setUnpause(event.currentTarget.checked)}
+          />
         </div>
       )}
       {trigger.error && (

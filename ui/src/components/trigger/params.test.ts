@@ -32,7 +32,9 @@ describe('what a text means', () => {
   });
 
   it('is null for an empty text where null is allowed, and a problem where a value is needed', () => {
-    expect(parse(fieldOf('d', { value: null, schema: { type: ['null', 'string'], format: 'date-time' } }), '')).toEqual({ value: null });
+    expect(parse(fieldOf('d', { value: null, schema: { type: ['null', 'string'], format: 'date-time' } }), '')).toEqual(
+      { value: null },
+    );
     expect(problemOf(parse(fieldOf('must', { schema: { type: 'string' } }), ''))).toBeTruthy();
   });
 
@@ -55,7 +57,9 @@ describe('what a text means', () => {
     const field = fieldOf('s', { value: 'ab', schema: { type: 'string', minLength: 2, pattern: '^[a-z]+$' } });
     expect(problemOf(parse(field, 'a'))).toBeTruthy();
     expect(problemOf(parse(field, 'A1'))).toBeTruthy();
-    expect(parse(fieldOf('s', { value: '', schema: { type: 'string', pattern: '(?P<a>x)' } }), 'y')).toEqual({ value: 'y' });
+    expect(parse(fieldOf('s', { value: '', schema: { type: 'string', pattern: '(?P<a>x)' } }), 'y')).toEqual({
+      value: 'y',
+    });
   });
 });
 
@@ -67,7 +71,10 @@ describe('the conf', () => {
   });
 
   it('holds what differs from the defaults and what has none', () => {
-    expect(confOf(fields, { name: 'world', times: '3', must: 'x' })).toEqual({ conf: { times: 3, must: 'x' }, problems: {} });
+    expect(confOf(fields, { name: 'world', times: '3', must: 'x' })).toEqual({
+      conf: { times: 3, must: 'x' },
+      problems: {},
+    });
   });
 
   it('names the fields that are wrong', () => {

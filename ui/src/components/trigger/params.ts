@@ -79,7 +79,10 @@ export function fieldOf(name: string, param: Param): Field {
     nullable,
     initial: textOf(kind, param.value),
     hasDefault,
-    choices: choices.map((value) => ({ value: JSON.stringify(value), label: typeof value === 'string' ? value : JSON.stringify(value) })),
+    choices: choices.map((value) => ({
+      value: JSON.stringify(value),
+      label: typeof value === 'string' ? value : JSON.stringify(value),
+    })),
     schema,
   };
 }
@@ -132,7 +135,8 @@ function parseJson(field: Field, text: string): Parsed {
   const types = typesOf(field.schema);
   if (types.length === 1 && types[0] === 'array' && !Array.isArray(value)) return { problem: t('param.array') };
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (types.length === 1 && types[0] === 'object' && !isObject) return { problem: t('param.object', { example: '{"a": 1}' }) };
+  if (types.length === 1 && types[0] === 'object' && !isObject)
+    return { problem: t('param.object', { example: '{"a": 1}' }) };
   if (Array.isArray(value)) {
     const fewest = numberOf(field.schema.minItems);
     const most = numberOf(field.schema.maxItems);
@@ -175,7 +179,10 @@ export function parse(field: Field, text: string): Parsed {
 }
 
 /** The conf of a run from the texts of a form: what differs from the defaults, and what has none. */
-export function confOf(fields: readonly Field[], texts: Record<string, string>): { conf: Record<string, unknown>; problems: Record<string, string> } {
+export function confOf(
+  fields: readonly Field[],
+  texts: Record<string, string>,
+): { conf: Record<string, unknown>; problems: Record<string, string> } {
   const conf: Record<string, unknown> = {};
   const problems: Record<string, string> = {};
   for (const field of fields) {

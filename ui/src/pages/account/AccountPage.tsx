@@ -88,7 +88,12 @@ function PasswordPanel({ hasPassword, username }: { hasPassword: boolean; userna
         {!hasPassword && <p className="dim">{t('account.password.hint')}</p>}
         <input type="text" name="username" autoComplete="username" value={username} readOnly hidden />
         {hasPassword && (
-          <PasswordInput label={t('account.password.old')} autoComplete="current-password" value={old} onChange={(event) => setOld(event.currentTarget.value)} />
+          <PasswordInput
+            label={t('account.password.old')}
+            autoComplete="current-password"
+            value={old}
+            onChange={(event) => setOld(event.currentTarget.value)}
+          />
         )}
         <PasswordInput
           label={t('account.password.new')}

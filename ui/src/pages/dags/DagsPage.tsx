@@ -60,7 +60,11 @@ export default function DagsPage() {
   useLiveBars();
   // The bars are patched as runs change; when the next run is, and which rows fit a filter, is asked again.
   useLiveQueries({ kinds: ['runs'] }, [keyOf('/dags')], state || order !== 'dag_id' ? 1_000 : 4_000);
-  useLiveQueries({ kinds: ['dags'], topics: ['import_errors'] }, [keyOf('/dags'), keyOf('/tags'), keyOf('/import-errors')], 1_000);
+  useLiveQueries(
+    { kinds: ['dags'], topics: ['import_errors'] },
+    [keyOf('/dags'), keyOf('/tags'), keyOf('/import-errors')],
+    1_000,
+  );
   const dags = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
   const columns = useColumns(setTriggered);
   const filtered = FILTERS.some((name) => url.get(name));
@@ -72,7 +76,9 @@ export default function DagsPage() {
           <NativeSelect
             aria-label={t('dags.sort')}
             value={order}
-            onChange={(event) => setUrl({ order: event.currentTarget.value === 'dag_id' ? null : event.currentTarget.value })}
+            onChange={(event) =>
+              setUrl({ order: event.currentTarget.value === 'dag_id' ? null : event.currentTarget.value })
+            }
             data={[
               { value: 'dag_id', label: t('dags.sort.name') },
               { value: '-last_run', label: t('dags.sort.lastRun') },
@@ -146,7 +152,13 @@ function TagFilter({ chosen, onChange }: { chosen: readonly string[]; onChange: 
         onChange={(name) => name && onChange([...chosen, name])}
       />
       {chosen.map((name) => (
-        <button key={name} type="button" className={classes.chosen} aria-label={t('dags.tag.remove', { tag: name })} onClick={() => onChange(chosen.filter((each) => each !== name))}>
+        <button
+          key={name}
+          type="button"
+          className={classes.chosen}
+          aria-label={t('dags.tag.remove', { tag: name })}
+          onClick={() => onChange(chosen.filter((each) => each !== name))}
+        >
           {name} <span aria-hidden="true">×</span>
         </button>
       ))}
@@ -159,10 +171,21 @@ function useColumns(trigger: (dagId: string) => void): readonly Column<Dag>[] {
     () => [
       { key: 'on', head: t('dags.on'), width: '44px', cell: (dag) => <PauseSwitch dag={dag} /> },
       { key: 'name', head: t('dags.name'), width: 'minmax(220px, 3fr)', cell: (dag) => <Name dag={dag} /> },
-      { key: 'bars', head: t('dags.lastRuns'), width: '140px', cell: (dag) => <RunBars dagId={dag.dag_id} runs={dag.last_runs} /> },
+      {
+        key: 'bars',
+        head: t('dags.lastRuns'),
+        width: '140px',
+        cell: (dag) => <RunBars dagId={dag.dag_id} runs={dag.last_runs} />,
+      },
       { key: 'last', head: t('dags.lastRun'), width: 'minmax(130px, 1fr)', cell: (dag) => <LastRun dag={dag} /> },
       { key: 'next', head: t('dags.nextRun'), width: 'minmax(130px, 1fr)', cell: (dag) => <NextRun dag={dag} /> },
-      { key: 'tasks', head: t('dags.tasks'), width: '52px', align: 'right', cell: (dag) => <span className="number">{dag.task_count}</span> },
+      {
+        key: 'tasks',
+        head: t('dags.tasks'),
+        width: '52px',
+        align: 'right',
+        cell: (dag) => <span className="number">{dag.task_count}</span>,
+      },
       {
         key: 'do',
         head: <VisuallyHidden>{t('dags.actions')}</VisuallyHidden>,
@@ -170,7 +193,13 @@ function useColumns(trigger: (dagId: string) => void): readonly Column<Dag>[] {
         align: 'right',
         cell: (dag) =>
           dag.can_edit && dag.active ? (
-            <Button variant="subtle" size="compact-xs" leftSection={<IconPlayerPlay size={12} aria-hidden />} aria-label={t('dags.triggerNamed', { dag: dag.dag_id })} onClick={() => trigger(dag.dag_id)}>
+            <Button
+              variant="subtle"
+              size="compact-xs"
+              leftSection={<IconPlayerPlay size={12} aria-hidden />}
+              aria-label={t('dags.triggerNamed', { dag: dag.dag_id })}
+              onClick={() => trigger(dag.dag_id)}
+            >
               {t('dags.trigger')}
             </Button>
           ) : null,
@@ -190,7 +219,9 @@ function Name({ dag }: { dag: Dag }) {
         </Link>
         {!dag.active && (
           <Tooltip label={t('dags.gone.hint')}>
-            <span className={classes.mark} tabIndex={0}>{t('dags.gone')}</span>
+            <span className={classes.mark} tabIndex={0}>
+              {t('dags.gone')}
+            </span>
           </Tooltip>
         )}
         {dag.has_import_errors && (
@@ -201,7 +232,13 @@ function Name({ dag }: { dag: Dag }) {
           </Tooltip>
         )}
         {dag.tags.slice(0, 4).map((tag) => (
-          <button key={tag} type="button" className={classes.tag} title={t('dags.tagged', { tag })} onClick={() => setUrl({ tag: encodeURIComponent(tag) })}>
+          <button
+            key={tag}
+            type="button"
+            className={classes.tag}
+            title={t('dags.tagged', { tag })}
+            onClick={() => setUrl({ tag: encodeURIComponent(tag) })}
+          >
             {tag}
           </button>
         ))}
@@ -215,7 +252,11 @@ function LastRun({ dag }: { dag: Dag }) {
   const last = dag.last_runs[0];
   if (!last) return <span className="dim">–</span>;
   return (
-    <Link to={to.run(dag.dag_id, last.run_id)} className={classes.run} aria-label={`${wordOf(last.state)} ${last.run_id}`}>
+    <Link
+      to={to.run(dag.dag_id, last.run_id)}
+      className={classes.run}
+      aria-label={`${wordOf(last.state)} ${last.run_id}`}
+    >
       <StateIcon state={last.state} />
       <Time at={last.ended_at ?? last.started_at ?? last.run_after} relative />
     </Link>

@@ -11,13 +11,21 @@ type Paused = { dag_id: string; paused: boolean; active?: boolean; can_edit?: bo
 export function PauseSwitch({ dag }: { dag: Paused }) {
   const client = useQueryClient();
   const show = (paused: boolean) => {
-    client.setQueriesData<InfiniteData<{ items: Paused[] }>>({ queryKey: keyOf('/dags'), predicate: (query) => query.queryKey.at(-1) === 'pages' }, (data) =>
-      data && {
-        ...data,
-        pages: data.pages.map((page) => ({ ...page, items: page.items.map((each) => (each.dag_id === dag.dag_id ? { ...each, paused } : each)) })),
-      },
+    client.setQueriesData<InfiniteData<{ items: Paused[] }>>(
+      { queryKey: keyOf('/dags'), predicate: (query) => query.queryKey.at(-1) === 'pages' },
+      (data) =>
+        data && {
+          ...data,
+          pages: data.pages.map((page) => ({
+            ...page,
+            items: page.items.map((each) => (each.dag_id === dag.dag_id ? { ...each, paused } : each)),
+          })),
+        },
     );
-    client.setQueryData<Paused>(keyOf('/dags/{dag_id}', { path: { dag_id: dag.dag_id } }), (data) => data && { ...data, paused });
+    client.setQueryData<Paused>(
+      keyOf('/dags/{dag_id}', { path: { dag_id: dag.dag_id } }),
+      (data) => data && { ...data, paused },
+    );
   };
   const change = useMutation({
     mutationFn: (paused: boolean) => api.patch('/dags/{dag_id}', { path: { dag_id: dag.dag_id }, body: { paused } }),
@@ -26,7 +34,11 @@ export function PauseSwitch({ dag }: { dag: Paused }) {
       show(dag.paused);
       toastError(error);
     },
-    onSettled: () => Promise.all([client.invalidateQueries({ queryKey: keyOf('/dags') }), client.invalidateQueries({ queryKey: keyOf('/dags/{dag_id}', { path: { dag_id: dag.dag_id } }) })]),
+    onSettled: () =>
+      Promise.all([
+        client.invalidateQueries({ queryKey: keyOf('/dags') }),
+        client.invalidateQueries({ queryKey: keyOf('/dags/{dag_id}', { path: { dag_id: dag.dag_id } }) }),
+      ]),
   });
   const label = dag.paused ? t('dags.isPaused', { dag: dag.dag_id }) : t('dags.isOn', { dag: dag.dag_id });
   return (

@@ -1,8 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { withChange } from './liveBars';
 
-const change = (run_id: string, run_after: number, state = 'running') => ({ dag_id: 'd', run_id, id: 1, state, run_type: 'manual', run_after, version: 1 });
-const bars = [3, 2, 1].reduceRight<ReturnType<typeof withChange>>((runs, at) => withChange(runs, change(`r${at}`, at), 3), []);
+const change = (run_id: string, run_after: number, state = 'running') => ({
+  dag_id: 'd',
+  run_id,
+  id: 1,
+  state,
+  run_type: 'manual',
+  run_after,
+  version: 1,
+});
+const bars = [3, 2, 1].reduceRight<ReturnType<typeof withChange>>(
+  (runs, at) => withChange(runs, change(`r${at}`, at), 3),
+  [],
+);
 
 describe('the last runs of a dag', () => {
   it('begin with a run that is new, and lose the oldest', () => {

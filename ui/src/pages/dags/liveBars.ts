@@ -6,7 +6,8 @@ import { type RunChange, useLive } from '@/live/live';
 
 type DagPage = { items: Dag[]; next?: string | null };
 
-const momentOf = (seconds: number | undefined): string | null => (seconds === undefined ? null : new Date(seconds * 1000).toISOString());
+const momentOf = (seconds: number | undefined): string | null =>
+  seconds === undefined ? null : new Date(seconds * 1000).toISOString();
 
 function barOf(change: RunChange): RunBar {
   return {
@@ -44,9 +45,12 @@ export function useLiveBars(): void {
       if (!of) return dag;
       return { ...dag, last_runs: of.reduce((runs, change) => withChange(runs, change, PLACES), dag.last_runs) };
     };
-    client.setQueriesData<InfiniteData<DagPage>>({ queryKey: keyOf('/dags'), predicate: (query) => query.queryKey.at(-1) === 'pages' }, (data) => {
-      if (!data?.pages.some((page) => page.items.some((dag) => byDag.has(dag.dag_id)))) return data;
-      return { ...data, pages: data.pages.map((page) => ({ ...page, items: page.items.map(patch) })) };
-    });
+    client.setQueriesData<InfiniteData<DagPage>>(
+      { queryKey: keyOf('/dags'), predicate: (query) => query.queryKey.at(-1) === 'pages' },
+      (data) => {
+        if (!data?.pages.some((page) => page.items.some((dag) => byDag.has(dag.dag_id)))) return data;
+        return { ...data, pages: data.pages.map((page) => ({ ...page, items: page.items.map(patch) })) };
+      },
+    );
   });
 }

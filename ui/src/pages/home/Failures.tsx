@@ -15,7 +15,10 @@ export const FAILED = { state: ['failed' as const], limit: 60 };
 
 /** What a failed task instance says of itself, in one line. */
 export function whyOf(ti: TaskInstance): string {
-  const lines = (ti.detail ?? '').split('\n').map((line) => line.trim()).filter(Boolean);
+  const lines = (ti.detail ?? '')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
   // The last line of a traceback is the error itself.
   const line = lines[0]?.startsWith('Traceback') ? lines.at(-1) : lines[0];
   return line ?? (ti.cause ? t(`cause.${ti.cause}`) : t('home.failed.unknown'));
@@ -26,7 +29,10 @@ export function Failures({ failed }: { failed: readonly DagRun[] }) {
   const byRun = new Map<string, TaskInstance>();
   for (const ti of instances.data?.items ?? []) byRun.set(`${ti.dag_id}\n${ti.run_id}`, ti);
   return (
-    <Panel title={t('home.failed')} after={failed.length > 0 && <Link to={to.runs({ state: 'failed' })}>{t('home.failed.all')}</Link>}>
+    <Panel
+      title={t('home.failed')}
+      after={failed.length > 0 && <Link to={to.runs({ state: 'failed' })}>{t('home.failed.all')}</Link>}
+    >
       {failed.length === 0 && <Quiet>{t('home.failed.none')}</Quiet>}
       <ul className={classes.list} data-lines="2">
         {failed.map((run) => {
@@ -44,7 +50,11 @@ export function Failures({ failed }: { failed: readonly DagRun[] }) {
                   </Link>
                 </span>
                 {ti && (
-                  <Link to={to.task(ti.dag_id, ti.run_id, ti.task_id, { mapIndex: ti.map_index, tab: 'log' })} className={`cut ${classes.why}`} title={ti.detail ?? undefined}>
+                  <Link
+                    to={to.task(ti.dag_id, ti.run_id, ti.task_id, { mapIndex: ti.map_index, tab: 'log' })}
+                    className={`cut ${classes.why}`}
+                    title={ti.detail ?? undefined}
+                  >
                     {t('home.failed.why', { task: nameOf(ti), why: whyOf(ti) })}
                   </Link>
                 )}

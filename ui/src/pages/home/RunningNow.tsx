@@ -8,7 +8,8 @@ import classes from './HomePage.module.css';
 import { Panel, Quiet } from './Panel';
 
 /** `task` or `task[3]` */
-export const nameOf = (ti: { task_id: string; map_index: number }): string => (ti.map_index < 0 ? ti.task_id : `${ti.task_id}[${ti.map_index}]`);
+export const nameOf = (ti: { task_id: string; map_index: number }): string =>
+  ti.map_index < 0 ? ti.task_id : `${ti.task_id}[${ti.map_index}]`;
 
 export function RunningNow({ running, total }: { running: readonly TaskInstance[]; total: number }) {
   const more = total - running.length;
@@ -29,7 +30,9 @@ export function RunningNow({ running, total }: { running: readonly TaskInstance[
                 {ti.run_id}
               </Link>
             </span>
-            {ti.try_number > 1 && <span className="dim">{t('home.tryOf', { number: ti.try_number, most: ti.max_tries + 1 })}</span>}
+            {ti.try_number > 1 && (
+              <span className="dim">{t('home.tryOf', { number: ti.try_number, most: ti.max_tries + 1 })}</span>
+            )}
             <span className={classes.end}>
               <Duration from={ti.started_at} />
             </span>

@@ -96,7 +96,13 @@ export default function LoginPage() {
                 )}
                 {ways.data.password && ways.data.oidc && <Divider label={t('login.or')} my="md" />}
                 {ways.data.oidc && (
-                  <Button component="a" href={address('/session/oidc', { query: { next: target() } })} variant="default" size="sm" fullWidth>
+                  <Button
+                    component="a"
+                    href={address('/session/oidc', { query: { next: target() } })}
+                    variant="default"
+                    size="sm"
+                    fullWidth
+                  >
                     {t('login.oidc', { name: ways.data.oidc })}
                   </Button>
                 )}

@@ -15,7 +15,7 @@ import { causeWord } from '@/pages/task/parts/Cause';
 import { Link } from '@/routing/Link';
 import { to } from '@/routing/paths';
 import { useUrlState } from '@/routing/router';
-import { STATE_ORDER, wordOf } from '@/states/states';
+import { STATE_ORDER, isFinished, wordOf } from '@/states/states';
 import { formatNumber, t } from '@/texts';
 import classes from './Run.module.css';
 import { type Row, rowsOf } from './rows';
@@ -95,7 +95,7 @@ function columnsOf(run: Run, toggle: (taskId: string) => void): Column<Row>[] {
         row.kind === 'one' ? (
           <Duration from={row.ti.started_at} until={row.ti.ended_at} running={row.ti.state === 'running'} />
         ) : (
-          <Duration from={row.startedAt} until={row.endedAt} running={Boolean(row.counts.running)} />
+          <Duration from={row.startedAt} until={row.endedAt} running={Object.keys(row.counts).some((state) => !isFinished(state))} />
         ),
     },
     {

@@ -22,13 +22,14 @@ export function Waiting({ run }: { run: Run }) {
   // Of a run that has not begun, what holds one task holds them all.
   const idle = run.state === 'queued' || (held === 0 && !counts.running && !isFinished(run.state));
   const path = { dag_id: run.dag_id, run_id: run.run_id };
-  const asked = { path, query: { state: idle ? ['none'] : STATES, limit: 100 } };
+  const asked = { path, query: { state: idle ? ['none'] : STATES, limit: 500 } };
   const list = useQuery({
     ...query('/dags/{dag_id}/runs/{run_id}/tasks', asked as never),
     enabled: !isFinished(run.state) && (held > 0 || idle),
   });
   const tasks = isFinished(run.state) || (held === 0 && !idle) ? [] : firstOfEach(list.data?.items ?? []);
   const shown = idle ? tasks.slice(0, 1) : tasks.slice(0, SHOWN);
+  const more = Boolean(list.data?.next);
   const explained = useQueries({
     queries: shown.map((ti) => ({
       ...query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/explain', { path: { ...path, task_id: ti.task_id }, query: { map_index: ti.map_index } }),
@@ -56,7 +57,7 @@ export function Waiting({ run }: { run: Run }) {
                   {ti.task_id}
                   {ti.map_index >= 0 && many === 1 && `[${ti.map_index}]`}
                 </Link>{' '}
-                {many > 1 && <span className="dim">{t('run.waiting.instances', { count: many })}</span>}
+                {many > 1 && <span className="dim">{t(more && at === tasks.length - 1 ? 'run.waiting.instancesOrMore' : 'run.waiting.instances', { count: many })}</span>}
                 {explanation ? <Reasons reasons={explanation.reasons} pool={ti.pool} /> : <div className="dim">…</div>}
               </div>
             </li>

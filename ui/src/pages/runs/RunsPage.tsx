@@ -48,7 +48,12 @@ const COLUMNS: readonly Column<Run>[] = [
       </Link>
     ),
   },
-  { key: 'type', head: t('runs.type'), width: '88px', cell: (run) => <span className="dim">{t(`runType.${run.run_type}`)}</span> },
+  {
+    key: 'type',
+    head: t('runs.type'),
+    width: '88px',
+    cell: (run) => <span className="dim">{t(`runType.${run.run_type}`)}</span>,
+  },
   { key: 'due', head: t('runs.due'), width: '132px', cell: (run) => <Time at={run.run_after} /> },
   { key: 'started', head: t('runs.started'), width: '96px', cell: (run) => <Time at={run.started_at} relative /> },
   {
@@ -88,7 +93,10 @@ export default function RunsPage() {
           aria-label={t('runs.type')}
           value={type ?? ''}
           onChange={(event) => setUrl({ type: event.currentTarget.value })}
-          data={[{ value: '', label: t('runs.allTypes') }, ...TYPES.map((each) => ({ value: each, label: t(`runType.${each}`) }))]}
+          data={[
+            { value: '', label: t('runs.allTypes') },
+            ...TYPES.map((each) => ({ value: each, label: t(`runType.${each}`) })),
+          ]}
         />
         <SearchFilter label={t('runs.search')} width={210} />
       </Filters>
@@ -129,7 +137,10 @@ export default function RunsPage() {
 function DagFilter({ chosen, onChange }: { chosen: string | null; onChange: (dag: string | null) => void }) {
   const [text, setText] = useState(chosen ?? '');
   const [search] = useDebouncedValue(text === chosen ? '' : text.trim(), 150);
-  const dags = useQuery({ ...query('/dags', { query: { search: search || undefined, limit: 30 } }), placeholderData: keepPreviousData });
+  const dags = useQuery({
+    ...query('/dags', { query: { search: search || undefined, limit: 30 } }),
+    placeholderData: keepPreviousData,
+  });
   const ids = (dags.data?.items ?? []).map((dag) => dag.dag_id);
   return (
     <Select

@@ -16,7 +16,8 @@ export const account = {
   'login.codeFailed': 'This link did not work',
   'login.codeFailed.text': 'A link works once, and not for ever. On the server’s machine, this makes a new one:',
   'login.codeFailed.command': 'airloom users link NAME',
-  'login.noPassword': 'Nobody can log in with a password here yet. On the server’s machine, this prints a link that logs you in, once:',
+  'login.noPassword':
+    'Nobody can log in with a password here yet. On the server’s machine, this prints a link that logs you in, once:',
   'login.askAdmin': 'No account, or no password? An administrator of this server can make you a link.',
   'account.title': 'Account',
   'account.you': 'You',

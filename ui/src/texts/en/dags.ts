@@ -35,13 +35,18 @@ export const dags = {
   'dags.sort.lastRun': 'Last run first',
   'dags.sort.nextRun': 'Next run first',
   'dags.empty': 'There is no dag yet',
-  'dags.empty.text': 'A dag is a Python file in the folder of DAG files. Save this one there, as hello.py; it appears here within a second.',
+  'dags.empty.text':
+    'A dag is a Python file in the folder of DAG files. Save this one there, as hello.py; it appears here within a second.',
   'dags.empty.folder': 'It is the folder that the server was started with (--dags), or else the one that this names:',
   'dags.empty.command': 'airloom config list | grep dags_folder',
-  'dags.empty.code': 'from airloom import dag, task\n\n\n@dag(schedule="@daily")\ndef hello():\n    @task\n    def greet():\n        print("Hello")\n\n    greet()\n\n\nhello()',
+  'dags.empty.code':
+    'from airloom import dag, task\n\n\n@dag(schedule="@daily")\ndef hello():\n    @task\n    def greet():\n        print("Hello")\n\n    greet()\n\n\nhello()',
   'dags.empty.none': 'You see no dag. An administrator can let you see some.',
   'dags.noMatch': 'No dag fits these filters',
-  'dags.broken': { one: '{count} import error: a DAG file cannot be read.', other: '{count} import errors: DAG files cannot be read.' },
+  'dags.broken': {
+    one: '{count} import error: a DAG file cannot be read.',
+    other: '{count} import errors: DAG files cannot be read.',
+  },
   'dags.broken.link': 'See what is wrong',
   'trigger.title': 'Trigger {dag}',
   'trigger.params': 'Params',

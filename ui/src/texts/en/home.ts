@@ -21,7 +21,10 @@ export const home = {
   'home.failed.unknown': 'open it to see why',
   'home.waiting': 'Waiting, and for what',
   'home.waiting.none': 'Nothing waits.',
-  'home.waiting.notYet': { one: '{count} task waits for others to end.', other: '{count} tasks wait for others to end.' },
+  'home.waiting.notYet': {
+    one: '{count} task waits for others to end.',
+    other: '{count} tasks wait for others to end.',
+  },
   'home.ahead': 'Ahead',
   'home.ahead.none': 'No schedule makes a run soon: switch a dag on, or give one a schedule.',
   'home.health': 'Health',

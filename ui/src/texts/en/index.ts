@@ -11,4 +11,16 @@ import { shell } from './shell';
 import { states } from './states';
 import { task } from './task';
 
-export const en = { ...shared, ...shell, ...states, ...home, ...dags, ...dag, ...runs, ...run, ...task, ...admin, ...account } as const;
+export const en = {
+  ...shared,
+  ...shell,
+  ...states,
+  ...home,
+  ...dags,
+  ...dag,
+  ...runs,
+  ...run,
+  ...task,
+  ...admin,
+  ...account,
+} as const;

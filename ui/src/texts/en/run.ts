@@ -34,6 +34,8 @@ export const run = {
   'run.waiting.more': { one: '{count} more task waits', other: '{count} more tasks wait' },
   'run.waiting.instances': { one: '{count} instance', other: '{count} instances' },
 
+  'run.waiting.instancesOrMore': { one: '{count} instance or more', other: '{count} instances or more' },
+
   'run.tasks.search': 'Find a task',
   'run.tasks.all': 'all',
   'run.tasks.none': 'No task fits these filters.',

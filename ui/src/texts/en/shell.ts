@@ -39,7 +39,8 @@ export const shell = {
   'shell.notFound.text': 'Nothing is at {path}. The link may be old, or it was cut off when it was copied.',
   'shell.notFound.action': 'Go to Home',
   'shell.crashed': 'This page broke',
-  'shell.crashed.text': 'A fault in the page, not in your data. Load it again; if it breaks again, report the text below.',
+  'shell.crashed.text':
+    'A fault in the page, not in your data. Load it again; if it breaks again, report the text below.',
   'shell.crashed.reload': 'Load the page again',
   'shell.updated': 'Airloom was updated while this page was open. Load it again to go on.',
   'palette.title': 'Go to, or do',

@@ -10,14 +10,13 @@ import { t, textOf } from '@/texts';
 import { type Board, type Column, stateOf } from './board';
 import { typeWord } from './labels';
 import classes from './Matrix.module.css';
-import { CELL } from './paint';
+import { CELL, HEAD } from './paint';
 import type { Row } from './rows';
 
 export type Spot = { row: number; column: number };
 type Props = { dagId: string; board: Board; column: Column; row: Row | null; spot: Spot; labels: number; scroller: HTMLElement | null; touches: boolean };
 
 const WIDTH = 300;
-const HEAD = 96;
 /** Milliseconds of resting on a cell before its times are asked for. */
 const REST = 180;
 

@@ -7,6 +7,8 @@ import { ABSENT, type Board, type Column, type Counts } from './board';
 import type { Row } from './rows';
 
 export const CELL = { width: 22, height: 24 };
+/** How high the heads of the columns are. */
+export const HEAD = 96;
 const ICON = 15;
 
 export type Palette = { fills: string[]; softs: string[]; sprites: (HTMLCanvasElement | undefined)[]; scale: number };

@@ -9,7 +9,6 @@ import { Layout, foldsOver, isClosed } from './layout';
 import classes from './Log.module.css';
 import { LogBar } from './LogBar';
 import { type LineFold, LogLine } from './LogLine';
-import { isEndOfGroup } from './folds';
 import type { Reader } from './reader';
 import { inLog, ofBar, scaleOf } from './scale';
 import { nextHit, textOfLine } from './search';
@@ -213,7 +212,6 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
           <div className={classes.window} data-wrap={wrap || undefined} style={{ transform: `translateY(${shift}px)` }}>
             {rows.map((index) => {
               const line = book.line(index);
-              if (line && isEndOfGroup(line.text)) return <div key={index} className={classes.line} aria-hidden="true" />;
               const number = line?.number ?? book.firstNumber + index;
               return (
                 <LogLine

@@ -17,11 +17,11 @@ const GROUP = /^\s*::group::(.*)$/;
 const END = /^\s*::endgroup::\s*$/;
 const TRACEBACK = /^(\s*[|+ ]*)(?:Exception Group )?Traceback \(most recent call last\):\s*$/;
 
-export const isEndOfGroup = (text: string): boolean => END.test(text);
-
 export class FoldFinder {
   /** By the index of the first line. */
   readonly folds = new Map<number, Fold>();
+  /** The lines that only end a group: they are not shown. */
+  readonly ends = new Set<number>();
   private groups: Fold[] = [];
   private traceback: { fold: Fold; indent: string; source: string | null } | null = null;
 
@@ -31,7 +31,9 @@ export class FoldFinder {
     if (trouble) for (const group of this.groups) group.trouble = true;
     if (END.test(text)) {
       const group = this.groups.pop();
-      if (group) this.close(group, index, live);
+      if (!group) return;
+      this.close(group, index, live);
+      this.ends.add(index);
       return;
     }
     const opened = GROUP.exec(text);

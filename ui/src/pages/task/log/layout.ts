@@ -24,13 +24,13 @@ export class Layout {
   constructor(book: Book, wanted: Wanted) {
     const lines = new Uint32Array(book.count);
     const starts = new Float64Array(book.count + 1);
-    const folds = book.finder.folds;
+    const { folds, ends } = book.finder;
     let shown = 0;
     let row = 0;
     for (let index = 0; index < book.count; index += 1) {
       const fold = folds.size ? folds.get(index) : undefined;
       const level = book.level(index);
-      if (level === 0 || level >= wanted.minLevel) {
+      if ((level === 0 || level >= wanted.minLevel) && !ends.has(index)) {
         lines[shown] = index;
         starts[shown] = row;
         shown += 1;
