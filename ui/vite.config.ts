@@ -9,7 +9,7 @@ export default defineConfig({
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
   server: { proxy: { '/api': { target: server, changeOrigin: false } } },
   build: {
-    outDir: '../src/airloom/api/static',
+    outDir: process.env.UI_BUILT ?? '../src/airloom/api/static',
     emptyOutDir: true,
     target: 'es2022',
     manifest: 'manifest.json',

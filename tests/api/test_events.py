@@ -16,7 +16,7 @@ from airloom.api import hub as hub_module
 from airloom.api.app import make_app
 from airloom.api.hub import Audience, Client, Hub
 from airloom.api.routes import events
-from airloom.api.security import known
+from airloom.api.security import known, watch
 from airloom.api.security.authentication import authenticate
 from airloom.api.state import Api
 from airloom.model.access import Grant, Identity, Role
@@ -169,7 +169,7 @@ def test_silence_is_broken_by_comments(api: Api, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in ((events, "_HEARTBEAT"), (events, "_LOOK"), (known, "_BELIEVED")):
+    for module, name in ((events, "_HEARTBEAT"), (watch, "_LOOK"), (known, "_BELIEVED")):
         monkeypatch.setattr(module, name, 0.02)
     logins.add(api.ops, "eve")
     made = credentials.make_token(api.ops, "eve", "a test's")

@@ -7,10 +7,11 @@ import gzip
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from starlette.types import Message
+from starlette.types import Message, Receive
 
 from airloom.api.app import make_app
 from airloom.api.problems import MEDIA_TYPE
+from airloom.api.security import gate as gate_module
 from airloom.api.security import protocol
 from airloom.api.security.gate import Gate
 from airloom.api.state import Api
@@ -210,3 +211,79 @@ def test_malformed_requests_are_refused_by_the_server(app: FastAPI, request_: by
         answer = Raw(address).send(request_).rest()
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"set-cookie" not in answer.lower().partition(b"\r\n\r\n")[0]
+
+
+def test_trailers_without_end_are_closed(app: FastAPI) -> None:
+    head = b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with served(app) as address:
+        for endless in (b"2\r\n{}\r\n0\r\nX-Long: ", b"2; x="):
+            answer = Raw(address).send(head + endless).send(b"x" * (6 * protocol.HEAD_BYTES)).rest()
+            # What was not read any more may have had the connection reset.
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_large_body_may_come_in_small_chunks(app: FastAPI) -> None:
+    head = b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    with served(app) as address:
+        # The text around the chunks is more than a head may be, but none of it is kept.
+        chunk = b"1;" + b"x" * 200 + b"\r\n \r\n"
+        answer = Raw(address).send(head + chunk * 900 + b"0\r\n\r\n").rest()
+    assert answer.startswith(b"HTTP/1.1 422 ")
+
+
+def test_connections_beyond_the_most_are_closed_at_once(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "MOST_CONNECTIONS", 2)
+    ask = b"GET /api/v1/login HTTP/1.1\r\nHost: localhost\r\n"
+    with served(app) as address:
+        first, second = Raw(address).send(ask), Raw(address)
+        assert Raw(address).rest() == b""
+        assert first.send(b"Connection: close\r\n\r\n").rest().startswith(b"HTTP/1.1 200 ")
+        assert second.send(ask + b"Connection: close\r\n\r\n").rest().startswith(b"HTTP/1.1 200 ")
+
+
+def test_bodies_that_come_at_once_have_room_for_so_many_bytes(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "_HELD", 50_000)
+    room = Gate(_gone_app, with_settings(api, "api", max_body=10_000).settings)
+
+    async def statuses(sizes: list[int]) -> list[int]:
+        """Of requests whose bodies all hang; those that wait are not answered."""
+        told: list[Message] = []
+
+        async def send(message: Message) -> None:
+            told.append(message)
+
+        requests = [asyncio.create_task(room(_POST, hanging(size), send)) for size in sizes]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        for request in requests:
+            request.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
+        return [message["status"] for message in told if "status" in message]
+
+    def hanging(size: int) -> Receive:
+        parts = [b"x" * size]
+
+        async def receive() -> Message:
+            if not parts:
+                await asyncio.Event().wait()
+            return {"type": "http.request", "body": parts.pop(), "more_body": True}
+
+        return receive
+
+    monkeypatch.setattr(gate_module, "_FREE", 1_000)
+    # Each of the large ones takes 9,000, and small ones nothing; what was taken is given back.
+    for _ in range(2):
+        assert asyncio.run(statuses([10_000] * 5 + [1_000] * 20)) == []
+        assert asyncio.run(statuses([10_000] * 7 + [1_000] * 20)) == [503] * 2
+
+
+async def _gone_app(*_: object) -> None:
+    raise AssertionError("the application was called")
+
+
+_POST = {
+    "type": "http",
+    "method": "POST",
+    "path": SESSION,
+    "headers": [(b"host", b"localhost"), (b"transfer-encoding", b"chunked")],
+}

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
 const BUDGET = 300_000;
-const built = '../src/airloom/api/static';
+const built = process.env.UI_BUILT ?? '../src/airloom/api/static';
 const manifest = JSON.parse(readFileSync(join(built, 'manifest.json'), 'utf8'));
 const kilo = (bytes) => (bytes / 1000).toFixed(1);
 const size = (file) => gzipSync(readFileSync(join(built, file)), { level: 9 }).length;

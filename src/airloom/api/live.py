@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, Request
 from airloom.api.hub import Hub
 from airloom.api.metrics import Requests
 from airloom.api.state import Api
+from airloom.api.turns import Turns
 from airloom.model.processes import ApiState, ProcessKind
 from airloom.operations.health import Examiner
 from airloom.services.reporting import Reporting, Told
@@ -26,6 +27,7 @@ class Live:
         self.hub = Hub(api.ops.db, api.settings.core.home)
         self.examiner = Examiner(api.ops)
         self.requests = Requests()
+        self.turns = Turns()
         self._reporting = Daemon(Reporting(api.ops.db, self._tell, time.time), Bell())
 
     @contextlib.asynccontextmanager
@@ -53,3 +55,12 @@ def live_of(request: Request) -> Live:
 
 
 Lively = Annotated[Live, Depends(live_of)]
+
+
+async def _in_turn(live: Lively) -> AsyncIterator[None]:
+    async with live.turns.turn():
+        yield
+
+
+#: on routes that ask the scheduler; a client that reads its answer slowly has had its turn
+in_turn = Depends(_in_turn, scope="function")

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from airloom.api.app import make_app
 from airloom.api.remote.app import PREFIX as TASK_PREFIX
 from airloom.api.remote.app import make_task_app
-from airloom.api.security.protocol import GuardedHttp
+from airloom.api.security.protocol import GuardedHttp, allow_files
 from airloom.api.state import Api
 from airloom.decide.state import WorldConfig
 from airloom.model.errors import SettingsError
@@ -31,6 +31,7 @@ _KEEP_ALIVE = 30
 def serve(ops: Ops, settings: Settings, config: WorldConfig, sockets: Sockets) -> None:
     """Serve until SIGTERM or SIGINT. `config`: what the scheduler runs with. Raises SettingsError when the certificate
     cannot be used."""
+    allow_files()
     logs = settings.core.home / "logs"
     api = Api(ops=ops, settings=settings, world_config=config, logs=logs, now=time.time)
     public, task = make_app(api), make_task_app(api)

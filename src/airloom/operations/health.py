@@ -71,9 +71,10 @@ class Examiner:
     def examine(self) -> Health:
         """How the parts are. Takes no longer than the database may."""
         with self._lock:
-            now = self._clock()
-            if self._found is None or now - self._found[0] >= _BELIEVED:
-                self._found = (now, self._look())
+            if self._found is None or self._clock() - self._found[0] >= _BELIEVED:
+                found = self._look()
+                # As of now: those who waited meanwhile must not each wait for a look of their own.
+                self._found = (self._clock(), found)
             return self._found[1]
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Response
 
 from airloom.api.access import By, dag_is_there
 from airloom.api.idempotency import Repeat
+from airloom.api.live import in_turn
 from airloom.api.routes.runs import run_of
 from airloom.api.schemas.dags import DagPatch
 from airloom.api.schemas.runs import ClearChoice, MarkChoice, Run, RunMark, RunTrigger, Touched
@@ -20,7 +21,7 @@ from airloom.model.states import RunState, TIState
 from airloom.operations import browsing, dags, notes, runs
 from airloom.operations.ops import Ops
 
-router = APIRouter(tags=["actions"], dependencies=[dag_is_there])
+router = APIRouter(tags=["actions"], dependencies=[dag_is_there, in_turn])
 
 #: names that one answer holds
 _NAMED = 1_000

@@ -2,11 +2,9 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
@@ -15,8 +13,8 @@ from airloom.api.access import By, Caller
 from airloom.api.hub import Audience, Client, Hub
 from airloom.api.live import Lively
 from airloom.api.problems import Refused
-from airloom.api.security.authentication import authenticate
-from airloom.api.state import Api, Served
+from airloom.api.security.watch import Watch
+from airloom.api.state import Served
 from airloom.model.errors import StoreError
 
 log = logging.getLogger("airloom.api")
@@ -25,8 +23,6 @@ router = APIRouter(tags=["events"])
 
 #: seconds of silence after which a comment is sent, so that nobody on the way takes the line for dead
 _HEARTBEAT = 15.0
-#: seconds between two looks whether a client's login is still good
-_LOOK = 15.0
 #: milliseconds after which a browser connects again
 _RETRY = b"retry: 1000\n\n"
 
@@ -56,7 +52,7 @@ async def events(
         raise Refused(404, "Not found", f"there is no dag {dag_id!r}")
     client = Client(_audience(caller, dag_id))
     last = last_event_id if last_event_id_header is None else last_event_id_header
-    stream = _stream(live.hub, client, last, _Watch(request, api, caller))
+    stream = _stream(live.hub, client, last, Watch(request, api, caller))
     return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 
 
@@ -68,35 +64,7 @@ def _audience(caller: Caller, dag_id: str | None) -> Audience:
     return Audience(key=caller.identity, sees=caller.sees)
 
 
-class _Watch:
-    """Sees from time to time whether a stream's caller may still have it."""
-
-    def __init__(self, request: Request, api: Api, caller: Caller) -> None:
-        self._request = request
-        self._api = api
-        self._caller = caller
-        self._look_at = time.monotonic() + _LOOK
-
-    async def allows(self) -> bool:
-        """False: the login or token has ended, or what it is good for has changed. The client comes again if it can."""
-        if time.monotonic() < self._look_at:
-            return True
-        self._look_at = time.monotonic() + _LOOK
-        try:
-            identity = await authenticate(self._request, self._api)
-        except Refused:
-            return False
-        except StoreError:
-            # Nothing can be read that it could be told.
-            return True
-        if identity is None:
-            return False
-        # A session that is used lasts longer each time: that is no change of what it is good for.
-        before = self._caller.identity
-        return msgspec.structs.replace(identity, expires_at=before.expires_at) == before
-
-
-async def _stream(hub: Hub, client: Client, last: int | None, watch: _Watch) -> AsyncIterator[bytes]:
+async def _stream(hub: Hub, client: Client, last: int | None, watch: Watch) -> AsyncIterator[bytes]:
     try:
         event: bytes | None = _RETRY + await run_in_threadpool(hub.add, client, last)
         while event is not None and not hub.closed and await watch.allows():

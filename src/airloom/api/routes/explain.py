@@ -6,12 +6,13 @@ import msgspec
 from fastapi import APIRouter, Query
 
 from airloom.api.access import By, Caller, dag_is_there
+from airloom.api.live import in_turn
 from airloom.api.schemas.runs import Explanation
 from airloom.api.state import Served
 from airloom.model.reasons import Reason, ReasonKind
 from airloom.operations import explain
 
-router = APIRouter(tags=["explain"], dependencies=[dag_is_there])
+router = APIRouter(tags=["explain"], dependencies=[dag_is_there, in_turn])
 
 #: what tasks of several dags share; its holders are named "dag / run / task"
 _SHARED = {ReasonKind.POOL, ReasonKind.PARALLELISM, ReasonKind.CAPACITY}

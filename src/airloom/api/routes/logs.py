@@ -1,6 +1,7 @@
 """GET routes of the logs of tries: in pages, live, as a file; and the template fields as they were filled in."""
 
 import asyncio
+import contextlib
 import os
 import re
 import time
@@ -9,7 +10,7 @@ from typing import Annotated, Literal
 from urllib.parse import quote
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
@@ -17,7 +18,9 @@ from airloom.api.access import By
 from airloom.api.paging import Cursor, RowNumber, decode_cursor, encode_cursor
 from airloom.api.routes.parameters import MapIndex, Number, RunName
 from airloom.api.schemas import runs
+from airloom.api.security.watch import Watch
 from airloom.api.state import Served
+from airloom.model.errors import AirloomError
 from airloom.operations import browsing
 from airloom.operations.ops import Ops
 from airloom.runtime.log_pages import (
@@ -161,7 +164,7 @@ _LOOK = 0.1
 #: seconds between two questions whether the try has ended, while it writes nothing
 _ASK = 1.0
 _HEARTBEAT = 15.0
-#: seconds after which the client has to connect again, and is asked anew who it is
+#: seconds after which the client has to connect again
 _LONGEST_STREAM = 900.0
 _LINES = 1000
 
@@ -172,6 +175,9 @@ _LINES = 1000
     responses={200: {"description": "A stream of events.", "content": {"text/event-stream": {}}}},
 )
 async def stream_log(
+    request: Request,
+    api: Served,
+    caller: By,
     log: OfTry,
     wanted: Filter,
     cursor: Cursor = None,
@@ -184,33 +190,36 @@ async def stream_log(
     """
     place = await run_in_threadpool(_begin, log, last_event_id or cursor, tail)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(log, wanted, place), media_type="text/event-stream", headers=headers)
+    stream = _events(log, wanted, place, Watch(request, api, caller))
+    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-async def _events(log: TryLog, wanted: Wanted, place: Place) -> AsyncIterator[bytes]:
+async def _events(log: TryLog, wanted: Wanted, place: Place, watch: Watch) -> AsyncIterator[bytes]:
     yield b"retry: 1000\n\n"
     begun = told = time.monotonic()
     asked = 0.0
     ended = False
-    while (now := time.monotonic()) < begun + _LONGEST_STREAM:
-        if not ended and now >= asked + _ASK:
-            ended, asked = await run_in_threadpool(log.ended), now
-        # Whether there is more is asked of the file system, which is cheap; the file is read only then.
-        if _size(log.path) > place.offset:
-            part = await run_in_threadpool(read_part, log.path, place, _LINES, wanted)
-        else:
-            part = Part(lines=[], place=place, at_end=True)
-        if part.place != place:
-            place, told, asked = part.place, now, now
-            yield _event("lines", place, _lines(part))
-        elif ended:
-            yield _event("end", place, b"{}")
-            return
-        else:
-            if now >= told + _HEARTBEAT:
-                told = now
-                yield b":\n\n"
-            await asyncio.sleep(_LOOK)
+    # The run may be deleted meanwhile, or the database be away: whoever comes again is told so.
+    with contextlib.suppress(AirloomError):
+        while (now := time.monotonic()) < begun + _LONGEST_STREAM and await watch.allows():
+            if not ended and now >= asked + _ASK:
+                ended, asked = await run_in_threadpool(log.ended), now
+            # Whether there is more is asked of the file system, which is cheap; the file is read only then.
+            if _size(log.path) > place.offset:
+                part = await run_in_threadpool(read_part, log.path, place, _LINES, wanted)
+            else:
+                part = Part(lines=[], place=place, at_end=True)
+            if part.place != place:
+                place, told, asked = part.place, now, now
+                yield _event("lines", place, _lines(part))
+            elif ended:
+                yield _event("end", place, b"{}")
+                return
+            else:
+                if now >= told + _HEARTBEAT:
+                    told = now
+                    yield b":\n\n"
+                await asyncio.sleep(_LOOK)
 
 
 def _size(path: str) -> int:

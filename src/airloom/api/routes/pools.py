@@ -6,13 +6,14 @@ import msgspec
 from fastapi import APIRouter, Response
 
 from airloom.api.access import By
+from airloom.api.live import in_turn
 from airloom.api.schemas.admin import Pool, PoolDetails, PoolText
 from airloom.model.pool_state import PoolState
 from airloom.model.run import PoolRow
 from airloom.operations import pools
 from airloom.operations.ops import Ops
 
-router = APIRouter(tags=["pools"])
+router = APIRouter(tags=["pools"], dependencies=[in_turn])
 
 
 @router.get("/pools", response_model=list[Pool])

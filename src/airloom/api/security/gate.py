@@ -13,6 +13,8 @@ from airloom.settings import Settings
 
 #: seconds in which the whole body of a request has to come
 BODY_TIME = 30.0
+#: bytes of all bodies that are held at once, beyond those that each request has free; as much as four of the largest
+_HELD, _FREE = 64 * 1024 * 1024, 16 * 1024
 #: what the headers of one request may be
 _MOST_HEADERS, _HEADER_BYTES = 100, 32 * 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -27,6 +29,7 @@ class Gate:
         self._app = app
         self._max_body = settings.api.max_body
         self._body_time = body_time
+        self._room = max(_HELD, 4 * self._max_body)
         self._hosts = _own_hosts(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,10 +37,11 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        body = bytearray()
         try:
             self._check(scope, headers)
             if _has_body(headers):
-                receive = await self._read(headers, receive)
+                receive = await self._read(headers, receive, body)
         except Refused as refusal:
             answer = problem(refusal.status, refusal.title, str(refusal), headers=refusal.headers)
             await answer(scope, receive, send)
@@ -45,6 +49,8 @@ class Gate:
             return
         else:
             await self._app(scope, receive, send)
+        finally:
+            self._room += _beyond_free(body)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         size = sum(len(name) + len(value) for name, value in headers.raw)
@@ -69,11 +75,10 @@ class Gate:
         name = _without_port(host.strip().lower())
         return name is not None and ("*" in self._hosts or name in self._hosts or _is_address(name))
 
-    async def _read(self, headers: Headers, receive: Receive) -> Receive:
+    async def _read(self, headers: Headers, receive: Receive, body: bytearray) -> Receive:
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._max_body:
             raise self._too_large()
-        body = bytearray()
         try:
             async with asyncio.timeout(self._body_time):
                 more = True
@@ -81,14 +86,19 @@ class Gate:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise _Gone
+                    before = _beyond_free(body)
                     body += message.get("body", b"")
+                    self._room -= _beyond_free(body) - before
                     if len(body) > self._max_body:
                         raise self._too_large()
+                    if self._room < 0:
+                        detail = "very many large requests come at this moment: try again in a few seconds"
+                        raise Refused(503, "Too many requests", detail, _CLOSE | {"Retry-After": "5"})
                     more = message.get("more_body", False)
         except TimeoutError:
             detail = f"the body did not come within {self._body_time:g} s"
             raise Refused(408, "Too slow", detail, _CLOSE) from None
-        return _again(bytes(body), receive)
+        return _again(body, receive)
 
     def _too_large(self) -> Refused:
         detail = f"a request may have {self._max_body} bytes; the setting [api] max_body allows more"
@@ -103,12 +113,20 @@ def _has_body(headers: Headers) -> bool:
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
+def _beyond_free(body: bytearray) -> int:
+    return max(0, len(body) - _FREE)
+
+
+def _again(body: bytearray, receive: Receive) -> Receive:
     """Gives the body that was read, then what else comes: that the client goes away."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+    given = False
 
     async def replay() -> Message:
-        return messages.pop() if messages else await receive()
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
 
     return replay
 

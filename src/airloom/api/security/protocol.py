@@ -2,6 +2,7 @@
 neither itself."""
 
 import asyncio
+import resource
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -10,6 +11,24 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEAD_TIME = 15.0
 #: bytes that they may have; and those that may come between two parts of a body, or behind it
 HEAD_BYTES = 64 * 1024
+#: connections of one server at once, and files that the process needs besides
+MOST_CONNECTIONS, _FILES = 8192, 256
+
+
+def allow_files() -> None:
+    """Raise the number of files that this process may have open to what its connections need, where that is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + _FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _most_connections() -> int:
+    """Above this, a connection is closed at once: without files left, nothing else would work either."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, max(soft - _FILES, soft // 2))
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -25,6 +44,9 @@ class GuardedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
         super().connection_made(transport)
+        if len(self.connections) > _most_connections():
+            transport.close()
+            return
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

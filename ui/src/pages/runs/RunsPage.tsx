@@ -41,18 +41,12 @@ const COLUMNS: readonly Column<Run>[] = [
   {
     key: 'run',
     head: t('runs.run'),
-    width: 'minmax(220px, 2fr)',
+    width: 'minmax(270px, 2fr)',
     cell: (run) => (
       <Link to={to.run(run.dag_id, run.run_id)} className="cut" title={run.run_id}>
         {run.run_id}
       </Link>
     ),
-  },
-  {
-    key: 'type',
-    head: t('runs.type'),
-    width: '88px',
-    cell: (run) => <span className="dim">{t(`runType.${run.run_type}`)}</span>,
   },
   { key: 'due', head: t('runs.due'), width: '132px', cell: (run) => <Time at={run.run_after} /> },
   { key: 'started', head: t('runs.started'), width: '96px', cell: (run) => <Time at={run.started_at} relative /> },

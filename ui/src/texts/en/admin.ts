@@ -1,5 +1,4 @@
 export const admin = {
-  'admin.edit': 'Change',
   'admin.editNamed': 'Change {name}',
   'admin.deleteNamed': 'Delete {name}',
   'admin.actions': 'Actions',

@@ -22,8 +22,6 @@ export const task = {
   'task.fact.operator': 'Operator',
   'task.fact.exit': 'Exit code',
   'task.fact.signal': 'Signal',
-  'task.fact.pid': 'Process',
-  'task.fact.runner': 'Runner',
   'task.fact.priority': 'Priority',
   'task.fact.retryAt': 'Next try',
   'task.fact.tries': 'Retries that it may have',
@@ -61,11 +59,8 @@ export const task = {
   'task.why.more': { one: 'and {count} more', other: 'and {count} more' },
   'task.why.place': 'Place {place} of {of} in line',
   'task.why.next': 'Next in line, {of} in all',
-  'task.why.until': 'until {time}',
   'task.why.openPool': 'Open the pool',
 
-  'task.xcom.key': 'Key',
-  'task.xcom.size': 'Size',
   'task.xcom.empty': 'It left no XCom',
   'task.xcom.empty.text': 'What a task returns is kept under return_value, for the tasks after it. A task can leave more by itself:',
   'task.xcom.truncated': 'The beginning of {size} is shown.',
@@ -81,7 +76,6 @@ export const task = {
   'task.rendered.masked': 'Secrets are masked.',
 
   'task.instances.all': 'all',
-  'task.instances.search': 'Map index',
   'task.instances.head': { one: '{count} instance', other: '{count} instances' },
   'task.instances.index': 'Index',
   'task.instances.state': 'State',

@@ -1,20 +1,17 @@
 /** Bars for runs (waiting below, running above), lines for tasks, and where the mean and the median are. */
 import { type ReactNode, useLayoutEffect, useRef, useState } from 'react';
 import type { Durations } from '@/api/schema';
-import { StateBadge } from '@/components/StateBadge';
 import { formatDuration, formatMoment, millis } from '@/components/time';
-import { Link } from '@/routing/Link';
 import { to } from '@/routing/paths';
 import { navigate } from '@/routing/router';
 import { colourOf, wordOf } from '@/states/states';
 import { t } from '@/texts';
 import { mean, median, tickLabel, timeTicks } from '../ticks';
+import { DASHES, Legend, Tip, Values } from './Beside';
 import classes from './Chart.module.css';
 
 const HEIGHT = 380;
 const MARGIN = { top: 16, right: 16, bottom: 44, left: 74 };
-/** Lines differ in colour and in dashes. */
-const DASHES = ['', '7 4', '2 3', '10 3 2 3', '14 5', '5 2 1 2 1 2'];
 
 /** waiting: with the time from when a run was due to its start, below the time that it ran. */
 type Props = { dagId: string; data: Durations; waiting: boolean; controls: ReactNode; empty: ReactNode };
@@ -66,20 +63,7 @@ export function Chart({ dagId, data, waiting, controls, empty }: Props) {
     <>
       <div className={classes.bar}>
         {controls}
-        <ul className={classes.legend}>
-          {lines.map((line) => line.value !== null && (
-            <li key={line.name}>
-              <svg width="26" height="8" aria-hidden><line x1="0" x2="26" y1="4" y2="4" className={line.className} /></svg>
-              {line.name} {formatDuration(line.value)}
-            </li>
-          ))}
-          {tasks.map(([id], index) => (
-            <li key={id}>
-              <svg width="26" height="8" aria-hidden><line x1="0" x2="26" y1="4" y2="4" className={classes.line} data-series={index} strokeDasharray={DASHES[index]} /></svg>
-              {id}
-            </li>
-          ))}
-        </ul>
+        <Legend lines={lines} tasks={tasks} />
       </div>
       {runs.length === 0 ? empty : (
         <div ref={box} className={classes.box}>
@@ -115,7 +99,7 @@ export function Chart({ dagId, data, waiting, controls, empty }: Props) {
               return (
                 <g key={run.run_id}>
                   {waited > 0 && <rect x={x(index) - bar / 2} width={bar} y={y(waited)} height={Math.max(0, y(0) - y(waited))} className={classes.waited} />}
-                  {ran != null && <rect x={x(index) - bar / 2} width={bar} y={y(waited + ran)} height={Math.max(1.5, y(waited) - y(waited + ran))} rx={Math.min(2, bar / 3)} fill={colourOf(run.state)} />}
+                  {ran != null && <rect x={x(index) - bar / 2} width={bar} y={y(waited + ran)} height={Math.max(1.5, y(waited) - y(waited + ran))} rx={Math.min(2, bar / 3)} fill={colourOf(run.state)} fillOpacity={tasks.length > 0 ? 0.55 : 1} />}
                   {run.state === 'failed' && ran != null && bar >= 4 && <path d={`M${x(index) - 4} ${y(waited + ran) - 9}l8 6m0 -6l-8 6`} className={classes.failed} />}
                   {index % labelEvery === 0 && (
                     <text x={x(index)} y={HEIGHT - 22} className={classes.date} textAnchor={index === 0 ? 'start' : 'middle'}>
@@ -130,57 +114,10 @@ export function Chart({ dagId, data, waiting, controls, empty }: Props) {
               <path key={id} d={pathOf(values, x, y)} className={classes.line} data-series={series} strokeDasharray={DASHES[series]} />
             ))}
           </svg>
-          {at !== null && (
-            <div className={classes.tip} style={{ left: Math.min(x(at) + 12, width - 250) }}>
-              <strong className="cut">{runs[at]!.run_id}</strong>
-              <StateBadge state={runs[at]!.state} />
-              <dl>
-                <dt>{t('dag.durations.ran')}</dt>
-                <dd>{data.seconds[at] == null ? '–' : formatDuration(data.seconds[at])}</dd>
-                <dt>{t('dag.durations.waited')}</dt>
-                <dd>{data.queued[at] == null ? '–' : formatDuration(data.queued[at])}</dd>
-                {tasks.map(([id, values]) => (
-                  <TaskLine key={id} id={id} value={values[at]} />
-                ))}
-              </dl>
-            </div>
-          )}
-          <details className={classes.table}>
-            <summary>{t('dag.durations.table')}</summary>
-            <table>
-              <thead>
-                <tr>
-                  <th>{t('dag.run')}</th>
-                  <th>{t('dag.runs.state')}</th>
-                  <th>{t('dag.durations.waited')}</th>
-                  <th>{t('dag.durations.ran')}</th>
-                  {tasks.map(([id]) => <th key={id}>{id}</th>)}
-                </tr>
-              </thead>
-              <tbody>
-                {runs.map((run, index) => (
-                  <tr key={run.run_id}>
-                    <td><Link to={to.run(dagId, run.run_id)}>{run.run_id}</Link></td>
-                    <td><StateBadge state={run.state} bare /></td>
-                    <td>{data.queued[index] == null ? '–' : formatDuration(data.queued[index])}</td>
-                    <td>{data.seconds[index] == null ? '–' : formatDuration(data.seconds[index])}</td>
-                    {tasks.map(([id, values]) => <td key={id}>{values[index] == null ? '–' : formatDuration(values[index])}</td>)}
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </details>
+          {at !== null && <Tip data={data} at={at} left={Math.min(x(at) + 12, width - 250)} />}
+          <Values dagId={dagId} data={data} />
         </div>
       )}
-    </>
-  );
-}
-
-function TaskLine({ id, value }: { id: string; value: number | null | undefined }) {
-  return (
-    <>
-      <dt className="cut">{id}</dt>
-      <dd>{value == null ? '–' : formatDuration(value)}</dd>
     </>
   );
 }

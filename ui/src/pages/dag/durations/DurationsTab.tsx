@@ -35,7 +35,7 @@ export default function DurationsTab({ dagId }: TabProps) {
             aria-label={t('dag.durations.tasks')}
             placeholder={tasks.length === 0 ? t('dag.durations.tasks') : undefined}
             size="xs"
-            w={360}
+            w={420}
             maxValues={MOST_TASKS}
             searchable
             clearable

@@ -16,6 +16,8 @@ import { typeWord } from './labels';
 import { type Row, rowsOf } from './rows';
 import { useGrid } from './useGrid';
 
+/** Runs that one request may clear or mark. */
+const MOST_RUNS = 1_000;
 const NONE: ReadonlySet<string> = new Set();
 const TYPES = ['scheduled', 'manual', 'backfill', 'asset_triggered'];
 const RUN_STATES = ['running', 'failed', 'success', 'queued'];
@@ -33,7 +35,7 @@ export default function GridTab({ dagId, dag }: TabProps) {
   const touch = useCallback(
     (kind: Target['kind'], row: Row | null, runId: string | null) => {
       if (!board) return;
-      const runs = runId === null ? board.columns.map((column) => column.run.run_id) : [runId];
+      const runs = runId === null ? board.columns.slice(0, MOST_RUNS).map((column) => column.run.run_id) : [runId];
       const tasks = row && row.tasks.map((at) => board.grid.tasks[at]!.task_id);
       setTarget({ kind, runs, tasks, what: [row?.id, runId].filter(Boolean).join(' · ') });
     },

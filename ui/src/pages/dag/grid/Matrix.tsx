@@ -74,8 +74,11 @@ export function Matrix({ dagId, board, tick, rows, painters, older, loadOlder, f
     const next = event.metaKey || event.altKey ? null : moveOf(event, { row: activeRow, column: activeColumn }, { ...size, page });
     if (next) go(next);
     else if (event.metaKey || event.altKey || event.ctrlKey) return;
-    else if (event.key === 'Enter' || event.key === ' ') open(activeRow, activeColumn);
-    else if (event.key === 'Escape') setFocused(false);
+    else if (event.key === 'Enter' || event.key === ' ') {
+      // A button does it by itself.
+      if (event.target instanceof HTMLButtonElement) return;
+      open(activeRow, activeColumn);
+    } else if (event.key === 'Escape') setFocused(false);
     else if ((event.key === 'c' || event.key === 'm') && touch) touch(event.key === 'c' ? 'clear' : 'mark', rows[activeRow] ?? null, runIdAt(board, activeColumn));
     else return;
     event.preventDefault();

@@ -76,15 +76,30 @@ export function pointedAt(event: MouseEvent, box: HTMLElement | null, labels: nu
 /** What is seen stays where it is when older runs come in on the left; who looks at the newest run goes on doing so. */
 export function useKeepRight(scroller: Box, count: number, newest: string | undefined): void {
   const before = useRef({ count: 0, newest });
+  const atEnd = useRef(true);
   useLayoutEffect(() => {
     const box = scroller.current;
     if (!box) return;
     const grown = (count - before.current.count) * CELL.width;
-    const atEnd = box.scrollLeft + box.clientWidth >= box.scrollWidth - grown - 2;
-    if (before.current.count === 0 || (newest !== before.current.newest && atEnd)) box.scrollLeft = box.scrollWidth;
+    if (atEnd.current) box.scrollLeft = box.scrollWidth;
     else if (grown > 0 && newest === before.current.newest) box.scrollLeft += grown;
     before.current = { count, newest };
   }, [scroller, count, newest]);
+  useLayoutEffect(() => {
+    const box = scroller.current;
+    if (!box) return;
+    const note = () => void (atEnd.current = box.scrollLeft + box.clientWidth >= box.scrollWidth - 2);
+    // A bar that appears or a window that is made narrower would hide the newest run.
+    const watcher = new ResizeObserver(() => {
+      if (atEnd.current) box.scrollLeft = box.scrollWidth;
+    });
+    watcher.observe(box);
+    box.addEventListener('scroll', note, { passive: true });
+    return () => {
+      watcher.disconnect();
+      box.removeEventListener('scroll', note);
+    };
+  }, [scroller]);
 }
 
 function reveal(box: HTMLElement | null, { row, column }: Position, labels: number): void {

@@ -7,7 +7,7 @@ import classes from './Log.module.css';
 import { drawnAs } from './lookStyle';
 import { type Piece, findMatches, piecesOf } from './pieces';
 
-export type LineFold = { kind: 'group' | 'traceback' | 'record'; closed: boolean; hidden: number; title: string };
+export type LineFold = { kind: 'group' | 'traceback' | 'record'; closed: boolean; hidden: number };
 type Props = {
   line: Line | null;
   number: number;

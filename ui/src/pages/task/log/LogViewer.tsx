@@ -1,5 +1,5 @@
 /** The log of a try: of any length, live, with search, levels, folds and links to lines. */
-import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { messageOf } from '@/components/Pending';
 import { toastDone, toastError } from '@/components/toasts';
 import { useUrlState } from '@/routing/router';
@@ -10,13 +10,13 @@ import classes from './Log.module.css';
 import { LogBar } from './LogBar';
 import { type LineFold, LogLine } from './LogLine';
 import type { Reader } from './reader';
-import { inLog, ofBar, scaleOf } from './scale';
+import { inLog, scaleOf } from './scale';
 import { nextHit, textOfLine } from './search';
 import { type TryOf, downloadOf, useLog, useSearchHits } from './useLog';
 import { useFill, useMeasure } from './useMeasure';
 import { type LineRange, useLineHash } from './useLineHash';
+import { ROW, useLogScroll } from './useLogScroll';
 
-const ROW = 20;
 const OVERSCAN = 12;
 /** Columns that stand before a text: level and fold; with times. */
 const KIND_COLUMNS = 9;
@@ -41,10 +41,7 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
   const minLevel = (level && LEVEL_CODES[level]) || 0;
   const [folded, setFolded] = useState<ReadonlyMap<number, boolean>>(new Map());
   const [cut, setCut] = useState<ReadonlySet<number>>(new Set());
-  const [follow, setFollow] = useState(fromEnd && !chosen);
-  const [scrollTop, setScrollTop] = useState(0);
   const [hit, setHit] = useState<number | null>(null);
-  const [wanted, setWanted] = useState<number | null>(null);
   const place = useRef<HTMLDivElement>(null);
   const probe = useRef<HTMLSpanElement>(null);
   const measure = useMeasure(place, probe);
@@ -60,63 +57,23 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
   const scale = scaleOf(layout.rows * ROW, measure.height);
   const hits = useSearchHits(reader, needle, minLevel);
 
-  // The reader is where the end is, until they scroll away from it; then the line at the top stays where it is, whatever
-  // comes, is folded, filtered or wrapped.
-  const lastTop = useRef(0);
-  const anchor = useRef({ index: 0, offset: 0 });
-  useLayoutEffect(() => {
-    const element = place.current;
-    if (!element) return;
-    if (follow) element.scrollTop = element.scrollHeight;
-    else if (wanted === null) {
-      const { index, offset } = anchor.current;
-      const top = ofBar(scale, layout.startOf(layout.placeOf(index)) * ROW + offset);
-      if (Math.abs(element.scrollTop - top) >= 1) element.scrollTop = top;
-    }
-    lastTop.current = element.scrollTop;
-    setScrollTop(element.scrollTop);
-  }, [follow, layout, measure.height]);
-  const onScroll = () => {
-    const element = place.current;
-    if (!element) return;
-    const top = element.scrollTop;
-    const atEnd = top + element.clientHeight >= element.scrollHeight - 2 * ROW;
-    if (follow && !atEnd && top < lastTop.current) setFollow(false);
-    else if (!follow && atEnd && reader.state === 'following' && top > lastTop.current) setFollow(true);
-    if (Math.abs(top - lastTop.current) >= 1) hold(top);
-    lastTop.current = top;
-    setScrollTop(top);
-  };
-  const hold = (top: number) => {
-    const seen = inLog(scale, top);
-    const at = layout.atRow(Math.floor(seen / ROW));
-    anchor.current = { index: layout.lines[at] ?? 0, offset: seen - layout.startOf(at) * ROW };
-  };
-
+  const { follow, setFollow, top: barTop, onScroll, goTo } = useLogScroll({
+    place,
+    layout,
+    scale,
+    live: reader.state === 'following',
+    fromEnd: fromEnd && !chosen,
+  });
   const show = useCallback(
     (index: number) => {
-      setFollow(false);
       setFolded((now) => {
         const over = foldsOver(book, now, index);
         return over.length ? new Map([...now, ...over.map((fold) => [fold.start, false] as const)]) : now;
       });
-      setWanted(index);
+      goTo(index);
     },
-    [book],
+    [book, goTo],
   );
-  useLayoutEffect(() => {
-    const element = place.current;
-    if (wanted === null || !element) return;
-    const row = layout.startOf(layout.placeOf(wanted)) * ROW;
-    const seen = inLog(scale, element.scrollTop);
-    if (row < seen || row > seen + measure.height - 2 * ROW) {
-      element.scrollTop = ofBar(scale, row - measure.height / 3);
-      hold(element.scrollTop);
-      lastTop.current = element.scrollTop;
-      setScrollTop(element.scrollTop);
-    }
-    setWanted(null);
-  }, [wanted, layout]);
 
   // A link to a line is gone to as soon as the line is read.
   const shownHash = useRef<string>('');
@@ -131,7 +88,7 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
   const step = useCallback(
     (direction: 1 | -1) => {
       if (hits.lines.length === 0) return;
-      const top = layout.lines[layout.atRow(inLog(scale, place.current?.scrollTop ?? 0) / ROW)] ?? 0;
+      const top = layout.lines[layout.atRow(inLog(scale, barTop) / ROW)] ?? 0;
       const at = nextHit(hits.lines, hit ?? (direction === 1 ? top - 1 : top), direction);
       const index = hits.lines[at];
       if (index === undefined) return;
@@ -139,7 +96,7 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
       setCut((now) => (now.has(index) ? new Set([...now].filter((each) => each !== index)) : now));
       show(index);
     },
-    [hits, hit, layout, scale, show],
+    [hits, hit, layout, scale, barTop, show],
   );
   useEffect(() => setHit(null), [needle, minLevel]);
   useStepKeys(step);
@@ -156,7 +113,7 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
     [chosen, choose],
   );
 
-  const top = inLog(scale, Math.min(scrollTop, Math.max(0, scale.space - measure.height)));
+  const top = inLog(scale, barTop);
   const first = Math.max(0, layout.atRow(Math.floor(top / ROW)) - OVERSCAN);
   const rows: number[] = [];
   for (let at = first; at < layout.lines.length && layout.startOf(at) * ROW < top + measure.height + OVERSCAN * ROW; at += 1)
@@ -164,16 +121,16 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
   useEffect(() => {
     for (const index of rows) if (book.missing(index)) void reader.need(index);
   });
-  const shift = layout.startOf(first) * ROW - top + Math.min(scrollTop, Math.max(0, scale.space - measure.height));
+  const shift = layout.startOf(first) * ROW - top + barTop;
 
   const foldOf = (index: number): LineFold | null => {
     const fold = book.finder.folds.get(index);
     if (fold) {
       const closed = minLevel === 0 && isClosed(fold, folded);
-      return { kind: fold.kind, closed, hidden: (fold.end ?? book.count - 1) - fold.start, title: fold.title };
+      return { kind: fold.kind, closed, hidden: (fold.end ?? book.count - 1) - fold.start };
     }
     const parts = book.partCount(index);
-    return parts > 1 ? { kind: 'record', closed: cut.has(index), hidden: parts - 1, title: '' } : null;
+    return parts > 1 ? { kind: 'record', closed: cut.has(index), hidden: parts - 1 } : null;
   };
   const toggle = useCallback(
     (index: number) => {

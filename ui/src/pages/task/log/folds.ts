@@ -6,14 +6,13 @@ export type Fold = {
   /** The index of its last line; while it has not ended, null. */
   end: number | null;
   kind: 'group' | 'traceback';
-  title: string;
   /** Whether it holds a line of level error or worse. */
   trouble: boolean;
   /** Whether it ended while somebody watched: such a one is not closed before their eyes. */
   live: boolean;
 };
 
-const GROUP = /^\s*::group::(.*)$/;
+const GROUP = /^\s*::group::/;
 const END = /^\s*::endgroup::\s*$/;
 const TRACEBACK = /^(\s*[|+ ]*)(?:Exception Group )?Traceback \(most recent call last\):\s*$/;
 
@@ -36,11 +35,11 @@ export class FoldFinder {
       this.ends.add(index);
       return;
     }
-    const opened = GROUP.exec(text);
-    if (opened) this.groups.push(this.open(index, 'group', (opened[1] ?? '').trim()));
+    const opened = GROUP.test(text);
+    if (opened) this.groups.push(this.open(index, 'group'));
     const frames = TRACEBACK.exec(text);
     if (frames && !this.traceback)
-      this.traceback = { fold: this.open(index, 'traceback', text.trim()), indent: frames[1] ?? '', source };
+      this.traceback = { fold: this.open(index, 'traceback'), indent: frames[1] ?? '', source };
   }
 
   /** The log has ended: what is open ends with it. */
@@ -60,8 +59,8 @@ export class FoldFinder {
     this.traceback = null;
   }
 
-  private open(start: number, kind: Fold['kind'], title: string): Fold {
-    const fold: Fold = { start, end: null, kind, title, trouble: false, live: false };
+  private open(start: number, kind: Fold['kind']): Fold {
+    const fold: Fold = { start, end: null, kind, trouble: false, live: false };
     this.folds.set(start, fold);
     return fold;
   }

@@ -42,8 +42,12 @@ export class Reader {
 
   readonly snapshot = (): number => this.version;
 
+  /** Begins, or goes on after `stop`. */
   start(): void {
+    if (this.state === 'ended') return;
+    this.stop();
     this.abort = new AbortController();
+    this.become('reading');
     void this.begin();
   }
 
@@ -60,10 +64,7 @@ export class Reader {
 
   /** Reads again from where it stopped: after an error, or when the try has got on. */
   again(): void {
-    if (this.state !== 'failed' && this.state !== 'broken') return;
-    this.stop();
-    this.become('reading');
-    this.start();
+    if (this.state === 'failed' || this.state === 'broken') this.start();
   }
 
   /** Has the text of a line, sooner or later. */

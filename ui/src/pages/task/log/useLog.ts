@@ -38,8 +38,15 @@ export function useLog(of: TryOf): Reader {
   const current = reader.key === key ? reader : { key, reader: new Reader(sourceOf(of)) };
   if (current !== reader) setReader(current);
   useEffect(() => {
-    current.reader.start();
-    return () => current.reader.stop();
+    const { reader: one } = current;
+    // A browser has few connections to a server for all of its tabs: one that is hidden keeps none.
+    const onVisibility = () => (document.hidden ? one.stop() : one.start());
+    onVisibility();
+    document.addEventListener('visibilitychange', onVisibility);
+    return () => {
+      document.removeEventListener('visibilitychange', onVisibility);
+      one.stop();
+    };
   }, [current.reader]);
   useSyncExternalStore(current.reader.subscribe, current.reader.snapshot);
   return current.reader;
