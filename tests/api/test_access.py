@@ -68,10 +68,10 @@ def routes_of(app: FastAPI) -> set[tuple[str, str]]:
 def expected(rule: Rule, who: Who) -> str:
     """What the table says, in the words of `found`."""
     identity, (everywhere, on_flights, highest) = who
+    if identity is None:
+        return "passes" if rule.role is None and not rule.login else "401"
     if rule.role is None:
         return "passes"
-    if identity is None:
-        return "401"
     if rule.dag and on_flights is None:
         return "hidden"
     has = highest if rule.some_dag else on_flights if rule.dag else everywhere

@@ -1,13 +1,24 @@
 """What the API does to dags and runs, with a leader that really decides."""
 
+import dataclasses
+import itertools
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from urllib.parse import quote
 
+import httpx
+import pytest
 from fastapi.testclient import TestClient
 
+from airloom.api.app import make_app
+from airloom.api.security.authentication import authenticate
+from airloom.api.state import Api
+from airloom.api.turns import Turns
 from airloom.model.report import Outcome
 from airloom.model.work import Work
 from airloom.settings import Settings
+from tests.api.conftest import ADMIN
+from tests.api.served import served
 from tests.operations.leading import leading, never_end
 
 FLIGHTS = "/api/v1/dags/flights"
@@ -142,6 +153,34 @@ def test_notes_are_written_and_removed(client: TestClient, settings: Settings) -
         assert client.put(f"{path}/note", json={"text": " "}).json() is None
         assert client.get(path).json()["note"] is None
     assert client.put(f"{FLIGHTS}/runs/one/tasks/nothing/note", json={"text": "x"}).status_code == 404
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999", str(2**64), str(-(2**63) - 1), "[{\"x\": NaN}]"])
+def test_a_number_that_no_task_could_be_given_is_refused(client: TestClient, value: str) -> None:
+    body = f'{{"conf": {{"airport": "LAX", "n": {value}}}}}'
+    answer = client.post(f"{FLIGHTS}/runs", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert "give it as a text" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("run_id", [".", "..", "latest"])
+def test_a_run_gets_no_name_that_means_something_else_in_addresses(client: TestClient, run_id: str) -> None:
+    assert client.post(f"{FLIGHTS}/runs", json={"run_id": run_id}).status_code == 422
+
+
+def test_who_waits_for_the_scheduler_leaves_threads_for_the_others(api: Api, settings: Settings) -> None:
+    app = make_app(api)
+    app.dependency_overrides[authenticate] = lambda: ADMIN
+    app.state.live.turns = Turns(turns=16, patience=0.2)
+    with served(app) as address, ThreadPoolExecutor(60) as pool:
+        # More than there are threads, and no scheduler.
+        asked = [pool.submit(httpx.patch, address + FLIGHTS, json={"paused": True}, timeout=30) for _ in range(60)]
+        refused = list(itertools.islice(as_completed(asked, 30), 44))
+        assert {one.result().status_code for one in refused} == {503}
+        assert httpx.get(f"{address}/api/v1/dags", timeout=30).status_code == 200
+        with leading(settings):
+            rest = [one.result(30).status_code for one in asked if one not in refused]
+        assert rest == [204] * 16
 
 
 def test_what_was_done_is_in_the_audit_log(client: TestClient, settings: Settings) -> None:

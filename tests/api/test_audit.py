@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from airloom.api.app import make_app
+from airloom.api.paging import encode_cursor
 from airloom.api.state import Api
 from airloom.model.access import Role
 from airloom.model.events import ClearTasks, Command, SetPool
@@ -38,6 +39,11 @@ def root(app: FastAPI) -> TestClient:
 def recorded(ops: Ops, since: int = 0) -> list[AuditRow]:
     """What was recorded after the row of that id, the oldest first."""
     return [row for row in reversed(auditing.list_audit(ops, AuditFilter(), 1000)) if row.id > since]
+
+
+def test_a_cursor_that_somebody_made_up_is_refused(root: TestClient) -> None:
+    for number in (2**70, -(2**70), -1):
+        assert root.get(AUDIT, params={"cursor": encode_cursor(number)}).status_code == 422
 
 
 def test_each_change_is_recorded_with_who_made_it_and_from_where(

@@ -135,7 +135,7 @@ def test_a_database_that_fails_is_down_and_asked_again(ops: Ops, monkeypatch: py
 
     with monkeypatch.context() as patch:
         patch.setattr(health, "read", fail)
-        examiner = Examiner(ops, iter([0.0, 10.0]).__next__)
+        examiner = Examiner(ops, iter([0.0, 10.0, 10.0]).__next__)
         assert examiner.examine().status == "down"
         assert "/secret/place" not in str(health.in_brief(examiner._found[1] if examiner._found else None))  # type: ignore[arg-type]
     assert examiner.examine().parts[0].status == "ok"
@@ -143,7 +143,7 @@ def test_a_database_that_fails_is_down_and_asked_again(ops: Ops, monkeypatch: py
 
 
 def test_what_was_found_is_believed_for_a_moment(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([0.0, 0.5, 2.0])
+    times = iter([0.0, 0.5, 2.0, 2.0])
     examiner = Examiner(ops, times.__next__)
     first = examiner.examine()
     assert examiner.examine() is first

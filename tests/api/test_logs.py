@@ -10,17 +10,22 @@ from urllib.parse import quote
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import delete
 
 from airloom.api.app import make_app
+from airloom.api.security import known, watch
 from airloom.api.security.authentication import authenticate
 from airloom.api.state import Api
 from airloom.model.access import Grant, Identity, Role
 from airloom.model.plan import Plan, TIChange
 from airloom.model.report import TryKey
 from airloom.model.states import TIState
+from airloom.operations import credentials
 from airloom.operations.ops import Ops
 from airloom.runtime.logs import TryLog, log_path
 from airloom.runtime.masking import Masker
+from airloom.store.tables import task_instance, task_try
+from tests.api import logins
 from tests.api.conftest import ADMIN
 from tests.api.past import DAG, NOW, ODD, commit, write
 from tests.api.served import DEADLINE, served
@@ -245,6 +250,29 @@ def test_a_stream_from_a_place_that_was_made_up_is_refused(address: str) -> None
         f"{address}{TRY}/2/log/stream?map_index=1", headers={"Last-Event-ID": "nowhere"}, timeout=DEADLINE
     )
     assert answer.status_code == 422
+
+
+def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((watch, "_LOOK"), (known, "_BELIEVED")):
+        monkeypatch.setattr(module, name, 0.02)
+    logins.add(api.ops, "eve")
+    made = credentials.make_token(api.ops, "eve", "a test's")
+    headers = logins.bearer(made.text)
+    with (
+        served(make_app(api)) as address,
+        httpx.stream("GET", f"{address}{LIVE}/log/stream", headers=headers, timeout=DEADLINE) as response,
+    ):
+        assert response.status_code == 200
+        credentials.delete_token(api.ops, made.row.id)
+        assert list(events(response)) == []
+
+
+def test_a_stream_ends_with_its_run(address: str, api: Api, ops: Ops) -> None:
+    with httpx.stream("GET", f"{address}{LIVE}/log/stream", timeout=DEADLINE) as response:
+        with ops.db.transaction() as conn:
+            conn.execute(delete(task_try))
+            conn.execute(delete(task_instance))
+        assert [event[0] for event in events(response)] == []
 
 
 def test_a_reader_that_goes_away_is_not_followed_any_more(address: str) -> None:

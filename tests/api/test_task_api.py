@@ -384,10 +384,24 @@ def test_a_runner_whose_row_is_gone_has_to_greet_again_and_has_its_leases(
 
 def test_a_long_upload_keeps_the_leases(worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens):
     worker.say(Heartbeat(live=(alone,), tokens=(tokens.make(alone),)))
+    [credential] = remote_runners.list_runner_tokens(ops)
     later = dataclasses.replace(ops, now=lambda: time.time() + 100.0)
     before = remote_runners.leases(ops)[alone].until
-    remote_runners.touch(later, "r")
+    remote_runners.touch(later, "r", credential.id)
     assert remote_runners.leases(ops)[alone].until > before + 90.0
+
+
+def test_a_session_that_is_older_than_the_name_of_a_runner_takes_nothing_from_it(
+    api: Api, ops: Ops, alone: TryKey, tokens: TryTokens
+):
+    # A task that has ended may still have a session for a name that nobody had then.
+    gone = Caller(api, tokens.make(TryKey(999, 1)))
+    gone.greet()
+    worker = Caller(api, remote_runners.make_runner_token(ops, "workers").text)
+    assert worker.greet().status_code == 200
+    worker.say(Heartbeat(live=(alone,), tokens=(tokens.make(alone),)))
+    assert gone.post(f"/sessions/{gone.session}/messages", frame(Heartbeat(live=()))).status_code == 404
+    assert list(remote_runners.leases(ops)) == [alone]
 
 
 # --- a pod, which has only its try's token ----------------------------------------------------------------------------

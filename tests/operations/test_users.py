@@ -2,10 +2,15 @@
 
 import dataclasses
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
+from sqlalchemy import text
 
 from airloom.model.access import Grant, Role
 from airloom.model.errors import Conflict, InvalidRequest, NotFound
@@ -14,8 +19,9 @@ from airloom.operations.ops import Ops
 from airloom.operations.passwords import is_outdated, password_fits
 from airloom.operations.provider_login import LoginRefused, Person, log_in_by_provider
 from airloom.operations.users import UserChange
+from airloom.store import accounts
 from airloom.store.credentials import LINK, SESSION, TOKEN, list_credentials
-from airloom.store.database import Database
+from airloom.store.database import Database, connect
 from airloom.store.notify import notifier
 from airloom.store.secrets import Secrets, new_key
 
@@ -126,6 +132,26 @@ def test_two_persons_of_one_name_at_once_are_one_user_and_one_refusal(ops: Ops) 
     assert sorted(type(result).__name__ for result in results) == ["LoggedIn", "LoginRefused"]
     refusals = [result.reason for result in results if isinstance(result, LoginRefused)]
     assert refusals == ["name_taken"]
+
+
+def test_a_login_does_not_undo_what_an_administrator_does_meanwhile(postgres_url: str, tmp_path: Path) -> None:
+    with closing(connect(postgres_url)) as db, closing(notifier(db, tmp_path / "wake")) as hints:
+        ops = Ops(db=db, notifier=hints, secrets=lambda: Secrets([new_key()]), env={}, by="chief")
+        log_in_by_provider(ops, ADA, IDLE)
+        renamed = msgspec.structs.replace(ADA, display_name="Ada L.")
+        with ThreadPoolExecutor(1) as pool:
+            with db.transaction() as conn:
+                account = accounts.get_account(conn, "ada", lock=True)
+                assert account is not None
+                accounts.change_account(conn, msgspec.structs.replace(account, active=False))
+                result = pool.submit(log_in_by_provider, ops, renamed, IDLE)
+                deadline = time.monotonic() + 20
+                waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                while not conn.execute(waits).scalar():
+                    assert time.monotonic() < deadline
+            with pytest.raises(LoginRefused, match="not active"):
+                result.result(20)
+        assert not users.get_user(ops, "ada").active
 
 
 def test_one_name_that_is_added_twice_at_once_is_one_user(ops: Ops) -> None:

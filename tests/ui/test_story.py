@@ -64,6 +64,7 @@ def test_the_keyboard_leads_everywhere(open_page: Open) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     page.keyboard.press("Control+k")
+    expect(page.get_by_role("combobox")).to_be_focused()
     page.keyboard.type("sales")
     expect(page.get_by_role("option").first).to_contain_text("sales")
     page.keyboard.press("Enter")
@@ -79,7 +80,7 @@ def test_who_logs_out_is_out(site: Site, open_page: Open) -> None:
     code = link.split("login#code=")[1].split('"')[0]
     page.goto(f"/login#code={code}")
     page.wait_for_url(lambda url: "/login" not in url)
-    page.get_by_role("button", name="admin").click()
+    page.get_by_role("button", name="Account menu").click()
     page.get_by_role("menuitem", name="Log out").click()
     page.wait_for_url(lambda url: "/login" in url)
     # Whoever uses the link a second time is told what to do.

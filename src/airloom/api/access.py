@@ -20,7 +20,7 @@ from airloom.operations.ops import Ops
 
 @dataclass(frozen=True)
 class Rule:
-    """What a route needs. role None: nobody need be logged in.
+    """What a route needs. role None: none; with `login`, one has to be logged in all the same.
 
     dag: the role on the dag in the path is enough. some_dag: the role on any dag is; the route shows only what the
     caller sees. Otherwise it has to be the role on everything.
@@ -29,6 +29,7 @@ class Rule:
     role: Role | None
     dag: bool = False
     some_dag: bool = False
+    login: bool = False
 
 
 PUBLIC = Rule(None)
@@ -36,6 +37,8 @@ _SEE_DAG, _EDIT_DAG, _OPERATE_DAG = (Rule(role, dag=True) for role in (Role.VIEW
 _SEE, _OPERATE, _ADMIN = (Rule(role) for role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN))
 #: whoever is logged in, whatever they see
 _SELF = Rule(Role.VIEWER, some_dag=True)
+#: whoever is logged in, even if they may do nothing
+_LOGGED_IN = Rule(None, login=True)
 
 #: (method, path under /api/v1) -> what it needs
 RULES: dict[tuple[str, str], Rule] = {
@@ -44,9 +47,9 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/session"): PUBLIC,
     ("GET", "/session/oidc"): PUBLIC,
     ("GET", "/session/oidc/callback"): PUBLIC,
-    ("GET", "/session"): _SELF,
-    ("DELETE", "/session"): _SELF,
-    ("PUT", "/session/password"): _SELF,
+    ("GET", "/session"): _LOGGED_IN,
+    ("DELETE", "/session"): _LOGGED_IN,
+    ("PUT", "/session/password"): _LOGGED_IN,
     ("GET", "/tokens"): _SELF,
     ("POST", "/tokens"): _SELF,
     ("DELETE", "/tokens/{token_id}"): _SELF,
@@ -140,7 +143,7 @@ async def _authorise(
     rule = RULES.get((request.method, path.removeprefix("/api/v1")))
     if rule is None:
         raise Refused(403, "Not allowed", "this route has no rule that says who may use it")
-    if rule.role is None and identity is None:
+    if rule.role is None and not rule.login and identity is None:
         return None
     if identity is None:
         raise getattr(request.state, "refused", None) or _nobody()

@@ -80,7 +80,7 @@ def make_token(
         raise InvalidRequest(f"a token is narrowed to 1 to {_MOST_PATTERNS} patterns of dags")
     now = ops.now()
     with ops.db.transaction() as conn:
-        user = accounts.get_account(conn, username)
+        user = accounts.get_account(conn, username, lock=True)
         if user is None:
             raise NotFound(f"there is no user {username!r}")
         if not user.active:

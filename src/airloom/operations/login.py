@@ -43,7 +43,7 @@ def log_in_by_password(ops: Ops, username: str, password: str, idle: float) -> L
         return None
     better = hash_password(password, username) if is_outdated(known.password or "") else known.password
     with ops.db.transaction() as conn:
-        account = accounts.get_account(conn, username)
+        account = accounts.get_account(conn, username, lock=True)
         if account is None or not account.active or account.password != known.password:
             record(conn, dataclasses.replace(ops, by=NOBODY), "login.failed", subject=username, detail="not active")
             return None
@@ -59,7 +59,7 @@ def log_in_by_link(ops: Ops, code: str, idle: float) -> LoggedIn | None:
         # Of two who use it at once, one deletes it.
         account = None
         if link is not None and credentials.delete_credential(conn, LINK, link.id):
-            account = accounts.get_account(conn, link.username)
+            account = accounts.get_account(conn, link.username, lock=True)
         if account is not None and account.active:
             return begin_session(conn, ops, account, idle, "by link")
     record_failure(ops, "a link that is wrong, used or too old")
@@ -144,7 +144,7 @@ def change_own_password(ops: Ops, identity: Identity, old: str | None, new: str)
         return False
     hashed = hash_password(new, known.username)
     with ops.db.transaction() as conn:
-        account = accounts.get_account(conn, identity.username)
+        account = accounts.get_account(conn, identity.username, lock=True)
         if account is None or account.password != known.password:
             return False
         accounts.set_password(conn, identity.username, hashed)

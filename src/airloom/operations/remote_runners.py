@@ -1,5 +1,7 @@
 """Verbs of runners on other machines: their credentials, registration, leases, reports, and the logs that they send."""
 
+from typing import Any
+
 import msgspec
 
 from airloom.model.errors import Conflict, InvalidRequest, NotFound
@@ -115,11 +117,11 @@ def register(ops: Ops, hello: Hello, visitor: str, only: TryKey | None) -> None:
         feed.tell(conn, "processes")
 
 
-def renew(ops: Ops, runner: str, tries: tuple[TryKey, ...]) -> tuple[Cancel, ...]:
-    """A runner has these tries in hand: lease them to it, and tell which of them it is to end. Raises NotFound for a
-    runner that is not known any more and has to register again."""
+def renew(ops: Ops, runner: str, visitor: str, tries: tuple[TryKey, ...]) -> tuple[Cancel, ...]:
+    """A runner has these tries in hand: lease them to it, and tell which of them it is to end. `visitor`: who it has
+    proved to be. Raises NotFound for a runner that is not known any more and has to register again."""
     with ops.db.transaction() as conn:
-        row = processes.get_process(conn, runner)
+        row = _row_of(conn, runner, visitor)
         ends = runners.ends_of(conn, tries)
         leased = tuple(key for key in tries if key not in ends)
         if row is not None:
@@ -130,10 +132,10 @@ def renew(ops: Ops, runner: str, tries: tuple[TryKey, ...]) -> tuple[Cancel, ...
     return tuple(_cancel(key, why) for key, why in ends.items())
 
 
-def touch(ops: Ops, runner: str) -> None:
+def touch(ops: Ops, runner: str, visitor: str) -> None:
     """A runner is alive, and has what it had."""
     with ops.db.transaction() as conn:
-        row = processes.get_process(conn, runner)
+        row = _row_of(conn, runner, visitor)
         if row is not None:
             processes.renew(conn, [msgspec.structs.replace(row, seen_at=ops.now())])
 
@@ -158,6 +160,12 @@ def leases(ops: Ops) -> dict[TryKey, Lease]:
         lease = Lease(runner=row.id, executor=state.executor, until=row.seen_at + SILENCE)
         found.update(dict.fromkeys(state.tries, lease))
     return found
+
+
+def _row_of(conn: Any, runner: str, visitor: str) -> ProcessRow | None:
+    """The row of a runner; none where the name is another one's by now: sessions are older than rows."""
+    row = processes.get_process(conn, runner)
+    return row if row is not None and _state(row).credential == visitor else None
 
 
 def _state(row: ProcessRow) -> RunnerState:

@@ -92,7 +92,7 @@ def change_user(ops: Ops, username: str, change: UserChange) -> AccountRow:
     hashed = _checked(username, change)
     with ops.db.transaction() as conn:
         administrators = accounts.lock_administrators(conn)
-        before = _find(conn, username)
+        before = _find(conn, username, lock=True)
         row = _changed(before, change, hashed)
         accounts.change_account(conn, row)
         _keep_one(conn, administrators, username)
@@ -119,7 +119,7 @@ def make_link(ops: Ops, username: str) -> Link:
     """A link that logs a user in, once; the ones before it are void. Raises NotFound, InvalidRequest."""
     now = ops.now()
     with ops.db.transaction() as conn:
-        if not _find(conn, username).active:
+        if not _find(conn, username, lock=True).active:
             raise InvalidRequest(f"user {username} is not active: activate them first")
         credentials.delete_credentials_of(conn, username, (LINK,))
         made = make_credential(conn, LINK, username, created_at=now, expires_at=now + LINK_LASTS)
@@ -150,8 +150,8 @@ def first_link(ops: Ops, base_url: str) -> str:
     return base + make_link(ops, administrators[0].username).path
 
 
-def _find(conn: Any, username: str) -> AccountRow:
-    row = accounts.get_account(conn, username)
+def _find(conn: Any, username: str, *, lock: bool = False) -> AccountRow:
+    row = accounts.get_account(conn, username, lock=lock)
     if row is None:
         known = [user.username for user in accounts.list_accounts(conn)]
         raise NotFound(f"there is no user {username!r}{nearest(username, known)}")

@@ -36,16 +36,17 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
         return self.identity is not None
 
 
-def get_account(conn: Connection, username: str) -> AccountRow | None:
-    """The user of that name."""
-    row = conn.execute(select(account).where(account.c.username == username)).first()
+def get_account(conn: Connection, username: str, *, lock: bool = False) -> AccountRow | None:
+    """The user of that name. lock: nobody else changes them until the transaction ends."""
+    query = select(account).where(account.c.username == username)
+    row = conn.execute(query.with_for_update() if lock else query).first()
     return None if row is None else _account(row, _grants(conn, username))
 
 
 def account_of_identity(conn: Connection, identity: str) -> AccountRow | None:
-    """The user who logs in by that identity of OpenID Connect."""
+    """The user who logs in by that identity of OpenID Connect, whom nobody else changes until the transaction ends."""
     username = conn.execute(select(account.c.username).where(account.c.identity == identity)).scalar()
-    return None if username is None else get_account(conn, username)
+    return None if username is None else get_account(conn, username, lock=True)
 
 
 def list_accounts(conn: Connection, after: str | None = None, limit: int | None = None) -> list[AccountRow]:

@@ -84,7 +84,7 @@ class Office:
 
     async def sign_of_life(self, visitor: Visitor, runner: str) -> None:
         """Renew the leases as they are."""
-        await self._in_thread(remote_runners.touch, self._ops, runner)
+        await self._in_thread(remote_runners.touch, self._ops, runner, visitor.id)
 
     async def answer(self, visitor: Visitor, runner: str, messages: list[FromRunner]) -> AsyncIterator[bytes]:
         """The frames that answer these messages, in their order. Raises StoreError."""
@@ -158,7 +158,7 @@ class Office:
     async def _renew(self, visitor: Visitor, runner: str, message: Heartbeat) -> bytes | None:
         tokens = message.tokens if len(message.tokens) == len(message.live) else [""] * len(message.live)
         tries = tuple(key for key, token in zip(message.live, tokens, strict=True) if self._proved(visitor, key, token))
-        cancels = await self._in_thread(remote_runners.renew, self._ops, runner, tries)
+        cancels = await self._in_thread(remote_runners.renew, self._ops, runner, visitor.id, tries)
         return frame(CancelTries(cancels=cancels)) if cancels else None
 
     async def _append(self, visitor: Visitor, chunk: LogChunk) -> bytes:

@@ -22,7 +22,8 @@ const SPANS = { hour: 3_600, day: 86_400, week: 7 * 86_400 } as const;
 type Span = keyof typeof SPANS;
 
 /** Rounded to the minute, so that the same choice asks the same question. */
-const momentOf = (span: Span): string => new Date((Math.floor(Date.now() / 60_000) * 60 - SPANS[span]) * 1000).toISOString();
+const momentOf = (span: Span): string =>
+  new Date((Math.floor(Date.now() / 60_000) * 60 - SPANS[span]) * 1000).toISOString();
 
 export default function AuditPage() {
   const [url, setUrl] = useUrlState();
@@ -32,7 +33,11 @@ export default function AuditPage() {
   const span = url.get('since') as Span | null;
   const since = useMemo(() => (span && span in SPANS ? momentOf(span) : null), [span]);
   const list = useInfiniteQuery(pages('/audit', { query: { by, dag_id: dagId, action, since, limit: 100 } }));
-  useLiveQueries({ kinds: ['runs', 'dags', 'pools'], topics: ['variables', 'connections', 'accounts'] }, [keyOf('/audit')], 3_000);
+  useLiveQueries(
+    { kinds: ['runs', 'dags', 'pools'], topics: ['variables', 'connections', 'accounts'] },
+    [keyOf('/audit')],
+    3_000,
+  );
   const columns = useMemo(columnsOf, []);
   const items = list.data?.pages.flatMap((page) => page.items) ?? [];
   const filtered = NAMES.some((name) => url.get(name));
@@ -85,15 +90,29 @@ export default function AuditPage() {
 
 const columnsOf = (): Column<AuditEntry>[] => [
   { key: 'at', head: t('audit.when'), width: '160px', cell: (entry) => <Time at={entry.at} /> },
-  { key: 'by', head: t('audit.by'), width: '130px', cell: (entry) => <span className={`${classes.name} cut`}>{entry.by}</span> },
-  { key: 'action', head: t('audit.action'), width: '150px', cell: (entry) => <span className="mono cut">{entry.action}</span> },
+  {
+    key: 'by',
+    head: t('audit.by'),
+    width: '130px',
+    cell: (entry) => <span className={`${classes.name} cut`}>{entry.by}</span>,
+  },
+  {
+    key: 'action',
+    head: t('audit.action'),
+    width: '150px',
+    cell: (entry) => <span className="mono cut">{entry.action}</span>,
+  },
   {
     key: 'what',
     head: t('audit.what'),
     width: 'minmax(200px, 1.4fr)',
     cell: (entry) => (
       <span className="cut" title={[entry.dag_id, entry.run_id, entry.subject].filter(Boolean).join(' / ')}>
-        {entry.dag_id && <Link to={entry.run_id ? to.run(entry.dag_id, entry.run_id) : to.dag(entry.dag_id)}>{[entry.dag_id, entry.run_id].filter(Boolean).join(' / ')}</Link>}
+        {entry.dag_id && (
+          <Link to={entry.run_id ? to.run(entry.dag_id, entry.run_id) : to.dag(entry.dag_id)}>
+            {[entry.dag_id, entry.run_id].filter(Boolean).join(' / ')}
+          </Link>
+        )}
         {entry.dag_id && entry.subject && ' / '}
         {entry.subject}
       </span>

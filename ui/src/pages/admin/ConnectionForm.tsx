@@ -28,7 +28,12 @@ export function ConnectionForm({ connection, onClose, onSaved }: Props) {
     connection && Object.keys(connection.extra ?? {}).length ? JSON.stringify(connection.extra, null, 2) : '',
   );
   const parsed = readObject(extra);
-  const wrong = 'wrong' in parsed ? (parsed.wrong ? t('admin.wrongJson', { text: parsed.wrong }) : t('admin.wrongJson.object')) : undefined;
+  const wrong =
+    'wrong' in parsed
+      ? parsed.wrong
+        ? t('admin.wrongJson', { text: parsed.wrong })
+        : t('admin.wrongJson.object')
+      : undefined;
   const set = (name: keyof typeof values) => (event: { currentTarget: { value: string } }) => {
     const { value } = event.currentTarget;
     setValues((now) => ({ ...now, [name]: value }));
@@ -72,18 +77,58 @@ export function ConnectionForm({ connection, onClose, onSaved }: Props) {
       {(errors) => (
         <>
           <div className={connection ? undefined : classes.halves}>
-            {!connection && <TextInput label={t('connections.id')} required value={id} error={slash(id) ?? errors.conn_id} onChange={(event) => setId(event.currentTarget.value)} data-autofocus />}
-            <Autocomplete size="xs" label={t('connections.type')} description={t('connections.type.hint')} inputWrapperOrder={['label', 'input', 'description', 'error']} required data={[...TYPES]} value={type} onChange={setType} error={errors.conn_type} />
+            {!connection && (
+              <TextInput
+                label={t('connections.id')}
+                required
+                value={id}
+                error={slash(id) ?? errors.conn_id}
+                onChange={(event) => setId(event.currentTarget.value)}
+                data-autofocus
+              />
+            )}
+            <Autocomplete
+              size="xs"
+              label={t('connections.type')}
+              description={t('connections.type.hint')}
+              inputWrapperOrder={['label', 'input', 'description', 'error']}
+              required
+              data={[...TYPES]}
+              value={type}
+              onChange={setType}
+              error={errors.conn_type}
+            />
           </div>
           {(host || portLabel) && (
             <div className={host && portLabel ? classes.pair : undefined}>
               {host && <TextInput label={host} value={values.host} onChange={set('host')} error={errors.host} />}
-              {portLabel && <NumberInput label={portLabel} placeholder={usualPort(type)?.toString()} min={1} max={65535} allowDecimal={false} hideControls thousandSeparator="" value={port} onChange={setPort} error={errors.port} />}
+              {portLabel && (
+                <NumberInput
+                  label={portLabel}
+                  placeholder={usualPort(type)?.toString()}
+                  min={1}
+                  max={65535}
+                  allowDecimal={false}
+                  hideControls
+                  thousandSeparator=""
+                  value={port}
+                  onChange={setPort}
+                  error={errors.port}
+                />
+              )}
             </div>
           )}
           {(login || passwordLabel) && (
             <div className={login && passwordLabel ? classes.halves : undefined}>
-              {login && <TextInput label={login} autoComplete="off" value={values.login} onChange={set('login')} error={errors.login} />}
+              {login && (
+                <TextInput
+                  label={login}
+                  autoComplete="off"
+                  value={values.login}
+                  onChange={set('login')}
+                  error={errors.login}
+                />
+              )}
               {passwordLabel && (
                 <PasswordInput
                   label={passwordLabel}
@@ -98,7 +143,13 @@ export function ConnectionForm({ connection, onClose, onSaved }: Props) {
               )}
             </div>
           )}
-          {connection?.has_password && <Checkbox label={t('connections.password.remove')} checked={removes} onChange={(event) => setRemoves(event.currentTarget.checked)} />}
+          {connection?.has_password && (
+            <Checkbox
+              label={t('connections.password.remove')}
+              checked={removes}
+              onChange={(event) => setRemoves(event.currentTarget.checked)}
+            />
+          )}
           {schema && <TextInput label={schema} value={values.schema} onChange={set('schema')} error={errors.schema} />}
           <Textarea
             className={classes.mono}
@@ -112,7 +163,12 @@ export function ConnectionForm({ connection, onClose, onSaved }: Props) {
             onChange={(event) => setExtra(event.currentTarget.value)}
             error={wrong ?? errors.extra}
           />
-          <TextInput label={t('admin.description')} value={values.description} onChange={set('description')} error={errors.description} />
+          <TextInput
+            label={t('admin.description')}
+            value={values.description}
+            onChange={set('description')}
+            error={errors.description}
+          />
         </>
       )}
     </FormDialog>

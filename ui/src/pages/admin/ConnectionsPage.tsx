@@ -30,13 +30,19 @@ export default function ConnectionsPage() {
   useLiveQueries({ kinds: [], topics: ['connections'] }, [keyOf('/connections')]);
   const changed = () => void client.invalidateQueries({ queryKey: keyOf('/connections') });
   const search = (url.get('search') ?? '').toLowerCase();
-  const shown = list.data?.filter((each) => [each.conn_id, each.conn_type, each.host, each.description].some((text) => text?.toLowerCase().includes(search))) ?? [];
+  const shown =
+    list.data?.filter((each) =>
+      [each.conn_id, each.conn_type, each.host, each.description].some((text) => text?.toLowerCase().includes(search)),
+    ) ?? [];
   return (
     <div className={classes.page}>
       <PageHeader
         title={t('connections.title')}
         actions={
-          <Button leftSection={<IconPlus size={14} aria-hidden />} onClick={() => dialog.show({ what: 'save', connection: null })}>
+          <Button
+            leftSection={<IconPlus size={14} aria-hidden />}
+            onClick={() => dialog.show({ what: 'save', connection: null })}
+          >
             {t('connections.new')}
           </Button>
         }
@@ -47,7 +53,10 @@ export default function ConnectionsPage() {
         <Pending error={list.error} retry={() => void list.refetch()} />
       ) : list.data.length === 0 ? (
         <div className="panel">
-          <EmptyState title={t('connections.empty')} command="airloom connections add warehouse type=postgres host=db.example.com login=reader">
+          <EmptyState
+            title={t('connections.empty')}
+            command="airloom connections add warehouse type=postgres host=db.example.com login=reader"
+          >
             {t('connections.empty.text')}
           </EmptyState>
         </div>
@@ -59,17 +68,29 @@ export default function ConnectionsPage() {
           {shown.length === 0 ? (
             <p className="dim">{t('admin.noFit')}</p>
           ) : (
-            <Table connections={shown} onEdit={(connection) => dialog.show({ what: 'save', connection })} onDelete={(connection) => dialog.show({ what: 'delete', connection })} />
+            <Table
+              connections={shown}
+              onEdit={(connection) => dialog.show({ what: 'save', connection })}
+              onDelete={(connection) => dialog.show({ what: 'delete', connection })}
+            />
           )}
         </div>
       )}
-      {dialog.open?.what === 'save' && <ConnectionForm connection={dialog.open.connection} onClose={dialog.close} onSaved={changed} />}
-      {dialog.open?.what === 'delete' && <DeleteConnection id={dialog.open.connection.conn_id} onClose={dialog.close} onDone={changed} />}
+      {dialog.open?.what === 'save' && (
+        <ConnectionForm connection={dialog.open.connection} onClose={dialog.close} onSaved={changed} />
+      )}
+      {dialog.open?.what === 'delete' && (
+        <DeleteConnection id={dialog.open.connection.conn_id} onClose={dialog.close} onDone={changed} />
+      )}
     </div>
   );
 }
 
-type TableProps = { connections: readonly Connection[]; onEdit: (connection: Connection) => void; onDelete: (connection: Connection) => void };
+type TableProps = {
+  connections: readonly Connection[];
+  onEdit: (connection: Connection) => void;
+  onDelete: (connection: Connection) => void;
+};
 
 function Table({ connections, onEdit, onDelete }: TableProps) {
   return (
@@ -98,7 +119,9 @@ function Table({ connections, onEdit, onDelete }: TableProps) {
                 ) : (
                   <>
                     <span className="mono">{whereIs(connection)}</span>{' '}
-                    {connection.has_password && <IconKey size={14} role="img" aria-label={t('connections.hasPassword')} />}
+                    {connection.has_password && (
+                      <IconKey size={14} role="img" aria-label={t('connections.hasPassword')} />
+                    )}
                   </>
                 )}
               </td>
@@ -107,7 +130,11 @@ function Table({ connections, onEdit, onDelete }: TableProps) {
                 <Time at={connection.updated_at} relative />
               </td>
               <td>
-                <RowActions name={connection.conn_id} onEdit={() => onEdit(connection)} onDelete={() => onDelete(connection)} />
+                <RowActions
+                  name={connection.conn_id}
+                  onEdit={() => onEdit(connection)}
+                  onDelete={() => onDelete(connection)}
+                />
               </td>
             </tr>
           ))}

@@ -33,7 +33,9 @@ export default function ImportErrorsPage() {
           </EmptyState>
         </div>
       ) : (
-        list.data.map((error) => <Problem key={`${error.bundle}\n${error.rel_path}\n${error.dag_id ?? ''}\n${error.text}`} error={error} />)
+        list.data.map((error) => (
+          <Problem key={`${error.bundle}\n${error.rel_path}\n${error.dag_id ?? ''}\n${error.text}`} error={error} />
+        ))
       )}
     </div>
   );

@@ -17,7 +17,12 @@ export function ImportVariables({ known, onClose, onDone }: Props) {
   const keys = Object.keys(read?.values ?? {});
   const there = new Set(known.map((variable) => variable.key));
   const changed = keys.filter((key) => there.has(key)).length;
-  const wrong = read?.error == null ? undefined : read.error ? t('admin.wrongJson', { text: read.error }) : t('admin.wrongJson.object');
+  const wrong =
+    read?.error == null
+      ? undefined
+      : read.error
+        ? t('admin.wrongJson', { text: read.error })
+        : t('admin.wrongJson.object');
   const send = async () => {
     let count = 0;
     try {
@@ -33,7 +38,13 @@ export function ImportVariables({ known, onClose, onDone }: Props) {
     }
   };
   return (
-    <FormDialog onClose={onClose} title={t('variables.import.title')} action={t('variables.import.action', { count: keys.length })} submit={send} ready={keys.length > 0}>
+    <FormDialog
+      onClose={onClose}
+      title={t('variables.import.title')}
+      action={t('variables.import.action', { count: keys.length })}
+      submit={send}
+      ready={keys.length > 0}
+    >
       {() => (
         <>
           <p className="dim">{t('variables.import.text')}</p>
@@ -64,7 +75,9 @@ export function ImportVariables({ known, onClose, onDone }: Props) {
                 {keys.map((key) => (
                   <li key={key}>
                     <span>{key}</span>
-                    <span className="dim">{there.has(key) ? t('variables.import.old') : t('variables.import.new')}</span>
+                    <span className="dim">
+                      {there.has(key) ? t('variables.import.old') : t('variables.import.new')}
+                    </span>
                   </li>
                 ))}
               </ul>

@@ -31,7 +31,10 @@ export default function PoolsPage({ name }: { name?: string }) {
   const dialog = useDialog<Doing>();
   const list = useQuery({ ...query('/pools'), refetchInterval: 10_000 });
   useLiveQueries({ kinds: ['pools', 'tis'], topics: ['processes'] }, [keyOf('/pools'), ['/pools/{name}']], 800);
-  const changed = () => void client.invalidateQueries({ queryKey: keyOf('/pools') }).then(() => client.invalidateQueries({ queryKey: ['/pools/{name}'] }));
+  const changed = () =>
+    void client
+      .invalidateQueries({ queryKey: keyOf('/pools') })
+      .then(() => client.invalidateQueries({ queryKey: ['/pools/{name}'] }));
   const mayEdit = may('operator');
   return (
     <div className={classes.page}>
@@ -39,7 +42,10 @@ export default function PoolsPage({ name }: { name?: string }) {
         title={t('pools.title')}
         actions={
           mayEdit && (
-            <Button leftSection={<IconPlus size={14} aria-hidden />} onClick={() => dialog.show({ what: 'save', pool: null })}>
+            <Button
+              leftSection={<IconPlus size={14} aria-hidden />}
+              onClick={() => dialog.show({ what: 'save', pool: null })}
+            >
               {t('pools.new')}
             </Button>
           )
@@ -65,14 +71,24 @@ export default function PoolsPage({ name }: { name?: string }) {
               {list.data.map((pool) => (
                 <tr key={pool.name} data-chosen={pool.name === name || undefined}>
                   <td>
-                    <Link to={pool.name === name ? to.pools() : to.pool(pool.name)} className={classes.name} aria-expanded={pool.name === name}>
+                    <Link
+                      to={pool.name === name ? to.pools() : to.pool(pool.name)}
+                      className={classes.name}
+                      aria-expanded={pool.name === name}
+                    >
                       {pool.name}
                     </Link>
                   </td>
                   <td>
                     <UseBar used={pool.used ?? null} slots={pool.slots} />
                   </td>
-                  <td>{pool.waiting ? t('pools.waiting', { count: pool.waiting }) : <span className="dim">{t('pools.nobodyWaits')}</span>}</td>
+                  <td>
+                    {pool.waiting ? (
+                      t('pools.waiting', { count: pool.waiting })
+                    ) : (
+                      <span className="dim">{t('pools.nobodyWaits')}</span>
+                    )}
+                  </td>
                   <td>
                     {pool.description}
                     {pool.include_deferred && <div className="dim">{t('pools.deferred')}</div>}
@@ -82,7 +98,9 @@ export default function PoolsPage({ name }: { name?: string }) {
                       <RowActions
                         name={pool.name}
                         onEdit={() => dialog.show({ what: 'save', pool })}
-                        onDelete={pool.name === 'default_pool' ? undefined : () => dialog.show({ what: 'delete', pool })}
+                        onDelete={
+                          pool.name === 'default_pool' ? undefined : () => dialog.show({ what: 'delete', pool })
+                        }
                       />
                     </td>
                   )}
@@ -93,10 +111,18 @@ export default function PoolsPage({ name }: { name?: string }) {
         </div>
       )}
       {name !== undefined && (
-        <Members key={name} name={name} onMake={mayEdit ? () => dialog.show({ what: 'save', pool: null, name }) : undefined} />
+        <Members
+          key={name}
+          name={name}
+          onMake={mayEdit ? () => dialog.show({ what: 'save', pool: null, name }) : undefined}
+        />
       )}
-      {dialog.open?.what === 'save' && <PoolForm pool={dialog.open.pool} name={dialog.open.name} onClose={dialog.close} onSaved={changed} />}
-      {dialog.open?.what === 'delete' && <DeletePool pool={dialog.open.pool} chosen={name} onClose={dialog.close} onDone={changed} />}
+      {dialog.open?.what === 'save' && (
+        <PoolForm pool={dialog.open.pool} name={dialog.open.name} onClose={dialog.close} onSaved={changed} />
+      )}
+      {dialog.open?.what === 'delete' && (
+        <DeletePool pool={dialog.open.pool} chosen={name} onClose={dialog.close} onDone={changed} />
+      )}
     </div>
   );
 }
@@ -162,7 +188,10 @@ function MemberList({ members, none }: { members: readonly PoolMember[]; none: s
       {members.map((member) => (
         <li key={`${member.dag_id}\n${member.run_id}\n${member.task_id}\n${member.map_index}`}>
           {member.place != null && <span className={classes.place}>{member.place}.</span>}
-          <Link to={to.task(member.dag_id, member.run_id, member.task_id, { mapIndex: member.map_index })} title={member.run_id}>
+          <Link
+            to={to.task(member.dag_id, member.run_id, member.task_id, { mapIndex: member.map_index })}
+            title={member.run_id}
+          >
             {member.dag_id} / {member.task_id}
             {member.map_index >= 0 && `[${member.map_index}]`}
           </Link>
@@ -187,7 +216,10 @@ function PoolForm({ pool, name: given = '', onClose, onSaved }: FormProps) {
   const [description, setDescription] = useState(pool?.description ?? '');
   const [deferred, setDeferred] = useState(pool?.include_deferred ?? false);
   const save = async () => {
-    await api.put('/pools/{name}', { path: { name: name.trim() }, body: { slots: Number(slots), description, include_deferred: deferred } });
+    await api.put('/pools/{name}', {
+      path: { name: name.trim() },
+      body: { slots: Number(slots), description, include_deferred: deferred },
+    });
     toastDone(t('pools.saved', { name: name.trim() }));
     onSaved();
   };
@@ -202,18 +234,57 @@ function PoolForm({ pool, name: given = '', onClose, onSaved }: FormProps) {
       {(errors) => (
         <>
           <div className={pool ? undefined : classes.pair}>
-            {!pool && <TextInput label={t('pools.name')} required value={name} error={slash(name) ?? errors.name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus />}
-            <NumberInput label={t('pools.slots')} description={t('pools.slots.hint')} inputWrapperOrder={['label', 'input', 'description', 'error']} required min={-1} allowDecimal={false} value={slots} onChange={setSlots} error={errors.slots} data-autofocus={Boolean(pool) || undefined} />
+            {!pool && (
+              <TextInput
+                label={t('pools.name')}
+                required
+                value={name}
+                error={slash(name) ?? errors.name}
+                onChange={(event) => setName(event.currentTarget.value)}
+                data-autofocus
+              />
+            )}
+            <NumberInput
+              label={t('pools.slots')}
+              description={t('pools.slots.hint')}
+              inputWrapperOrder={['label', 'input', 'description', 'error']}
+              required
+              min={-1}
+              allowDecimal={false}
+              value={slots}
+              onChange={setSlots}
+              error={errors.slots}
+              data-autofocus={Boolean(pool) || undefined}
+            />
           </div>
-          <TextInput label={t('admin.description')} value={description} error={errors.description} onChange={(event) => setDescription(event.currentTarget.value)} />
-          <Checkbox label={t('pools.deferred')} checked={deferred} onChange={(event) => setDeferred(event.currentTarget.checked)} />
+          <TextInput
+            label={t('admin.description')}
+            value={description}
+            error={errors.description}
+            onChange={(event) => setDescription(event.currentTarget.value)}
+          />
+          <Checkbox
+            label={t('pools.deferred')}
+            checked={deferred}
+            onChange={(event) => setDeferred(event.currentTarget.checked)}
+          />
         </>
       )}
     </FormDialog>
   );
 }
 
-function DeletePool({ pool, chosen, onClose, onDone }: { pool: Pool; chosen?: string; onClose: () => void; onDone: () => void }) {
+function DeletePool({
+  pool,
+  chosen,
+  onClose,
+  onDone,
+}: {
+  pool: Pool;
+  chosen?: string;
+  onClose: () => void;
+  onDone: () => void;
+}) {
   return (
     <ConfirmTouch
       opened

@@ -18,16 +18,32 @@ export default function QueuesPage() {
   const queues = useQuery({ ...query('/queues'), refetchInterval: EVERY });
   const executors = useQuery({ ...query('/executors'), refetchInterval: EVERY });
   const workers = useQuery({ ...query('/workers'), refetchInterval: EVERY });
-  useLiveQueries({ kinds: ['tis'], topics: ['processes'] }, [keyOf('/queues'), keyOf('/executors'), keyOf('/workers')], 1_500);
+  useLiveQueries(
+    { kinds: ['tis'], topics: ['processes'] },
+    [keyOf('/queues'), keyOf('/executors'), keyOf('/workers')],
+    1_500,
+  );
   return (
     <div className={classes.page}>
       <PageHeader title={t('queues.title')}>{t('queues.lead')}</PageHeader>
       <h2 className={classes.section}>{t('queues.queues')}</h2>
-      {queues.data ? <Queues queues={queues.data} /> : <Pending error={queues.error} retry={() => void queues.refetch()} />}
+      {queues.data ? (
+        <Queues queues={queues.data} />
+      ) : (
+        <Pending error={queues.error} retry={() => void queues.refetch()} />
+      )}
       <h2 className={classes.section}>{t('queues.executors')}</h2>
-      {executors.data ? <Executors executors={executors.data} /> : <Pending error={executors.error} retry={() => void executors.refetch()} />}
+      {executors.data ? (
+        <Executors executors={executors.data} />
+      ) : (
+        <Pending error={executors.error} retry={() => void executors.refetch()} />
+      )}
       <h2 className={classes.section}>{t('queues.workers')}</h2>
-      {workers.data ? <Workers workers={workers.data} /> : <Pending error={workers.error} retry={() => void workers.refetch()} />}
+      {workers.data ? (
+        <Workers workers={workers.data} />
+      ) : (
+        <Pending error={workers.error} retry={() => void workers.refetch()} />
+      )}
     </div>
   );
 }
@@ -66,7 +82,9 @@ function Queues({ queues }: { queues: readonly Queue[] }) {
           <td className={classes.name}>{queue.name}</td>
           <td className="number">{formatNumber(queue.queued)}</td>
           <td className="number">{formatNumber(queue.running)}</td>
-          <td>{queue.workers.length ? queue.workers.join(', ') : <span className="dim">{t('queues.everything')}</span>}</td>
+          <td>
+            {queue.workers.length ? queue.workers.join(', ') : <span className="dim">{t('queues.everything')}</span>}
+          </td>
         </tr>
       ))}
     </Table>
@@ -118,8 +136,14 @@ function Workers({ workers }: { workers: readonly Worker[] }) {
     );
   }
   const heads = [
-    t('queues.col.worker'), t('queues.col.state'), t('queues.col.executor'), t('queues.queues'), t('queues.col.use'), t('queues.col.version'),
-    t('queues.col.started'), t('queues.col.seen'),
+    t('queues.col.worker'),
+    t('queues.col.state'),
+    t('queues.col.executor'),
+    t('queues.queues'),
+    t('queues.col.use'),
+    t('queues.col.version'),
+    t('queues.col.started'),
+    t('queues.col.seen'),
   ];
   return (
     <Table heads={heads}>

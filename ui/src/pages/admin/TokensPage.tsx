@@ -78,7 +78,9 @@ export default function TokensPage() {
         />
       )}
       {dialog.open?.what === 'secret' && <SecretDialog made={dialog.open.made} onClose={dialog.close} />}
-      {dialog.open?.what === 'delete' && <DeleteToken token={dialog.open.token} onClose={dialog.close} onDone={changed} />}
+      {dialog.open?.what === 'delete' && (
+        <DeleteToken token={dialog.open.token} onClose={dialog.close} onDone={changed} />
+      )}
     </div>
   );
 }
@@ -135,15 +137,38 @@ function TokenForm({ onClose, onMade }: { onClose: () => void; onMade: (made: To
   const [forever, setForever] = useState(false);
   const own = session.role ? ROLES.indexOf(session.role) : ROLES.length;
   const make = async () => {
-    const patterns = dags.split(/[\n,]/).map((text) => text.trim()).filter(Boolean);
-    const body = { name: name.trim(), role: (role || null) as RoleName | null, dags: patterns.length ? patterns : null, days: forever ? null : Number(days) };
+    const patterns = dags
+      .split(/[\n,]/)
+      .map((text) => text.trim())
+      .filter(Boolean);
+    const body = {
+      name: name.trim(),
+      role: (role || null) as RoleName | null,
+      dags: patterns.length ? patterns : null,
+      days: forever ? null : Number(days),
+    };
     onMade(await api.post('/tokens', { body }));
   };
   return (
-    <FormDialog onClose={onClose} title={t('tokens.new.title')} action={t('admin.create')} submit={make} ready={name.trim() !== '' && (forever || Number(days) > 0)}>
+    <FormDialog
+      onClose={onClose}
+      title={t('tokens.new.title')}
+      action={t('admin.create')}
+      submit={make}
+      ready={name.trim() !== '' && (forever || Number(days) > 0)}
+    >
       {(errors) => (
         <>
-          <TextInput label={t('tokens.name')} description={t('tokens.name.hint')} inputWrapperOrder={['label', 'input', 'description', 'error']} required value={name} error={errors.name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus />
+          <TextInput
+            label={t('tokens.name')}
+            description={t('tokens.name.hint')}
+            inputWrapperOrder={['label', 'input', 'description', 'error']}
+            required
+            value={name}
+            error={errors.name}
+            onChange={(event) => setName(event.currentTarget.value)}
+            data-autofocus
+          />
           <NativeSelect
             label={t('tokens.role')}
             value={role}
@@ -151,9 +176,33 @@ function TokenForm({ onClose, onMade }: { onClose: () => void; onMade: (made: To
             onChange={(event) => setRole(event.currentTarget.value)}
             data={[{ value: '', label: t('tokens.role.asYou') }, ...roleOptions().slice(0, own + 1)]}
           />
-          <Textarea className={classes.mono} label={t('tokens.dags')} description={t('tokens.dags.hint')} inputWrapperOrder={['label', 'input', 'description', 'error']} placeholder="sales_*" autosize minRows={2} value={dags} error={errors.dags} onChange={(event) => setDags(event.currentTarget.value)} />
-          <NumberInput label={t('tokens.expiry')} suffix=" d" min={1} max={3650} disabled={forever} value={days} error={errors.days} onChange={setDays} />
-          <Checkbox label={t('tokens.expiry.never')} checked={forever} onChange={(event) => setForever(event.currentTarget.checked)} />
+          <Textarea
+            className={classes.mono}
+            label={t('tokens.dags')}
+            description={t('tokens.dags.hint')}
+            inputWrapperOrder={['label', 'input', 'description', 'error']}
+            placeholder="sales_*"
+            autosize
+            minRows={2}
+            value={dags}
+            error={errors.dags}
+            onChange={(event) => setDags(event.currentTarget.value)}
+          />
+          <NumberInput
+            label={t('tokens.expiry')}
+            suffix=" d"
+            min={1}
+            max={3650}
+            disabled={forever}
+            value={days}
+            error={errors.days}
+            onChange={setDays}
+          />
+          <Checkbox
+            label={t('tokens.expiry.never')}
+            checked={forever}
+            onChange={(event) => setForever(event.currentTarget.checked)}
+          />
         </>
       )}
     </FormDialog>
@@ -162,7 +211,14 @@ function TokenForm({ onClose, onMade }: { onClose: () => void; onMade: (made: To
 
 function SecretDialog({ made, onClose }: { made: TokenSecret; onClose: () => void }) {
   return (
-    <Modal opened onClose={onClose} closeOnClickOutside={false} title={t('tokens.secret.title')} size="lg" closeButtonProps={{ 'aria-label': t('shared.close') }}>
+    <Modal
+      opened
+      onClose={onClose}
+      closeOnClickOutside={false}
+      title={t('tokens.secret.title')}
+      size="lg"
+      closeButtonProps={{ 'aria-label': t('shared.close') }}
+    >
       <div className={classes.form}>
         <p>{t('tokens.secret.text')}</p>
         <Command text={made.token} />

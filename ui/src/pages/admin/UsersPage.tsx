@@ -24,7 +24,10 @@ import { IconAction, RowActions } from './RowActions';
 import { UserForm } from './UserForm';
 import { useDialog } from './useDialog';
 
-type Doing = { what: 'save'; user: User | null } | { what: 'delete' | 'deactivate'; user: User } | { what: 'link'; user: User; link: LoginLink };
+type Doing =
+  | { what: 'save'; user: User | null }
+  | { what: 'delete' | 'deactivate'; user: User }
+  | { what: 'link'; user: User; link: LoginLink };
 
 export default function UsersPage() {
   const client = useQueryClient();
@@ -39,7 +42,8 @@ export default function UsersPage() {
     onError: toastError,
   });
   const activate = useMutation({
-    mutationFn: (user: User) => api.patch('/users/{username}', { path: { username: user.username }, body: { active: true, no_role: false } }),
+    mutationFn: (user: User) =>
+      api.patch('/users/{username}', { path: { username: user.username }, body: { active: true, no_role: false } }),
     onSuccess: (_, user) => {
       toastDone(t('users.saved', { name: user.username }));
       changed();
@@ -48,13 +52,18 @@ export default function UsersPage() {
   });
   const users = list.data?.pages.flatMap((page) => page.items) ?? [];
   const search = (url.get('search') ?? '').toLowerCase();
-  const shown = users.filter((user) => [user.username, user.display_name, user.email].some((text) => text?.toLowerCase().includes(search)));
+  const shown = users.filter((user) =>
+    [user.username, user.display_name, user.email].some((text) => text?.toLowerCase().includes(search)),
+  );
   return (
     <div className={classes.page}>
       <PageHeader
         title={t('users.title')}
         actions={
-          <Button leftSection={<IconPlus size={14} aria-hidden />} onClick={() => dialog.show({ what: 'save', user: null })}>
+          <Button
+            leftSection={<IconPlus size={14} aria-hidden />}
+            onClick={() => dialog.show({ what: 'save', user: null })}
+          >
             {t('users.new')}
           </Button>
         }
@@ -82,14 +91,21 @@ export default function UsersPage() {
             onActive={(user) => (user.active ? dialog.show({ what: 'deactivate', user }) : activate.mutate(user))}
           />
           {list.hasNextPage && (
-            <Button variant="default" mt="sm" loading={list.isFetchingNextPage} onClick={() => void list.fetchNextPage()}>
+            <Button
+              variant="default"
+              mt="sm"
+              loading={list.isFetchingNextPage}
+              onClick={() => void list.fetchNextPage()}
+            >
               {t('shared.more')}
             </Button>
           )}
         </div>
       )}
       {dialog.open?.what === 'save' && <UserForm user={dialog.open.user} onClose={dialog.close} onSaved={changed} />}
-      {dialog.open?.what === 'link' && <LinkDialog user={dialog.open.user} link={dialog.open.link} onClose={dialog.close} />}
+      {dialog.open?.what === 'link' && (
+        <LinkDialog user={dialog.open.user} link={dialog.open.link} onClose={dialog.close} />
+      )}
       {(dialog.open?.what === 'delete' || dialog.open?.what === 'deactivate') && (
         <EndDialog what={dialog.open.what} name={dialog.open.user.username} onClose={dialog.close} onDone={changed} />
       )}
@@ -97,7 +113,10 @@ export default function UsersPage() {
   );
 }
 
-type TableProps = { users: readonly User[] } & Record<'onEdit' | 'onDelete' | 'onLink' | 'onActive', (user: User) => void>;
+type TableProps = { users: readonly User[] } & Record<
+  'onEdit' | 'onDelete' | 'onLink' | 'onActive',
+  (user: User) => void
+>;
 
 function UserTable({ users, onEdit, onDelete, onLink, onActive }: TableProps) {
   const me = useSession();
@@ -120,7 +139,9 @@ function UserTable({ users, onEdit, onDelete, onLink, onActive }: TableProps) {
               <td>
                 <span className={classes.name}>{user.username}</span>
                 {user.username === me.username && <span className="dim"> ({t('users.you')})</span>}
-                <div className="dim">{[user.display_name !== user.username && user.display_name, user.email].filter(Boolean).join(' · ')}</div>
+                <div className="dim">
+                  {[user.display_name !== user.username && user.display_name, user.email].filter(Boolean).join(' · ')}
+                </div>
               </td>
               <td>
                 <RoleChips role={user.role} grants={user.grants} />
@@ -130,19 +151,30 @@ function UserTable({ users, onEdit, onDelete, onLink, onActive }: TableProps) {
                   {user.active ? t('users.active') : t('users.inactive')}
                 </span>
               </td>
-              <td>{[user.has_password && t('users.way.password'), user.oidc && t('users.way.oidc')].filter(Boolean).join(', ') || t('users.way.link')}</td>
+              <td>
+                {[user.has_password && t('users.way.password'), user.oidc && t('users.way.oidc')]
+                  .filter(Boolean)
+                  .join(', ') || t('users.way.link')}
+              </td>
               <td>
                 <Time at={user.last_login_at} relative none={t('shared.never')} />
               </td>
               <td>
-                <RowActions name={user.username} onEdit={() => onEdit(user)} onDelete={user.username === me.username ? undefined : () => onDelete(user)}>
+                <RowActions
+                  name={user.username}
+                  onEdit={() => onEdit(user)}
+                  onDelete={user.username === me.username ? undefined : () => onDelete(user)}
+                >
                   {user.active && (
                     <IconAction label={`${t('users.link')}: ${user.username}`} onClick={() => onLink(user)}>
                       <IconLink size={15} aria-hidden />
                     </IconAction>
                   )}
                   {user.username !== me.username && (
-                    <IconAction label={`${t(user.active ? 'users.deactivate' : 'users.activate')}: ${user.username}`} onClick={() => onActive(user)}>
+                    <IconAction
+                      label={`${t(user.active ? 'users.deactivate' : 'users.activate')}: ${user.username}`}
+                      onClick={() => onActive(user)}
+                    >
                       {user.active ? <IconUserOff size={15} aria-hidden /> : <IconUserCheck size={15} aria-hidden />}
                     </IconAction>
                   )}
@@ -175,7 +207,13 @@ function RoleChips({ role, grants }: Pick<User, 'role' | 'grants'>) {
 
 function LinkDialog({ user, link, onClose }: { user: User; link: LoginLink; onClose: () => void }) {
   return (
-    <Modal opened onClose={onClose} title={t('users.link.title', { name: user.username })} size="lg" closeButtonProps={{ 'aria-label': t('shared.close') }}>
+    <Modal
+      opened
+      onClose={onClose}
+      title={t('users.link.title', { name: user.username })}
+      size="lg"
+      closeButtonProps={{ 'aria-label': t('shared.close') }}
+    >
       <div className={classes.form}>
         <p>{t('users.link.text')}</p>
         <Command text={new URL(link.path, location.origin).href} />
@@ -187,7 +225,17 @@ function LinkDialog({ user, link, onClose }: { user: User; link: LoginLink; onCl
   );
 }
 
-function EndDialog({ what, name, onClose, onDone }: { what: 'delete' | 'deactivate'; name: string; onClose: () => void; onDone: () => void }) {
+function EndDialog({
+  what,
+  name,
+  onClose,
+  onDone,
+}: {
+  what: 'delete' | 'deactivate';
+  name: string;
+  onClose: () => void;
+  onDone: () => void;
+}) {
   return (
     <ConfirmTouch
       opened
@@ -196,7 +244,8 @@ function EndDialog({ what, name, onClose, onDone }: { what: 'delete' | 'deactiva
       action={what === 'delete' ? t('shared.delete') : t('users.deactivate')}
       act={async () => {
         if (what === 'delete') await api.delete('/users/{username}', { path: { username: name } });
-        else await api.patch('/users/{username}', { path: { username: name }, body: { active: false, no_role: false } });
+        else
+          await api.patch('/users/{username}', { path: { username: name }, body: { active: false, no_role: false } });
         toastDone(t(what === 'delete' ? 'users.deleted' : 'users.saved', { name }));
       }}
       onDone={onDone}

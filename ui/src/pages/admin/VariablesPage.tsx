@@ -31,24 +31,41 @@ export default function VariablesPage() {
   const [url] = useUrlState();
   const list = useQuery(query('/variables'));
   useLiveQueries({ kinds: [], topics: ['variables'] }, [keyOf('/variables'), ['/variables/{key}']]);
-  const changed = () => void Promise.all([keyOf('/variables'), ['/variables/{key}']].map((queryKey) => client.invalidateQueries({ queryKey })));
+  const changed = () =>
+    void Promise.all(
+      [keyOf('/variables'), ['/variables/{key}']].map((queryKey) => client.invalidateQueries({ queryKey })),
+    );
   const search = (url.get('search') ?? '').toLowerCase();
-  const shown = list.data?.filter((each) => each.key.toLowerCase().includes(search) || each.description?.toLowerCase().includes(search)) ?? [];
+  const shown =
+    list.data?.filter(
+      (each) => each.key.toLowerCase().includes(search) || each.description?.toLowerCase().includes(search),
+    ) ?? [];
   return (
     <div className={classes.page}>
       <PageHeader
         title={t('variables.title')}
         actions={
           <>
-            <Button variant="default" leftSection={<IconUpload size={14} aria-hidden />} onClick={() => dialog.show({ what: 'import' })}>
+            <Button
+              variant="default"
+              leftSection={<IconUpload size={14} aria-hidden />}
+              onClick={() => dialog.show({ what: 'import' })}
+            >
               {t('variables.import')}
             </Button>
             {Boolean(list.data?.length) && (
-              <Button variant="default" leftSection={<IconDownload size={14} aria-hidden />} onClick={() => void exportAll(list.data ?? []).catch(toastError)}>
+              <Button
+                variant="default"
+                leftSection={<IconDownload size={14} aria-hidden />}
+                onClick={() => void exportAll(list.data ?? []).catch(toastError)}
+              >
                 {t('variables.export')}
               </Button>
             )}
-            <Button leftSection={<IconPlus size={14} aria-hidden />} onClick={() => dialog.show({ what: 'save', variable: null })}>
+            <Button
+              leftSection={<IconPlus size={14} aria-hidden />}
+              onClick={() => dialog.show({ what: 'save', variable: null })}
+            >
               {t('variables.new')}
             </Button>
           </>
@@ -109,9 +126,15 @@ export default function VariablesPage() {
           )}
         </div>
       )}
-      {dialog.open?.what === 'save' && <VariableForm variable={dialog.open.variable} onClose={dialog.close} onSaved={changed} />}
-      {dialog.open?.what === 'import' && <ImportVariables known={list.data ?? []} onClose={dialog.close} onDone={changed} />}
-      {dialog.open?.what === 'delete' && <DeleteVariable name={dialog.open.variable.key} onClose={dialog.close} onDone={changed} />}
+      {dialog.open?.what === 'save' && (
+        <VariableForm variable={dialog.open.variable} onClose={dialog.close} onSaved={changed} />
+      )}
+      {dialog.open?.what === 'import' && (
+        <ImportVariables known={list.data ?? []} onClose={dialog.close} onDone={changed} />
+      )}
+      {dialog.open?.what === 'delete' && (
+        <DeleteVariable name={dialog.open.variable.key} onClose={dialog.close} onDone={changed} />
+      )}
     </div>
   );
 }
@@ -122,7 +145,11 @@ function Value({ name }: { name: string }) {
   const one = useQuery({ ...query('/variables/{key}', { path: { key: name } }), enabled: shown });
   return (
     <div className={classes.value}>
-      <IconAction label={t(shown ? 'variables.hide' : 'variables.show', { key: name })} pressed={shown} onClick={() => setShown(!shown)}>
+      <IconAction
+        label={t(shown ? 'variables.hide' : 'variables.show', { key: name })}
+        pressed={shown}
+        onClick={() => setShown(!shown)}
+      >
         {shown ? <IconEyeOff size={15} aria-hidden /> : <IconEye size={15} aria-hidden />}
       </IconAction>
       {!shown ? (
@@ -162,11 +189,24 @@ function VariableForm({ variable, onClose, onSaved }: FormProps) {
       title={variable ? t('variables.change.title', { key: variable.key }) : t('variables.new.title')}
       action={variable ? t('shared.save') : t('admin.create')}
       submit={save}
-      ready={key.trim() !== '' && !slash(key) && (variable === null || (before.data !== undefined && (!secret || typed !== null)))}
+      ready={
+        key.trim() !== '' &&
+        !slash(key) &&
+        (variable === null || (before.data !== undefined && (!secret || typed !== null)))
+      }
     >
       {(errors) => (
         <>
-          {!variable && <TextInput label={t('variables.key')} required value={key} error={slash(key) ?? errors.key} onChange={(event) => setKey(event.currentTarget.value)} data-autofocus />}
+          {!variable && (
+            <TextInput
+              label={t('variables.key')}
+              required
+              value={key}
+              error={slash(key) ?? errors.key}
+              onChange={(event) => setKey(event.currentTarget.value)}
+              data-autofocus
+            />
+          )}
           <Textarea
             className={classes.mono}
             label={t('variables.value')}
@@ -179,7 +219,12 @@ function VariableForm({ variable, onClose, onSaved }: FormProps) {
             onChange={(event) => setTyped(event.currentTarget.value)}
             data-autofocus={variable !== null || undefined}
           />
-          <TextInput label={t('admin.description')} value={description} error={errors.description} onChange={(event) => setDescription(event.currentTarget.value)} />
+          <TextInput
+            label={t('admin.description')}
+            value={description}
+            error={errors.description}
+            onChange={(event) => setDescription(event.currentTarget.value)}
+          />
         </>
       )}
     </FormDialog>

@@ -7,7 +7,10 @@ import { readObject, readVariables } from './transfer';
 
 describe('readVariables', () => {
   it('keeps texts as they are and all else as JSON', () => {
-    expect(readVariables('{"a": "x", "b": {"c": 1}, "d": 2}')).toEqual({ values: { a: 'x', b: '{"c":1}', d: '2' }, error: null });
+    expect(readVariables('{"a": "x", "b": {"c": 1}, "d": 2}')).toEqual({
+      values: { a: 'x', b: '{"c":1}', d: '2' },
+      error: null,
+    });
   });
 
   it('says what is wrong', () => {

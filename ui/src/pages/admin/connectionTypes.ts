@@ -5,7 +5,11 @@ export type Field = 'host' | 'port' | 'login' | 'password' | 'schema';
 type Meaning = Partial<Record<Field, TextKey | null>>;
 
 const DATABASE: Meaning = { schema: 'connections.field.database', login: 'connections.field.user' };
-const WEB: Meaning = { host: 'connections.field.baseUrl', schema: 'connections.field.scheme', login: 'connections.field.user' };
+const WEB: Meaning = {
+  host: 'connections.field.baseUrl',
+  schema: 'connections.field.scheme',
+  login: 'connections.field.user',
+};
 
 /** null: the type has no such field. */
 const MEANINGS: Record<string, Meaning> = {
@@ -20,9 +24,21 @@ const MEANINGS: Record<string, Meaning> = {
   mongo: DATABASE,
   redis: { schema: null },
   http: WEB,
-  slackwebhook: { host: 'connections.field.webhook', password: 'connections.field.token', login: null, port: null, schema: null },
+  slackwebhook: {
+    host: 'connections.field.webhook',
+    password: 'connections.field.token',
+    login: null,
+    port: null,
+    schema: null,
+  },
   slack: { password: 'connections.field.token', host: null, login: null, port: null, schema: null },
-  aws: { login: 'connections.field.accessKey', password: 'connections.field.secretKey', host: null, port: null, schema: null },
+  aws: {
+    login: 'connections.field.accessKey',
+    password: 'connections.field.secretKey',
+    host: null,
+    port: null,
+    schema: null,
+  },
   google_cloud_platform: { host: null, port: null, login: null, password: null, schema: null },
   ssh: { login: 'connections.field.user', schema: null },
   sftp: { login: 'connections.field.user', schema: null },
@@ -38,7 +54,18 @@ const PLAIN: Record<Field, TextKey> = {
   schema: 'connections.schema',
 };
 const PORTS: Record<string, number> = {
-  postgres: 5432, mysql: 3306, mssql: 1433, oracle: 1521, redshift: 5439, clickhouse: 8123, mongo: 27017, redis: 6379, ssh: 22, sftp: 22, ftp: 21, smtp: 587,
+  postgres: 5432,
+  mysql: 3306,
+  mssql: 1433,
+  oracle: 1521,
+  redshift: 5439,
+  clickhouse: 8123,
+  mongo: 27017,
+  redis: 6379,
+  ssh: 22,
+  sftp: 22,
+  ftp: 21,
+  smtp: 587,
 };
 
 export const TYPES: readonly string[] = Object.keys(MEANINGS);

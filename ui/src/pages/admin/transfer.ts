@@ -11,7 +11,10 @@ export function readVariables(text: string): Read {
     return { values: null, error: (error as Error).message };
   }
   if (typeof data !== 'object' || data === null || Array.isArray(data)) return { values: null, error: '' };
-  const values = Object.entries(data).map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]);
+  const values = Object.entries(data).map(([key, value]) => [
+    key,
+    typeof value === 'string' ? value : JSON.stringify(value),
+  ]);
   return { values: Object.fromEntries(values) as Record<string, string>, error: null };
 }
 

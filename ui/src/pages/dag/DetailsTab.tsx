@@ -61,10 +61,14 @@ export default function DetailsTab({ dag }: TabProps) {
                   <tr key={name}>
                     <td>
                       <code>{name}</code>
-                      {typeof param.schema?.description === 'string' && <div className="dim">{param.schema.description}</div>}
+                      {typeof param.schema?.description === 'string' && (
+                        <div className="dim">{param.schema.description}</div>
+                      )}
                     </td>
                     <td>{typeOf(param.schema)}</td>
-                    <td><code>{param.value === undefined ? '–' : JSON.stringify(param.value)}</code></td>
+                    <td>
+                      <code>{param.value === undefined ? '–' : JSON.stringify(param.value)}</code>
+                    </td>
                   </tr>
                 ))}
               </tbody>

@@ -34,7 +34,11 @@ export function Header({ dag }: { dag: DagDetails }) {
               {tag}
             </Link>
           ))}
-          {!dag.active && <Badge color="gray" variant="outline" tt="none">{t('dag.inactive')}</Badge>}
+          {!dag.active && (
+            <Badge color="gray" variant="outline" tt="none">
+              {t('dag.inactive')}
+            </Badge>
+          )}
         </>
       }
       actions={
@@ -57,11 +61,14 @@ export function Header({ dag }: { dag: DagDetails }) {
           {dag.timezone !== 'UTC' && ` (${dag.timezone})`}
         </li>
         <li>
-          {t('dag.nextRun')} {dag.paused ? t('dag.paused') : <Time at={dag.next_run_after} relative none={t('dag.noNextRun')} />}
+          {t('dag.nextRun')}{' '}
+          {dag.paused ? t('dag.paused') : <Time at={dag.next_run_after} relative none={t('dag.noNextRun')} />}
         </li>
         <li>
           <IconUser size={14} aria-hidden />
-          <span className="visually-hidden" hidden>{t('dag.owner')}</span>
+          <span className="visually-hidden" hidden>
+            {t('dag.owner')}
+          </span>
           {dag.owner}
         </li>
         <li>

@@ -23,18 +23,30 @@ export function TouchDialog({ dagId, target, onClose }: { dagId: string; target:
   const choice = { runs: [...target.runs], tasks: target.tasks && [...target.tasks], upstream, downstream };
   const send = (dryRun: boolean, signal?: AbortSignal) =>
     target.kind === 'clear'
-      ? api.post('/dags/{dag_id}/clear', { path, body: { ...choice, only_failed: onlyFailed, dry_run: dryRun }, signal })
+      ? api.post('/dags/{dag_id}/clear', {
+          path,
+          body: { ...choice, only_failed: onlyFailed, dry_run: dryRun },
+          signal,
+        })
       : api.post('/dags/{dag_id}/mark', { path, body: { ...choice, state, dry_run: dryRun }, signal });
   return (
     <ConfirmTouch
       opened
       onClose={onClose}
-      title={target.kind === 'clear' ? t('dag.clear.title', { what: target.what }) : t('dag.mark.title', { what: target.what })}
+      title={
+        target.kind === 'clear'
+          ? t('dag.clear.title', { what: target.what })
+          : t('dag.mark.title', { what: target.what })
+      }
       action={target.kind === 'clear' ? t('dag.clear') : t('dag.mark.as', { state: wordOf(state) })}
       dryRun={{ key: [dagId, target, upstream, downstream, onlyFailed, state], ask: (signal) => send(true, signal) }}
       act={async () => {
         const { total } = await send(false);
-        toastDone(target.kind === 'clear' ? t('dag.clear.done', { count: total }) : t('dag.mark.done', { count: total, state: wordOf(state) }));
+        toastDone(
+          target.kind === 'clear'
+            ? t('dag.clear.done', { count: total })
+            : t('dag.mark.done', { count: total, state: wordOf(state) }),
+        );
       }}
     >
       <Group gap="lg">
@@ -48,12 +60,24 @@ export function TouchDialog({ dagId, target, onClose }: { dagId: string; target:
         )}
         {target.tasks && (
           <>
-            <Checkbox label={t('dag.touch.upstream')} checked={upstream} onChange={(event) => setUpstream(event.currentTarget.checked)} />
-            <Checkbox label={t('dag.touch.downstream')} checked={downstream} onChange={(event) => setDownstream(event.currentTarget.checked)} />
+            <Checkbox
+              label={t('dag.touch.upstream')}
+              checked={upstream}
+              onChange={(event) => setUpstream(event.currentTarget.checked)}
+            />
+            <Checkbox
+              label={t('dag.touch.downstream')}
+              checked={downstream}
+              onChange={(event) => setDownstream(event.currentTarget.checked)}
+            />
           </>
         )}
         {target.kind === 'clear' && (
-          <Checkbox label={t('dag.clear.onlyFailed')} checked={onlyFailed} onChange={(event) => setOnlyFailed(event.currentTarget.checked)} />
+          <Checkbox
+            label={t('dag.clear.onlyFailed')}
+            checked={onlyFailed}
+            onChange={(event) => setOnlyFailed(event.currentTarget.checked)}
+          />
         )}
       </Group>
     </ConfirmTouch>

@@ -3,8 +3,8 @@
 import { formatDuration } from '@/components/time';
 
 const SECONDS = [
-  0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600,
-  43_200, 86_400,
+  0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600,
+  7_200, 14_400, 21_600, 43_200, 86_400,
 ];
 
 /** Round lengths of time from `from` to `until` (seconds), about `count` of them. */
@@ -24,7 +24,13 @@ export function timeTicks(from: number, until: number, count: number): number[] 
 }
 
 /** A length of time beside a mark, as short as it can be: `0`, `30 min`, `1 h 30 min`. */
-export const tickLabel = (seconds: number): string => (seconds === 0 ? '0' : formatDuration(seconds).replace(/ 00 (s|min)$/, '').replace(/\.0 s$/, ' s').replace(/ d 0 h$/, ' d'));
+export const tickLabel = (seconds: number): string =>
+  seconds === 0
+    ? '0'
+    : formatDuration(seconds)
+        .replace(/ 00 (s|min)$/, '')
+        .replace(/\.0 s$/, ' s')
+        .replace(/ d 0 h$/, ' d');
 
 export function mean(values: readonly number[]): number | null {
   return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -10,7 +10,10 @@ const NOTHING = '-';
 export function useFolded(first: ReadonlySet<string>) {
   const [url, setUrl] = useUrlState();
   const text = url.get('folded');
-  const folded = useMemo(() => (text === null ? first : new Set(text === NOTHING ? [] : text.split(','))), [text, first]);
+  const folded = useMemo(
+    () => (text === null ? first : new Set(text === NOTHING ? [] : text.split(','))),
+    [text, first],
+  );
   const setFolded = useCallback((ids: Iterable<string>) => setUrl({ folded: [...ids].join(',') || NOTHING }), [setUrl]);
   const toggle = useCallback(
     (id: string) => {

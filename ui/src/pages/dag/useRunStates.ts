@@ -16,12 +16,17 @@ export function useRunStates(dagId: string, runId: string | null) {
   const elsewhere = board !== null && runId !== null && !column;
   const path = { dag_id: dagId, run_id: runId ?? '' };
   const run = useQuery({ ...query('/dags/{dag_id}/runs/{run_id}', { path }), enabled: elsewhere });
-  const tasks = useInfiniteQuery({ ...pages('/dags/{dag_id}/runs/{run_id}/tasks', { path, query: { limit: 1_000 } }), enabled: elsewhere });
+  const tasks = useInfiniteQuery({
+    ...pages('/dags/{dag_id}/runs/{run_id}/tasks', { path, query: { limit: 1_000 } }),
+    enabled: elsewhere,
+  });
   const { hasNextPage, isFetching, fetchNextPage } = tasks;
   useEffect(() => {
     if (elsewhere && hasNextPage && !isFetching) void fetchNextPage();
   }, [elsewhere, hasNextPage, isFetching, fetchNextPage]);
-  const keys = elsewhere ? [keyOf('/dags/{dag_id}/runs/{run_id}', { path }), keyOf('/dags/{dag_id}/runs/{run_id}/tasks', { path })] : [];
+  const keys = elsewhere
+    ? [keyOf('/dags/{dag_id}/runs/{run_id}', { path }), keyOf('/dags/{dag_id}/runs/{run_id}/tasks', { path })]
+    : [];
   useLiveQueries({ dagId, runId: runId ?? '' }, keys, 1_000);
 
   const counts = useMemo((): ((taskId: string) => Counts | null) => {
@@ -43,5 +48,12 @@ export function useRunStates(dagId: string, runId: string | null) {
   }, [board, column, tick, tasks.data]);
 
   const found = column?.run ?? run.data;
-  return { run: found ?? null, runs: board?.columns.map((each) => each.run) ?? [], counts, tick, ready: board !== null && (!elsewhere || run.data !== undefined), error: parts.error ?? run.error };
+  return {
+    run: found ?? null,
+    runs: board?.columns.map((each) => each.run) ?? [],
+    counts,
+    tick,
+    ready: board !== null && (!elsewhere || run.data !== undefined),
+    error: parts.error ?? run.error,
+  };
 }

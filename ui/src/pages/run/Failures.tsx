@@ -20,11 +20,19 @@ export function Failures({ run }: { run: Run }) {
   const asked = { path, query: { state: ['failed', 'up_for_retry'] as const, limit: SHOWN } };
   const options = query('/dags/{dag_id}/runs/{run_id}/tasks', asked as never);
   const list = useQuery({ ...options, enabled: failed + retried > 0 });
-  useLiveQueries({ dagId: run.dag_id, runId: run.run_id, kinds: ['tis'] }, [keyOf('/dags/{dag_id}/runs/{run_id}/tasks', asked)], 800);
+  useLiveQueries(
+    { dagId: run.dag_id, runId: run.run_id, kinds: ['tis'] },
+    [keyOf('/dags/{dag_id}/runs/{run_id}/tasks', asked)],
+    800,
+  );
   if (failed + retried === 0 || !list.data) return null;
   const upstream = counts.upstream_failed ?? 0;
   return (
-    <section className={`panel ${classes.failures}`} data-soft={failed === 0 || undefined} aria-labelledby="run-failures">
+    <section
+      className={`panel ${classes.failures}`}
+      data-soft={failed === 0 || undefined}
+      aria-labelledby="run-failures"
+    >
       <h2 id="run-failures">{failed ? t('run.failures', { count: failed }) : t('run.failures.retry')}</h2>
       <ul>
         {list.data.items.map((ti) => (
@@ -34,7 +42,9 @@ export function Failures({ run }: { run: Run }) {
       {(upstream > 0 || failed + retried > SHOWN) && (
         <p className="dim">
           {upstream > 0 && t('run.failures.upstream', { count: upstream })}{' '}
-          {failed + retried > SHOWN && <Link to={`${to.run(run.dag_id, run.run_id)}?state=failed`}>{t('run.failures.all')}</Link>}
+          {failed + retried > SHOWN && (
+            <Link to={`${to.run(run.dag_id, run.run_id)}?state=failed`}>{t('run.failures.all')}</Link>
+          )}
         </p>
       )}
     </section>
@@ -51,7 +61,9 @@ function Failure({ ti }: { ti: TaskInstance }) {
           {ti.map_index >= 0 && `[${ti.map_index}]`}
         </Link>{' '}
         <span className="dim">
-          {[causeWord(ti.cause), ti.max_tries > 0 && t('run.failures.try', { number: ti.try_number })].filter(Boolean).join(', ')}
+          {[causeWord(ti.cause), ti.max_tries > 0 && t('run.failures.try', { number: ti.try_number })]
+            .filter(Boolean)
+            .join(', ')}
         </span>
         <div className={classes.detail}>{ti.detail || t('run.failures.unknown')}</div>
       </div>

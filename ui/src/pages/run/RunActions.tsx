@@ -14,7 +14,8 @@ import { isFinished, wordOf } from '@/states/states';
 import { t } from '@/texts';
 
 type Mark = 'success' | 'failed';
-type Doing = { what: 'clear'; onlyFailed: boolean } | { what: 'mark'; state: Mark } | { what: 'cancel' } | { what: 'again' };
+type Doing =
+  { what: 'clear'; onlyFailed: boolean } | { what: 'mark'; state: Mark } | { what: 'cancel' } | { what: 'again' };
 
 export function RunActions({ run }: { run: Run }) {
   const client = useQueryClient();
@@ -28,24 +29,39 @@ export function RunActions({ run }: { run: Run }) {
   const unfinished = !isFinished(run.state);
   return (
     <>
-      <Button variant="default" leftSection={<IconPlayerPlay size={14} aria-hidden />} onClick={() => begin({ what: 'again' })}>
+      <Button
+        variant="default"
+        leftSection={<IconPlayerPlay size={14} aria-hidden />}
+        onClick={() => begin({ what: 'again' })}
+      >
         {t('run.again')}
       </Button>
       <Menu position="bottom-end">
         <Menu.Target>
-          <Button variant="default" leftSection={<IconEraser size={14} aria-hidden />} rightSection={<IconChevronDown size={14} aria-hidden />}>
+          <Button
+            variant="default"
+            leftSection={<IconEraser size={14} aria-hidden />}
+            rightSection={<IconChevronDown size={14} aria-hidden />}
+          >
             {t('run.clear')}
           </Button>
         </Menu.Target>
         <Menu.Dropdown>
-          <Menu.Item disabled={!run.counts?.failed && !run.counts?.upstream_failed} onClick={() => begin({ what: 'clear', onlyFailed: true })}>
+          <Menu.Item
+            disabled={!run.counts?.failed && !run.counts?.upstream_failed}
+            onClick={() => begin({ what: 'clear', onlyFailed: true })}
+          >
             {t('run.clear.failed')}
           </Menu.Item>
           <Menu.Item onClick={() => begin({ what: 'clear', onlyFailed: false })}>{t('run.clear.all')}</Menu.Item>
         </Menu.Dropdown>
       </Menu>
       {unfinished && (
-        <Button variant="default" leftSection={<IconBan size={14} aria-hidden />} onClick={() => begin({ what: 'cancel' })}>
+        <Button
+          variant="default"
+          leftSection={<IconBan size={14} aria-hidden />}
+          onClick={() => begin({ what: 'cancel' })}
+        >
           {t('run.cancel')}
         </Button>
       )}
@@ -59,7 +75,11 @@ export function RunActions({ run }: { run: Run }) {
           {(['success', 'failed'] as const)
             .filter((state) => state !== run.state)
             .map((state) => (
-              <Menu.Item key={state} leftSection={<StateIcon state={state} title="" />} onClick={() => begin({ what: 'mark', state })}>
+              <Menu.Item
+                key={state}
+                leftSection={<StateIcon state={state} title="" />}
+                onClick={() => begin({ what: 'mark', state })}
+              >
                 {t('run.mark.as', { state: wordOf(state) })}
               </Menu.Item>
             ))}
@@ -86,7 +106,13 @@ export function RunActions({ run }: { run: Run }) {
   );
 }
 
-type Action = { title: string; button: string; text: string; dryRun?: (signal: AbortSignal) => Promise<Touched>; act: () => Promise<unknown> };
+type Action = {
+  title: string;
+  button: string;
+  text: string;
+  dryRun?: (signal: AbortSignal) => Promise<Touched>;
+  act: () => Promise<unknown>;
+};
 
 function actionOf(run: Run, doing: Doing): Action {
   const path = { dag_id: run.dag_id, run_id: run.run_id };

@@ -31,10 +31,15 @@ export function RunFacts({ run }: { run: Run }) {
           {
             label: t('run.fact.version'),
             value: (
-              <Link to={to.dag(run.dag_id, 'code', { version: run.version })}>{t('run.fact.version.link', { version: String(run.version) })}</Link>
+              <Link to={to.dag(run.dag_id, 'code', { version: run.version })}>
+                {t('run.fact.version.link', { version: String(run.version) })}
+              </Link>
             ),
           },
-          hasConf(run) && { label: t('run.fact.conf'), value: <code className={classes.conf}>{shortened(run.conf)}</code> },
+          hasConf(run) && {
+            label: t('run.fact.conf'),
+            value: <code className={classes.conf}>{shortened(run.conf)}</code>,
+          },
         ]}
       />
       <Views dagId={run.dag_id} runId={run.run_id} />
@@ -68,7 +73,10 @@ export function RunDetails({ run }: { run: Run }) {
           },
           { label: t('run.fact.queued'), value: <Time at={run.queued_at} /> },
           { label: t('run.fact.started'), value: <Time at={run.started_at} /> },
-          { label: t('run.fact.late'), value: <Duration from={run.run_after} until={run.started_at} running={false} /> },
+          {
+            label: t('run.fact.late'),
+            value: <Duration from={run.run_after} until={run.started_at} running={false} />,
+          },
           { label: t('run.fact.ended'), value: <Time at={run.ended_at} /> },
         ]}
       />

@@ -35,7 +35,8 @@ export default function RunPage({ dagId, runId, tab }: Props) {
   const current: RunTab = tab === 'details' ? 'details' : 'tasks';
   useEffect(() => {
     // `latest`, or the beginning of an id, stood for this run; from now on it is this one.
-    if (run && run.run_id !== runId) navigate(to.run(dagId, run.run_id, tab as RunTab | undefined) + location.search, { replace: true });
+    if (run && run.run_id !== runId)
+      navigate(to.run(dagId, run.run_id, tab as RunTab | undefined) + location.search, { replace: true });
   }, [run, dagId, runId, tab]);
   if (!run) {
     return (
@@ -56,7 +57,11 @@ export default function RunPage({ dagId, runId, tab }: Props) {
           mayEdit && (
             <>
               {!run.note && (
-                <Button variant="default" leftSection={<IconNote size={14} aria-hidden />} onClick={() => setWriting(true)}>
+                <Button
+                  variant="default"
+                  leftSection={<IconNote size={14} aria-hidden />}
+                  onClick={() => setWriting(true)}
+                >
                   {t('task.note.add')}
                 </Button>
               )}
@@ -78,7 +83,13 @@ export default function RunPage({ dagId, runId, tab }: Props) {
       />
       <Failures run={run} />
       <Waiting run={run} />
-      <Tabs value={current} onChange={(next) => navigate(to.run(dagId, runId, next === 'tasks' ? undefined : (next as RunTab)), { replace: true })} keepMounted={false}>
+      <Tabs
+        value={current}
+        onChange={(next) =>
+          navigate(to.run(dagId, runId, next === 'tasks' ? undefined : (next as RunTab)), { replace: true })
+        }
+        keepMounted={false}
+      >
         <Tabs.List aria-label={t('run.tabs')}>
           <Tabs.Tab value="tasks">{t('run.tab.tasks')}</Tabs.Tab>
           <Tabs.Tab value="details">{t('run.tab.details')}</Tabs.Tab>

@@ -74,19 +74,36 @@ export function Tasks({ run }: { run: Run }) {
   );
 }
 
-const keyOfRow = (row: Row): string => (row.kind === 'mapped' ? `${row.taskId}\n` : `${row.ti.task_id}\n${row.ti.map_index}`);
+const keyOfRow = (row: Row): string =>
+  row.kind === 'mapped' ? `${row.taskId}\n` : `${row.ti.task_id}\n${row.ti.map_index}`;
 
 function columnsOf(run: Run, toggle: (taskId: string) => void): Column<Row>[] {
   return [
-    { key: 'task', head: t('run.tasks.task'), width: 'minmax(220px, 1.4fr)', cell: (row) => <Name run={run} row={row} toggle={toggle} /> },
+    {
+      key: 'task',
+      head: t('run.tasks.task'),
+      width: 'minmax(220px, 1.4fr)',
+      cell: (row) => <Name run={run} row={row} toggle={toggle} />,
+    },
     {
       key: 'state',
       head: t('run.tasks.state'),
       width: 'minmax(170px, 1fr)',
       cell: (row) => (row.kind === 'one' ? <StateBadge state={row.ti.state} /> : <Counts counts={row.counts} />),
     },
-    { key: 'tries', head: t('run.tasks.tries'), width: '56px', align: 'right', cell: (row) => (row.kind === 'one' ? triesMade(row.ti) : '') },
-    { key: 'started', head: t('run.tasks.started'), width: '160px', cell: (row) => <Time at={row.kind === 'one' ? row.ti.started_at : row.startedAt} /> },
+    {
+      key: 'tries',
+      head: t('run.tasks.tries'),
+      width: '56px',
+      align: 'right',
+      cell: (row) => (row.kind === 'one' ? triesMade(row.ti) : ''),
+    },
+    {
+      key: 'started',
+      head: t('run.tasks.started'),
+      width: '160px',
+      cell: (row) => <Time at={row.kind === 'one' ? row.ti.started_at : row.startedAt} />,
+    },
     {
       key: 'took',
       head: t('run.tasks.took'),
@@ -95,7 +112,11 @@ function columnsOf(run: Run, toggle: (taskId: string) => void): Column<Row>[] {
         row.kind === 'one' ? (
           <Duration from={row.ti.started_at} until={row.ti.ended_at} running={row.ti.state === 'running'} />
         ) : (
-          <Duration from={row.startedAt} until={row.endedAt} running={Object.keys(row.counts).some((state) => !isFinished(state))} />
+          <Duration
+            from={row.startedAt}
+            until={row.endedAt}
+            running={Object.keys(row.counts).some((state) => !isFinished(state))}
+          />
         ),
     },
     {

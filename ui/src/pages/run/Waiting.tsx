@@ -32,7 +32,10 @@ export function Waiting({ run }: { run: Run }) {
   const more = Boolean(list.data?.next);
   const explained = useQueries({
     queries: shown.map((ti) => ({
-      ...query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/explain', { path: { ...path, task_id: ti.task_id }, query: { map_index: ti.map_index } }),
+      ...query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/explain', {
+        path: { ...path, task_id: ti.task_id },
+        query: { map_index: ti.map_index },
+      }),
       refetchInterval: 15_000,
     })),
   });
@@ -53,18 +56,29 @@ export function Waiting({ run }: { run: Run }) {
             <li key={ti.task_id}>
               <StateIcon state={ti.state} size={14} />
               <div>
-                <Link to={to.task(run.dag_id, run.run_id, ti.task_id, { mapIndex: many > 1 ? -1 : ti.map_index })} className={classes.name}>
+                <Link
+                  to={to.task(run.dag_id, run.run_id, ti.task_id, { mapIndex: many > 1 ? -1 : ti.map_index })}
+                  className={classes.name}
+                >
                   {ti.task_id}
                   {ti.map_index >= 0 && many === 1 && `[${ti.map_index}]`}
                 </Link>{' '}
-                {many > 1 && <span className="dim">{t(more && at === tasks.length - 1 ? 'run.waiting.instancesOrMore' : 'run.waiting.instances', { count: many })}</span>}
+                {many > 1 && (
+                  <span className="dim">
+                    {t(more && at === tasks.length - 1 ? 'run.waiting.instancesOrMore' : 'run.waiting.instances', {
+                      count: many,
+                    })}
+                  </span>
+                )}
                 {explanation ? <Reasons reasons={explanation.reasons} pool={ti.pool} /> : <div className="dim">…</div>}
               </div>
             </li>
           );
         })}
       </ul>
-      {tasks.length > shown.length && !idle && <p className="dim">{t('run.waiting.more', { count: tasks.length - shown.length })}</p>}
+      {tasks.length > shown.length && !idle && (
+        <p className="dim">{t('run.waiting.more', { count: tasks.length - shown.length })}</p>
+      )}
     </section>
   );
 }

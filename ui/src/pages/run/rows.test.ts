@@ -3,7 +3,17 @@ import type { TaskInstance } from '@/api/schema';
 import { firstOfEach, patched, rowsOf } from './rows';
 
 const ti = (task_id: string, map_index: number, state = 'success', more: Partial<TaskInstance> = {}): TaskInstance =>
-  ({ id: 1, dag_id: 'd', run_id: 'r', task_id, map_index, state, try_number: 1, max_tries: 0, ...more }) as TaskInstance;
+  ({
+    id: 1,
+    dag_id: 'd',
+    run_id: 'r',
+    task_id,
+    map_index,
+    state,
+    try_number: 1,
+    max_tries: 0,
+    ...more,
+  }) as TaskInstance;
 const ITEMS = [
   ti('extract', -1),
   ti('work', 0, 'success', { started_at: '2026-01-01T00:00:02Z', ended_at: '2026-01-01T00:00:09Z' }),
@@ -14,7 +24,11 @@ const ITEMS = [
 describe('rowsOf', () => {
   it('folds a mapped task into one row that says how its instances are', () => {
     const rows = rowsOf(ITEMS, new Set(), '');
-    expect(rows.map((row) => (row.kind === 'one' ? row.ti.task_id : `${row.taskId}*`))).toEqual(['extract', 'work*', 'load']);
+    expect(rows.map((row) => (row.kind === 'one' ? row.ti.task_id : `${row.taskId}*`))).toEqual([
+      'extract',
+      'work*',
+      'load',
+    ]);
     expect(rows[1]).toMatchObject({
       total: 2,
       counts: { success: 1, failed: 1 },
@@ -24,7 +38,13 @@ describe('rowsOf', () => {
   });
 
   it('shows the instances of one that is opened', () => {
-    expect(rowsOf(ITEMS, new Set(['work']), '').map((row) => row.kind === 'one' && row.inside)).toEqual([false, false, true, true, false]);
+    expect(rowsOf(ITEMS, new Set(['work']), '').map((row) => row.kind === 'one' && row.inside)).toEqual([
+      false,
+      false,
+      true,
+      true,
+      false,
+    ]);
   });
 
   it('finds by a part of the name, whatever its case', () => {
@@ -42,12 +62,21 @@ describe('patched', () => {
   });
 
   it('gives the same pages back where nothing of it is in them', () => {
-    expect(patched(pages, [['other', -1, 'running', 1], ['load', -1, 'none', 1]])).toBe(pages);
+    expect(
+      patched(pages, [
+        ['other', -1, 'running', 1],
+        ['load', -1, 'none', 1],
+      ]),
+    ).toBe(pages);
   });
 });
 
 describe('firstOfEach', () => {
   it('says how many of a task there are', () => {
-    expect(firstOfEach(ITEMS).map((each) => [each.task_id, each.many])).toEqual([['extract', 1], ['work', 2], ['load', 1]]);
+    expect(firstOfEach(ITEMS).map((each) => [each.task_id, each.many])).toEqual([
+      ['extract', 1],
+      ['work', 2],
+      ['load', 1],
+    ]);
   });
 });

@@ -3,13 +3,21 @@ import type { TaskInstance } from '@/api/schema';
 
 export type Row =
   | { kind: 'one'; ti: TaskInstance; inside: boolean }
-  | { kind: 'mapped'; taskId: string; counts: Record<string, number>; total: number; open: boolean; startedAt: string | null; endedAt: string | null };
+  | {
+      kind: 'mapped';
+      taskId: string;
+      counts: Record<string, number>;
+      total: number;
+      open: boolean;
+      startedAt: string | null;
+      endedAt: string | null;
+    };
 
 /** items: in the order of the dag's tasks and by map index. name: only tasks whose id has this text. */
 export function rowsOf(items: readonly TaskInstance[], open: ReadonlySet<string>, name: string): Row[] {
   const rows: Row[] = [];
   const wanted = name.toLowerCase();
-  for (let at = 0; at < items.length; ) {
+  for (let at = 0; at < items.length;) {
     const first = items[at] as TaskInstance;
     let end = at + 1;
     while (end < items.length && items[end]?.task_id === first.task_id) end += 1;
@@ -42,7 +50,10 @@ function foldedOf(members: readonly TaskInstance[], open: boolean): Row {
 }
 
 /** The pages of a list with the states and tries of a live change put in; the same pages if none of it is in them. */
-export function patched<P extends { items: readonly TaskInstance[] }>(pages: readonly P[], changes: readonly [string, number, string, number][]): readonly P[] {
+export function patched<P extends { items: readonly TaskInstance[] }>(
+  pages: readonly P[],
+  changes: readonly [string, number, string, number][],
+): readonly P[] {
   const by = new Map(changes.map((change) => [`${change[0]}\n${change[1]}`, change]));
   let any = false;
   const next = pages.map((page) => {

@@ -20,7 +20,10 @@ export function useTasks(run: Run, state: string | null) {
   const pace = useRef<Pace | null>(null);
   useEffect(() => {
     // All pages that were loaded are asked for again, so a long list is asked for less often.
-    const made = new Pace(() => client.invalidateQueries({ queryKey: key.current }, { cancelRefetch: false }), many ? 8_000 : 600);
+    const made = new Pace(
+      () => client.invalidateQueries({ queryKey: key.current }, { cancelRefetch: false }),
+      many ? 8_000 : 600,
+    );
     pace.current = made;
     return () => made.stop();
   }, [client, many]);

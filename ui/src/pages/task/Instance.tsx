@@ -68,7 +68,12 @@ export function Instance({ dagId, runId, taskId, tab, mapIndex, known }: Props) 
   const shown = tries.find((each) => each.try_number === wanted) ?? tries.at(-1);
   const last = shown === tries.at(-1);
   const current: TaskTab = TABS.includes(tab as TaskTab) ? (tab as TaskTab) : 'log';
-  const saveNote = (text: string) => api.put('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/note', { path, query: { map_index: mapIndex }, body: { text } });
+  const saveNote = (text: string) =>
+    api.put('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/note', {
+      path,
+      query: { map_index: mapIndex },
+      body: { text },
+    });
   return (
     <div className={classes.page}>
       <PageHeader
@@ -83,11 +88,22 @@ export function Instance({ dagId, runId, taskId, tab, mapIndex, known }: Props) 
         actions={
           <>
             {!ti.note && may('editor', dagId) && (
-              <Button variant="default" leftSection={<IconNote size={14} aria-hidden />} onClick={() => setWriting(true)}>
+              <Button
+                variant="default"
+                leftSection={<IconNote size={14} aria-hidden />}
+                onClick={() => setWriting(true)}
+              >
                 {t('task.note.add')}
               </Button>
             )}
-            <TaskActions dagId={dagId} runId={runId} taskId={taskId} mapIndex={mapIndex} mapped={mapIndex >= 0} state={ti.state} />
+            <TaskActions
+              dagId={dagId}
+              runId={runId}
+              taskId={taskId}
+              mapIndex={mapIndex}
+              mapped={mapIndex >= 0}
+              state={ti.state}
+            />
           </>
         }
       />
@@ -98,11 +114,23 @@ export function Instance({ dagId, runId, taskId, tab, mapIndex, known }: Props) 
         writing={writing}
         onWriting={setWriting}
         save={saveNote}
-        onSaved={() => void client.invalidateQueries({ queryKey: keyOf('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}', { path }) })}
+        onSaved={() =>
+          void client.invalidateQueries({ queryKey: keyOf('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}', { path }) })
+        }
       />
       {shown && (
         <section className={`panel ${classes.try}`} aria-label={t('task.tries')}>
-          {tries.length > 1 && <TryStrip tries={tries} shown={shown} dagId={dagId} runId={runId} taskId={taskId} mapIndex={mapIndex} tab={tab} />}
+          {tries.length > 1 && (
+            <TryStrip
+              tries={tries}
+              shown={shown}
+              dagId={dagId}
+              runId={runId}
+              taskId={taskId}
+              mapIndex={mapIndex}
+              tab={tab}
+            />
+          )}
           <TryFacts of={shown} ti={ti} />
         </section>
       )}
@@ -110,7 +138,11 @@ export function Instance({ dagId, runId, taskId, tab, mapIndex, known }: Props) 
       <Tabs
         value={current}
         onChange={(next) => {
-          const more = { mapIndex, attempt: last ? undefined : shown?.try_number, tab: next === 'log' ? undefined : (next as TaskTab) };
+          const more = {
+            mapIndex,
+            attempt: last ? undefined : shown?.try_number,
+            tab: next === 'log' ? undefined : (next as TaskTab),
+          };
           navigate(to.task(dagId, runId, taskId, more), { replace: true });
         }}
         keepMounted={false}
@@ -139,8 +171,17 @@ export function Instance({ dagId, runId, taskId, tab, mapIndex, known }: Props) 
             ))}
           {current === 'xcom' && <XComs dagId={dagId} runId={runId} taskId={taskId} mapIndex={mapIndex} />}
           {current === 'rendered' &&
-            (shown ? <Rendered dagId={dagId} runId={runId} taskId={taskId} mapIndex={mapIndex} attempt={shown.try_number} /> : <NoTry state={ti.state} />)}
-          {current === 'tries' && (tries.length ? <Tries tries={tries} of={{ dagId, runId, taskId, mapIndex }} /> : <NoTry state={ti.state} />)}
+            (shown ? (
+              <Rendered dagId={dagId} runId={runId} taskId={taskId} mapIndex={mapIndex} attempt={shown.try_number} />
+            ) : (
+              <NoTry state={ti.state} />
+            ))}
+          {current === 'tries' &&
+            (tries.length ? (
+              <Tries tries={tries} of={{ dagId, runId, taskId, mapIndex }} />
+            ) : (
+              <NoTry state={ti.state} />
+            ))}
           {current === 'details' && <Details ti={ti} />}
         </Tabs.Panel>
       </Tabs>
@@ -151,7 +192,9 @@ export function Instance({ dagId, runId, taskId, tab, mapIndex, known }: Props) 
 function NoTry({ state }: { state: string }) {
   return (
     <div className="panel">
-      <EmptyState title={t('task.tries.none')}>{isFinished(state) ? t('task.tries.none.ended') : t('task.tries.none.text')}</EmptyState>
+      <EmptyState title={t('task.tries.none')}>
+        {isFinished(state) ? t('task.tries.none.ended') : t('task.tries.none.text')}
+      </EmptyState>
     </div>
   );
 }
@@ -161,19 +204,36 @@ type Place = { dagId: string; runId: string; taskId: string; mapIndex: number; t
 function Neighbours({ dagId, runId, taskId, mapIndex, tab }: Place) {
   const at = (index: number) => to.task(dagId, runId, taskId, { mapIndex: index, tab: tab as TaskTab | undefined });
   const next = useQuery({
-    ...query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}', { path: pathOf({ dagId, runId, taskId }), query: { map_index: mapIndex + 1 } }),
+    ...query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}', {
+      path: pathOf({ dagId, runId, taskId }),
+      query: { map_index: mapIndex + 1 },
+    }),
     retry: false,
   });
   return (
     <nav className={classes.neighbours} aria-label={t('task.instances.nav')}>
       {mapIndex > 0 && (
-        <ActionIcon component={Link} to={at(mapIndex - 1)} variant="subtle" color="gray" size="sm" aria-label={t('task.instances.previous')}>
+        <ActionIcon
+          component={Link}
+          to={at(mapIndex - 1)}
+          variant="subtle"
+          color="gray"
+          size="sm"
+          aria-label={t('task.instances.previous')}
+        >
           <IconChevronLeft size={16} aria-hidden />
         </ActionIcon>
       )}
       <Link to={to.task(dagId, runId, taskId)}>{t('task.instances.list')}</Link>
       {next.data && (
-        <ActionIcon component={Link} to={at(mapIndex + 1)} variant="subtle" color="gray" size="sm" aria-label={t('task.instances.next')}>
+        <ActionIcon
+          component={Link}
+          to={at(mapIndex + 1)}
+          variant="subtle"
+          color="gray"
+          size="sm"
+          aria-label={t('task.instances.next')}
+        >
           <IconChevronRight size={16} aria-hidden />
         </ActionIcon>
       )}
@@ -181,7 +241,15 @@ function Neighbours({ dagId, runId, taskId, mapIndex, tab }: Place) {
   );
 }
 
-function TryStrip({ tries, shown, dagId, runId, taskId, mapIndex, tab }: Place & { tries: readonly Try[]; shown: Try }) {
+function TryStrip({
+  tries,
+  shown,
+  dagId,
+  runId,
+  taskId,
+  mapIndex,
+  tab,
+}: Place & { tries: readonly Try[]; shown: Try }) {
   return (
     <nav className={classes.strip} aria-label={t('task.tries')}>
       {tries.map((each) => (

@@ -30,7 +30,10 @@ export function Instances({ dagId, runId, taskId }: Props) {
   const state = url.get('state');
   const path = { dag_id: dagId, run_id: runId };
   const list = useInfiniteQuery(
-    pages('/dags/{dag_id}/runs/{run_id}/tasks', { path, query: { task_id: taskId, state: state ? [state as TaskInstance['state']] : [], limit: 200 } }),
+    pages('/dags/{dag_id}/runs/{run_id}/tasks', {
+      path,
+      query: { task_id: taskId, state: state ? [state as TaskInstance['state']] : [], limit: 200 },
+    }),
   );
   useLiveTask({ dagId, runId, taskId }, null);
   const crumbs = useMemo(() => crumbsOf(dagId, runId), [dagId, runId]);
@@ -45,7 +48,10 @@ export function Instances({ dagId, runId, taskId }: Props) {
       />
       <div>
         <Filters names={['state']} after={list.data && t('task.instances.head', { count: items.length })}>
-          <StateFilter states={STATES.includes(state ?? '') || !state ? STATES : [...STATES, state]} all={t('task.instances.all')} />
+          <StateFilter
+            states={STATES.includes(state ?? '') || !state ? STATES : [...STATES, state]}
+            all={t('task.instances.all')}
+          />
         </Filters>
         {!list.data ? (
           <Pending error={list.error} retry={() => void list.refetch()} />

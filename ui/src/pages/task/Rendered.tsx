@@ -13,14 +13,20 @@ type Props = { dagId: string; runId: string; taskId: string; mapIndex: number; a
 export function Rendered({ dagId, runId, taskId, mapIndex, attempt }: Props) {
   const path = { ...pathOf({ dagId, runId, taskId }), try_number: attempt };
   const rendered = useQuery(
-    query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/tries/{try_number}/rendered', { path, query: { map_index: mapIndex } }),
+    query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/tries/{try_number}/rendered', {
+      path,
+      query: { map_index: mapIndex },
+    }),
   );
   if (!rendered.data) return <Pending error={rendered.error} retry={() => void rendered.refetch()} />;
   const fields = Object.entries(rendered.data.fields);
   if (fields.length === 0) {
     return (
       <div className="panel">
-        <EmptyState title={t('task.rendered.empty')} command={'BashOperator(task_id="say", bash_command="echo {{ ds }}")'}>
+        <EmptyState
+          title={t('task.rendered.empty')}
+          command={'BashOperator(task_id="say", bash_command="echo {{ ds }}")'}
+        >
           {t('task.rendered.empty.text')}
         </EmptyState>
       </div>

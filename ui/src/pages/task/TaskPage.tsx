@@ -21,7 +21,10 @@ export default function TaskPage(props: Props) {
 function Task(props: Props) {
   const { dagId, runId, taskId } = props;
   const first = useQuery(
-    query('/dags/{dag_id}/runs/{run_id}/tasks', { path: { dag_id: dagId, run_id: runId }, query: { task_id: taskId, limit: 1 } }),
+    query('/dags/{dag_id}/runs/{run_id}/tasks', {
+      path: { dag_id: dagId, run_id: runId },
+      query: { task_id: taskId, limit: 1 },
+    }),
   );
   const ti = first.data?.items[0];
   useTrueRun(runId, ti?.run_id);

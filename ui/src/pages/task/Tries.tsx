@@ -52,7 +52,9 @@ export function Tries({ tries, of }: Props) {
               </td>
               <td>
                 {causeWord(each.cause)}
-                {each.exit_code != null && each.exit_code !== 0 && ` · ${t('task.cause.exit', { code: String(each.exit_code) })}`}
+                {each.exit_code != null &&
+                  each.exit_code !== 0 &&
+                  ` · ${t('task.cause.exit', { code: String(each.exit_code) })}`}
                 {each.signal != null && ` · ${t('task.cause.signal', { signal: signalName(each.signal) })}`}
                 {each.detail && <div className="mono">{each.detail}</div>}
               </td>

@@ -21,7 +21,9 @@ type Props = { dagId: string; runId: string; taskId: string; mapIndex: number };
 export function XComs({ dagId, runId, taskId, mapIndex }: Props) {
   const [url] = useUrlState();
   const path = pathOf({ dagId, runId, taskId });
-  const list = useQuery(query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcoms', { path, query: { map_index: mapIndex } }));
+  const list = useQuery(
+    query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcoms', { path, query: { map_index: mapIndex } }),
+  );
   if (!list.data) return <Pending error={list.error} retry={() => void list.refetch()} />;
   if (list.data.length === 0) {
     return (
@@ -33,7 +35,10 @@ export function XComs({ dagId, runId, taskId, mapIndex }: Props) {
     );
   }
   const key = url.get('key') ?? '';
-  const chosen = list.data.find((each) => each.key === key) ?? list.data.find((each) => each.key === 'return_value') ?? (list.data[0] as XCom);
+  const chosen =
+    list.data.find((each) => each.key === key) ??
+    list.data.find((each) => each.key === 'return_value') ??
+    (list.data[0] as XCom);
   const at = (name: string) => {
     const search = new URLSearchParams(url);
     search.set('key', name);
@@ -61,7 +66,10 @@ type ValueProps = { path: { dag_id: string; run_id: string; task_id: string }; m
 function Value({ path, mapIndex, name }: ValueProps) {
   const [view, setView] = useState<'tree' | 'text'>('tree');
   const one = useQuery(
-    query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcoms/{key}', { path: { ...path, key: name }, query: { map_index: mapIndex } }),
+    query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcoms/{key}', {
+      path: { ...path, key: name },
+      query: { map_index: mapIndex },
+    }),
   );
   const parsed = useMemo(() => parse(one.data), [one.data]);
   if (!one.data) return <Pending error={one.error} retry={() => void one.refetch()} />;
@@ -81,10 +89,18 @@ function Value({ path, mapIndex, name }: ValueProps) {
             ]}
           />
         )}
-        {one.data.truncated && <span className="dim">{t('task.xcom.truncated', { size: formatBytes(one.data.size) })}</span>}
+        {one.data.truncated && (
+          <span className="dim">{t('task.xcom.truncated', { size: formatBytes(one.data.size) })}</span>
+        )}
         <CopyButton text={text} />
       </div>
-      {asTree ? <JsonTree value={parsed} /> : <pre className={parts.pre} tabIndex={0}>{text}</pre>}
+      {asTree ? (
+        <JsonTree value={parsed} />
+      ) : (
+        <pre className={parts.pre} tabIndex={0}>
+          {text}
+        </pre>
+      )}
     </div>
   );
 }

@@ -34,7 +34,8 @@ export function useLiveTask(ref: TaskRef, mapIndex: number | null): void {
   const pace = useRef<Pace | null>(null);
   useEffect(() => {
     const made = new Pace(
-      () => Promise.all(wanted.current.map((queryKey) => client.invalidateQueries({ queryKey }, { cancelRefetch: false }))),
+      () =>
+        Promise.all(wanted.current.map((queryKey) => client.invalidateQueries({ queryKey }, { cancelRefetch: false }))),
       400,
     );
     pace.current = made;

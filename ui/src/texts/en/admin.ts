@@ -11,7 +11,8 @@ export const admin = {
   'admin.wrongJson.object': 'This has to be a JSON object: keys and values in braces.',
 
   'pools.title': 'Pools',
-  'pools.lead': 'A pool has slots. A task takes one or more of them while it runs, and waits in line while there are none.',
+  'pools.lead':
+    'A pool has slots. A task takes one or more of them while it runs, and waits in line while there are none.',
   'pools.new': 'New pool',
   'pools.new.title': 'New pool',
   'pools.change.title': 'Change the pool {name}',
@@ -28,7 +29,8 @@ export const admin = {
   'pools.nobodyWaits': 'nobody waits',
   'pools.saved': 'The pool {name} is saved.',
   'pools.delete.title': 'Delete the pool {name}',
-  'pools.delete.text': 'Tasks that name it will wait until there is a pool of that name again, and say so. What runs in it now goes on.',
+  'pools.delete.text':
+    'Tasks that name it will wait until there is a pool of that name again, and say so. What runs in it now goes on.',
   'pools.delete.now': 'Now {used} of its slots are in use, and {waiting} task instances wait for it.',
   'pools.deleted': 'The pool {name} is deleted.',
   'pools.holders': 'Who holds it',
@@ -64,12 +66,14 @@ export const admin = {
   'queues.none': 'No queue has anything to do',
   'queues.none.text': 'Tasks go to the queue “default” unless they name another one:',
   'queues.workers.none': 'No worker is there',
-  'queues.workers.none.text': 'A worker runs tasks on a machine. The local executor starts one with its first task; it is part of',
+  'queues.workers.none.text':
+    'A worker runs tasks on a machine. The local executor starts one with its first task; it is part of',
   'queues.executors.none': 'No scheduler has told of its executors',
   'queues.executors.none.text': 'Executors belong to the scheduler. This starts one with a local executor:',
 
   'variables.title': 'Variables',
-  'variables.lead': 'Values that tasks read by name. Values whose key says that they are secret can be set here, and are never shown.',
+  'variables.lead':
+    'Values that tasks read by name. Values whose key says that they are secret can be set here, and are never shown.',
   'variables.new': 'New variable',
   'variables.new.title': 'New variable',
   'variables.change.title': 'Change {key}',
@@ -103,7 +107,8 @@ export const admin = {
   'variables.imported': { one: '{count} variable is imported.', other: '{count} variables are imported.' },
 
   'connections.title': 'Connections',
-  'connections.lead': 'How tasks reach other systems. Passwords and secret extras can be set here, and are never shown.',
+  'connections.lead':
+    'How tasks reach other systems. Passwords and secret extras can be set here, and are never shown.',
   'connections.new': 'New connection',
   'connections.new.title': 'New connection',
   'connections.change.title': 'Change {id}',
@@ -138,11 +143,13 @@ export const admin = {
   'connections.delete.text': 'Tasks that use it fail from now on.',
   'connections.deleted': 'The connection {id} is deleted.',
   'connections.empty': 'There are no connections yet',
-  'connections.empty.text': 'A task names one by its id, and its hook reads it. From the command line one is made with:',
+  'connections.empty.text':
+    'A task names one by its id, and its hook reads it. From the command line one is made with:',
 
   'importErrors.title': 'Import errors',
   'importErrors.none': 'All DAG files can be read',
-  'importErrors.none.text': 'A file that cannot be imported, or a dag in it that is wrong, is shown here within seconds of the change, with the line.',
+  'importErrors.none.text':
+    'A file that cannot be imported, or a dag in it that is wrong, is shown here within seconds of the change, with the line.',
   'importErrors.count': { one: '{count} error', other: '{count} errors' },
   'importErrors.dag': 'in the dag {dag}',
   'importErrors.traceback': 'Traceback',
@@ -168,7 +175,8 @@ export const admin = {
   'users.password': 'Password',
   'users.password.new': 'New password',
   'users.password.hint': 'At least 12 characters. Without one, give them a login link.',
-  'users.password.change.hint': 'At least 12 characters; it ends what they are logged in with. Left empty, the password stays.',
+  'users.password.change.hint':
+    'At least 12 characters; it ends what they are logged in with. Left empty, the password stays.',
   'users.lastLogin': 'Last login',
   'users.way': 'Logs in with',
   'users.way.password': 'password',
@@ -181,7 +189,8 @@ export const admin = {
   'users.deactivate': 'Deactivate',
   'users.activate': 'Activate',
   'users.deactivate.title': 'Deactivate {name}',
-  'users.deactivate.text': 'They are logged out at once and cannot log in. Their tokens are refused. They can be activated again.',
+  'users.deactivate.text':
+    'They are logged out at once and cannot log in. Their tokens are refused. They can be activated again.',
   'users.link': 'Login link',
   'users.link.title': 'A login link for {name}',
   'users.link.text': 'It logs them in, once. Links that were made before are void. It is shown only here and now:',
@@ -245,5 +254,6 @@ export const admin = {
   'audit.since.day': 'the last 24 hours',
   'audit.since.week': 'the last 7 days',
   'audit.empty': 'Nothing was changed yet',
-  'audit.empty.text': 'Triggering, clearing, pausing, changes of pools, variables and users: all of it is listed here, with who did it.',
+  'audit.empty.text':
+    'Triggering, clearing, pausing, changes of pools, variables and users: all of it is listed here, with who did it.',
 } as const;

@@ -31,7 +31,8 @@ export const dag = {
   'dag.groups.open': 'Open all groups',
   'dag.groups.fold': 'Fold all groups',
   'dag.legend': 'Legend',
-  'dag.legend.several': 'A group or a mapped task shows the state that matters most; the strip below says how many are in which.',
+  'dag.legend.several':
+    'A group or a mapped task shows the state that matters most; the strip below says how many are in which.',
   'dag.legend.keys': 'Arrows move the cell, Enter opens it, c clears, m marks, / searches.',
 
   'dag.clear': 'Clear',
@@ -42,7 +43,10 @@ export const dag = {
   'dag.mark.title': 'Mark {what}',
   'dag.mark.as': 'Mark as {state}',
   'dag.mark.state': 'As what',
-  'dag.mark.done': { one: '{count} task instance marked as {state}', other: '{count} task instances marked as {state}' },
+  'dag.mark.done': {
+    one: '{count} task instance marked as {state}',
+    other: '{count} task instances marked as {state}',
+  },
   'dag.cancel': 'Cancel',
   'dag.cancel.title': 'Cancel {what}',
   'dag.cancel.done': { one: '{count} run cancelled', other: '{count} runs cancelled' },
@@ -59,7 +63,8 @@ export const dag = {
   'dag.grid.search': 'Search a task',
   'dag.grid.noTask': 'No task fits “{text}”',
   'dag.grid.empty': 'There are no runs yet',
-  'dag.grid.empty.text': 'A run begins when the schedule is due, or when somebody triggers it: with the button above, or so:',
+  'dag.grid.empty.text':
+    'A run begins when the schedule is due, or when somebody triggers it: with the button above, or so:',
   'dag.grid.tip.due': 'Due',
   'dag.grid.tip.took': 'Took',
   'dag.grid.tip.started': 'Started',
@@ -105,11 +110,15 @@ export const dag = {
   'dag.gantt.later': 'Later',
   'dag.gantt.whole': 'Whole run',
   'dag.gantt.drag': 'Drag over a part of the time to zoom to it',
-  'dag.gantt.truncated': { one: 'Only the first {count} task instance is shown.', other: 'Only the first {count} task instances are shown.' },
+  'dag.gantt.truncated': {
+    one: 'Only the first {count} task instance is shown.',
+    other: 'Only the first {count} task instances are shown.',
+  },
   'dag.gantt.empty': 'Nothing has begun yet',
   'dag.gantt.empty.text': 'A bar appears here when the first task of the run is queued.',
   'dag.gantt.nothing': 'Nothing of this run took any time',
-  'dag.gantt.nothing.text': 'Empty operators and tasks that were skipped or marked end without a process, so they have no bar.',
+  'dag.gantt.nothing.text':
+    'Empty operators and tasks that were skipped or marked end without a process, so they have no bar.',
   'dag.gantt.bar': 'Try {number}: {state}, waited {waited}, ran {ran}',
 
   'dag.calendar.label': 'Runs in {year}, a cell for each day',
@@ -117,7 +126,8 @@ export const dag = {
   'dag.calendar.after': 'The year after',
   'dag.calendar.planned': { one: '{count} planned', other: '{count} planned' },
   'dag.calendar.none': 'no runs',
-  'dag.calendar.hint': 'Days are in UTC. Arrows move, Enter shows the runs of a day. Dashed: the schedule will make runs that day.',
+  'dag.calendar.hint':
+    'Days are in UTC. Arrows move, Enter shows the runs of a day. Dashed: the schedule will make runs that day.',
 
   'dag.runs.label': 'Runs of {dag}',
   'dag.runs.search': 'Run id begins with',
@@ -149,7 +159,10 @@ export const dag = {
   'dag.code.added': 'added',
   'dag.code.removed': 'removed',
 
-  'dag.durations.label': { one: 'How long the last run took', other: 'How long the last {count} runs took; arrows tell of each' },
+  'dag.durations.label': {
+    one: 'How long the last run took',
+    other: 'How long the last {count} runs took; arrows tell of each',
+  },
   'dag.durations.tasks': 'Add tasks to compare',
   'dag.durations.limit': 'How many runs',
   'dag.durations.last': { one: 'Last run', other: 'Last {count} runs' },
@@ -183,5 +196,6 @@ export const dag = {
   'dag.details.value': 'Default',
   'dag.details.noParams': 'This dag takes no params.',
   'dag.details.doc': 'Documentation',
-  'dag.details.noDoc': 'Its author has written none: doc_md on the DAG, or the docstring of a @dag function, would be here.',
+  'dag.details.noDoc':
+    'Its author has written none: doc_md on the DAG, or the docstring of a @dag function, would be here.',
 } as const;

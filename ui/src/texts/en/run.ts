@@ -25,7 +25,10 @@ export const run = {
   'run.conf.empty': 'This run was made without a configuration: it has the defaults of the dag’s params.',
 
   'run.failures': { one: '{count} task failed', other: '{count} tasks failed' },
-  'run.failures.upstream': { one: '{count} more could not run because of it.', other: '{count} more could not run because of it.' },
+  'run.failures.upstream': {
+    one: '{count} more could not run because of it.',
+    other: '{count} more could not run because of it.',
+  },
   'run.failures.all': 'Show all that failed',
   'run.failures.retry': 'will be tried again',
   'run.failures.try': 'try {number}',
@@ -63,7 +66,8 @@ export const run = {
   'run.more': 'More',
   'run.mark.as': 'Mark as {state}',
   'run.mark.title': 'Mark this run as {state}',
-  'run.mark.text': 'The run ends at once. What runs of it is stopped; these tasks have not ended, and count as ended so:',
+  'run.mark.text':
+    'The run ends at once. What runs of it is stopped; these tasks have not ended, and count as ended so:',
   'run.mark.done': 'The run is marked as {state}.',
   'run.cancel': 'Cancel the run',
   'run.cancel.title': 'Cancel this run',
@@ -72,7 +76,8 @@ export const run = {
   'run.again': 'Trigger again',
   'run.again.title': 'Trigger {dag} again',
   'run.again.text': 'A new run is made now, with the newest version of the dag and the same configuration:',
-  'run.again.noConf': 'A new run is made now, with the newest version of the dag and without a configuration, as this one.',
+  'run.again.noConf':
+    'A new run is made now, with the newest version of the dag and without a configuration, as this one.',
   'run.again.done': 'A run was made.',
   'run.again.open': 'Open it',
 } as const;

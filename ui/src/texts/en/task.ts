@@ -41,7 +41,8 @@ export const task = {
   'task.try': 'Try {number}',
   'task.try.label': 'Try {number}: {state}',
   'task.tries.none': 'No try was made yet',
-  'task.tries.none.text': 'A try begins when nothing holds the task any more. What holds it is said above, and changes here as it changes.',
+  'task.tries.none.text':
+    'A try begins when nothing holds the task any more. What holds it is said above, and changes here as it changes.',
   'task.tries.none.ended': 'The task ended without a try: nothing of it was executed.',
   'task.tries.col.try': 'Try',
   'task.tries.col.state': 'State',
@@ -62,7 +63,8 @@ export const task = {
   'task.why.openPool': 'Open the pool',
 
   'task.xcom.empty': 'It left no XCom',
-  'task.xcom.empty.text': 'What a task returns is kept under return_value, for the tasks after it. A task can leave more by itself:',
+  'task.xcom.empty.text':
+    'What a task returns is kept under return_value, for the tasks after it. A task can leave more by itself:',
   'task.xcom.truncated': 'The beginning of {size} is shown.',
   'task.xcom.tree': 'Tree',
   'task.xcom.text': 'Text',
@@ -72,7 +74,8 @@ export const task = {
   'task.json.open': 'Open or close {name}',
 
   'task.rendered.empty': 'This try had no template fields',
-  'task.rendered.empty.text': 'Operators with template fields have them filled in right before they run, as with the command of this one:',
+  'task.rendered.empty.text':
+    'Operators with template fields have them filled in right before they run, as with the command of this one:',
   'task.rendered.masked': 'Secrets are masked.',
 
   'task.instances.all': 'all',
@@ -105,8 +108,12 @@ export const task = {
   'task.mark': 'Mark as',
   'task.mark.as': 'Mark as {state}',
   'task.mark.title': 'Mark {task} as {state}',
-  'task.mark.text': 'It counts as ended so. If it runs, its process is ended; what comes after it follows by its trigger rule.',
-  'task.mark.done': { one: '{count} task instance is marked as {state}.', other: '{count} task instances are marked as {state}.' },
+  'task.mark.text':
+    'It counts as ended so. If it runs, its process is ended; what comes after it follows by its trigger rule.',
+  'task.mark.done': {
+    one: '{count} task instance is marked as {state}.',
+    other: '{count} task instances are marked as {state}.',
+  },
   'task.with.upstream': 'With all that comes before it',
   'task.with.downstream': 'With all that comes after it',
   'task.with.failed': 'Only what has failed',

@@ -19,8 +19,10 @@ import { dayText, monthsOf, moved, weeksOf } from './days';
 
 /** The one that is shown as a shape comes first. */
 const ORDER: readonly RunState[] = ['failed', 'running', 'queued', 'success'];
-const monthName = (month: number) => new Intl.DateTimeFormat('en', { month: 'short', timeZone: 'UTC' }).format(Date.UTC(2026, month, 1));
-const dayName = (day: number) => new Intl.DateTimeFormat('en', { weekday: 'short', timeZone: 'UTC' }).format(Date.UTC(2026, 5, 1 + day));
+const monthName = (month: number) =>
+  new Intl.DateTimeFormat('en', { month: 'short', timeZone: 'UTC' }).format(Date.UTC(2026, month, 1));
+const dayName = (day: number) =>
+  new Intl.DateTimeFormat('en', { weekday: 'short', timeZone: 'UTC' }).format(Date.UTC(2026, 5, 1 + day));
 
 export default function CalendarTab({ dagId }: TabProps) {
   const [url, setUrl] = useUrlState();
@@ -28,7 +30,9 @@ export default function CalendarTab({ dagId }: TabProps) {
   const thisYear = Number(today.slice(0, 4));
   const year = Number(url.get('year')) || thisYear;
   const path = { dag_id: dagId };
-  const calendar = useQuery(query('/dags/{dag_id}/calendar', { path, query: { from: `${year}-01-01`, to: `${year}-12-31` } }));
+  const calendar = useQuery(
+    query('/dags/{dag_id}/calendar', { path, query: { from: `${year}-01-01`, to: `${year}-12-31` } }),
+  );
   useLiveQueries({ dagId, kinds: ['runs', 'dags'] }, [keyOf('/dags/{dag_id}/calendar', { path })], 2_000);
   const days = useMemo(() => new Map(calendar.data?.days.map((day) => [day.day, day])), [calendar.data]);
   const go = (next: number) => setUrl({ year: next === thisYear ? null : String(next) });
@@ -36,9 +40,13 @@ export default function CalendarTab({ dagId }: TabProps) {
   return (
     <div className={classes.calendar}>
       <div className={classes.year}>
-        <ActionIcon variant="default" aria-label={t('dag.calendar.before')} onClick={() => go(year - 1)}><IconChevronLeft size={15} aria-hidden /></ActionIcon>
+        <ActionIcon variant="default" aria-label={t('dag.calendar.before')} onClick={() => go(year - 1)}>
+          <IconChevronLeft size={15} aria-hidden />
+        </ActionIcon>
         <h2>{year}</h2>
-        <ActionIcon variant="default" aria-label={t('dag.calendar.after')} onClick={() => go(year + 1)}><IconChevronRight size={15} aria-hidden /></ActionIcon>
+        <ActionIcon variant="default" aria-label={t('dag.calendar.after')} onClick={() => go(year + 1)}>
+          <IconChevronRight size={15} aria-hidden />
+        </ActionIcon>
         <Totals days={calendar.data.days} />
       </div>
       <Year key={year} dagId={dagId} year={year} today={today} days={days} />
@@ -70,7 +78,16 @@ function Year({ dagId, year, today, days }: YearProps) {
   const most = Math.max(1, ...[...days.values()].map((day) => total(day)));
   const open = (day: string) => navigate(to.dag(dagId, 'runs', { day }));
   const onKeyDown = (event: KeyboardEvent) => {
-    const steps: Record<string, number> = { ArrowUp: -1, ArrowDown: 1, ArrowLeft: -7, ArrowRight: 7, PageUp: -28, PageDown: 28, Home: -366, End: 366 };
+    const steps: Record<string, number> = {
+      ArrowUp: -1,
+      ArrowDown: 1,
+      ArrowLeft: -7,
+      ArrowRight: 7,
+      PageUp: -28,
+      PageDown: 28,
+      Home: -366,
+      End: 366,
+    };
     const step = steps[event.key];
     if (step === undefined) return;
     event.preventDefault();
@@ -80,7 +97,13 @@ function Year({ dagId, year, today, days }: YearProps) {
   };
   return (
     <div className={classes.scroller}>
-      <table ref={grid} role="grid" aria-label={t('dag.calendar.label', { year })} className={classes.grid} onKeyDown={onKeyDown}>
+      <table
+        ref={grid}
+        role="grid"
+        aria-label={t('dag.calendar.label', { year })}
+        className={classes.grid}
+        onKeyDown={onKeyDown}
+      >
         <thead>
           <tr>
             <td />
@@ -94,13 +117,22 @@ function Year({ dagId, year, today, days }: YearProps) {
         <tbody>
           {Array.from({ length: 7 }, (_, row) => (
             <tr key={row}>
-              <th scope="row">{row % 2 === 0 ? dayName(row) : <span className={classes.quiet}>{dayName(row)}</span>}</th>
+              <th scope="row">
+                {row % 2 === 0 ? dayName(row) : <span className={classes.quiet}>{dayName(row)}</span>}
+              </th>
               {weeks.map((week, at) => {
                 const day = week[row];
                 if (!day) return <td key={at} />;
                 return (
                   <td key={at}>
-                    <Day day={day} found={days.get(day)} most={most} today={day === today} active={day === active} onOpen={open} />
+                    <Day
+                      day={day}
+                      found={days.get(day)}
+                      most={most}
+                      today={day === today}
+                      active={day === active}
+                      onOpen={open}
+                    />
                   </td>
                 );
               })}
@@ -114,13 +146,23 @@ function Year({ dagId, year, today, days }: YearProps) {
 
 const total = (day: CalendarDay): number => Object.values(day.counts).reduce((sum, count) => sum + (count ?? 0), 0);
 
-type DayProps = { day: string; found: CalendarDay | undefined; most: number; today: boolean; active: boolean; onOpen: (day: string) => void };
+type DayProps = {
+  day: string;
+  found: CalendarDay | undefined;
+  most: number;
+  today: boolean;
+  active: boolean;
+  onOpen: (day: string) => void;
+};
 
 function Day({ day, found, most, today, active, onOpen }: DayProps) {
   const count = found ? total(found) : 0;
   const planned = found?.planned ?? 0;
   const states = found ? ORDER.filter((state) => (found.counts[state] ?? 0) > 0) : [];
-  const parts = [...states.map((state) => `${found!.counts[state]} ${wordOf(state)}`), ...(planned > 0 ? [t('dag.calendar.planned', { count: planned })] : [])];
+  const parts = [
+    ...states.map((state) => `${found!.counts[state]} ${wordOf(state)}`),
+    ...(planned > 0 ? [t('dag.calendar.planned', { count: planned })] : []),
+  ];
   const words = `${day}: ${parts.length > 0 ? parts.join(', ') : t('dag.calendar.none')}`;
   // From the bottom up as much of the day as each state has; the more runs, the fuller the colour.
   let reached = 0;
@@ -142,7 +184,15 @@ function Day({ day, found, most, today, active, onOpen }: DayProps) {
       title={words}
       onClick={() => onOpen(day)}
     >
-      {count > 0 && <span className={classes.fill} style={{ background: `linear-gradient(to top, ${stops.join(', ')})`, opacity: states[0] === 'success' ? strength : 1 }} />}
+      {count > 0 && (
+        <span
+          className={classes.fill}
+          style={{
+            background: `linear-gradient(to top, ${stops.join(', ')})`,
+            opacity: states[0] === 'success' ? strength : 1,
+          }}
+        />
+      )}
       {states[0] && states[0] !== 'success' && (
         <span className={classes.shape}>
           <StateIcon state={states[0]} size={11} title="" />

@@ -23,12 +23,24 @@ export default function CodeTab({ dagId, dag }: TabProps) {
   const number = Number(url.get('version')) || dag.version;
   const against = Number(url.get('against')) || null;
   const code = useQuery(query('/dags/{dag_id}/versions/{number}/code', { path: { ...path, number } }));
-  const other = useQuery({ ...query('/dags/{dag_id}/versions/{number}/code', { path: { ...path, number: against ?? number } }), enabled: against !== null });
+  const other = useQuery({
+    ...query('/dags/{dag_id}/versions/{number}/code', { path: { ...path, number: against ?? number } }),
+    enabled: against !== null,
+  });
   const lines = useMemo(() => (code.data ? linesOf(code.data.source) : null), [code.data]);
-  const before = useMemo(() => (other.data && against !== null ? linesOf(other.data.source) : null), [other.data, against]);
+  const before = useMemo(
+    () => (other.data && against !== null ? linesOf(other.data.source) : null),
+    [other.data, against],
+  );
   const diff = useDiff(before, lines);
   const all: Version[] = versions.data?.pages.flatMap((page) => page.items) ?? [];
-  const data = all.map((version) => ({ value: String(version.number), label: t('dag.code.versionOf', { version: version.number, when: formatMoment(millis(version.created_at) ?? 0, Date.now(), true) }) }));
+  const data = all.map((version) => ({
+    value: String(version.number),
+    label: t('dag.code.versionOf', {
+      version: version.number,
+      when: formatMoment(millis(version.created_at) ?? 0, Date.now(), true),
+    }),
+  }));
   if (!code.data || !lines || !versions.data) {
     const failed = code.error ?? versions.error;
     return <Pending error={failed} retry={() => void Promise.all([code.refetch(), versions.refetch()])} />;
@@ -38,7 +50,15 @@ export default function CodeTab({ dagId, dag }: TabProps) {
   return (
     <>
       <div className={classes.bar}>
-        <NativeSelect label={t('dag.code.version')} classNames={{ root: classes.select! }} value={String(number)} onChange={(event) => setUrl({ version: event.currentTarget.value === String(dag.version) ? null : event.currentTarget.value })} data={data} />
+        <NativeSelect
+          label={t('dag.code.version')}
+          classNames={{ root: classes.select! }}
+          value={String(number)}
+          onChange={(event) =>
+            setUrl({ version: event.currentTarget.value === String(dag.version) ? null : event.currentTarget.value })
+          }
+          data={data}
+        />
         <NativeSelect
           label={t('dag.code.against')}
           classNames={{ root: classes.select! }}
@@ -51,7 +71,10 @@ export default function CodeTab({ dagId, dag }: TabProps) {
             aria-label={t('dag.code.view')}
             value={split ? 'split' : 'unified'}
             onChange={(value) => setUrl({ view: value === 'unified' ? 'unified' : null })}
-            data={[{ value: 'split', label: t('dag.code.split') }, { value: 'unified', label: t('dag.code.unified') }]}
+            data={[
+              { value: 'split', label: t('dag.code.split') },
+              { value: 'unified', label: t('dag.code.unified') },
+            ]}
           />
         )}
         {diff && (
@@ -66,13 +89,24 @@ export default function CodeTab({ dagId, dag }: TabProps) {
         </span>
       </div>
       {against === null ? (
-        lines.length === 0 ? <EmptyState title={t('dag.code.empty')} /> : <CodeLines key={number} lines={lines} label={code.data.rel_path} />
+        lines.length === 0 ? (
+          <EmptyState title={t('dag.code.empty')} />
+        ) : (
+          <CodeLines key={number} lines={lines} label={code.data.rel_path} />
+        )
       ) : !diff || !before ? (
         <Pending error={other.error} />
       ) : diff.added + diff.removed === 0 ? (
         <EmptyState title={t('dag.code.same', { a: against, b: number })}>{t('dag.code.same.text')}</EmptyState>
       ) : (
-        <DiffLines key={`${against} ${number} ${split}`} a={before} b={lines} diff={diff} split={split} label={t('dag.code.diff', { a: against, b: number })} />
+        <DiffLines
+          key={`${against} ${number} ${split}`}
+          a={before}
+          b={lines}
+          diff={diff}
+          split={split}
+          label={t('dag.code.diff', { a: against, b: number })}
+        />
       )}
     </>
   );

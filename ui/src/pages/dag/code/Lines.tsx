@@ -11,7 +11,12 @@ const LINE = 20;
 
 function Scroller({ count, label, row }: { count: number; label: string; row: (at: number) => ReactNode }) {
   const scroller = useRef<HTMLDivElement>(null);
-  const virtual = useVirtualizer({ count, getScrollElement: () => scroller.current, estimateSize: () => LINE, overscan: 30 });
+  const virtual = useVirtualizer({
+    count,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => LINE,
+    overscan: 30,
+  });
   const fill = useFill(scroller);
   return (
     <div ref={scroller} style={fill} className={classes.scroller} tabIndex={0} role="region" aria-label={label}>
@@ -27,7 +32,17 @@ function Scroller({ count, label, row }: { count: number; label: string; row: (a
 }
 
 const Text = ({ pieces }: { pieces: readonly Piece[] | undefined }) => (
-  <code className={classes.text}>{pieces?.map((piece, at) => (piece.kind === 'plain' ? piece.text : <span key={at} className={classes[piece.kind]}>{piece.text}</span>))}</code>
+  <code className={classes.text}>
+    {pieces?.map((piece, at) =>
+      piece.kind === 'plain' ? (
+        piece.text
+      ) : (
+        <span key={at} className={classes[piece.kind]}>
+          {piece.text}
+        </span>
+      ),
+    )}
+  </code>
 );
 
 export function CodeLines({ lines, label }: { lines: readonly string[]; label: string }) {
@@ -55,7 +70,8 @@ function paired(lines: readonly DiffLine[]): Shown[] {
   let removed: DiffLine[] = [];
   let added: DiffLine[] = [];
   const flush = () => {
-    for (let at = 0; at < Math.max(removed.length, added.length); at += 1) rows.push({ left: removed[at] ?? null, right: added[at] ?? null });
+    for (let at = 0; at < Math.max(removed.length, added.length); at += 1)
+      rows.push({ left: removed[at] ?? null, right: added[at] ?? null });
     [removed, added] = [[], []];
   };
   for (const line of lines) {
@@ -77,7 +93,9 @@ export function DiffLines({ a, b, diff, split, label }: Props) {
   const left = useMemo(() => colour(a), [a]);
   const right = useMemo(() => colour(b), [b]);
   const rows = useMemo(() => {
-    const shape = split ? paired : (lines: readonly DiffLine[]): Shown[] => lines.map((line) => ({ left: line, right: null }));
+    const shape = split
+      ? paired
+      : (lines: readonly DiffLine[]): Shown[] => lines.map((line) => ({ left: line, right: null }));
     return hunksOf(diff).flatMap((hunk, id): Shown[] => {
       if ('lines' in hunk) return shape(hunk.lines);
       return opened.has(id) ? shape(hunk.hidden) : [{ hidden: hunk.hidden, id }];
@@ -100,7 +118,11 @@ export function DiffLines({ a, b, diff, split, label }: Props) {
           return (
             <>
               <Side line={row.left} number={row.left?.a} pieces={row.left?.a == null ? undefined : left[row.left.a]} />
-              <Side line={row.right} number={row.right?.b} pieces={row.right?.b == null ? undefined : right[row.right.b]} />
+              <Side
+                line={row.right}
+                number={row.right?.b}
+                pieces={row.right?.b == null ? undefined : right[row.right.b]}
+              />
             </>
           );
         }
@@ -119,12 +141,23 @@ export function DiffLines({ a, b, diff, split, label }: Props) {
 }
 
 const Sign = ({ kind }: { kind: DiffLine['kind'] }) => (
-  <span className={classes.sign} aria-label={kind === 'same' ? undefined : t(kind === 'added' ? 'dag.code.added' : 'dag.code.removed')}>
+  <span
+    className={classes.sign}
+    aria-label={kind === 'same' ? undefined : t(kind === 'added' ? 'dag.code.added' : 'dag.code.removed')}
+  >
     {kind === 'added' ? '+' : kind === 'removed' ? '−' : ' '}
   </span>
 );
 
-function Side({ line, number, pieces }: { line: DiffLine | null; number: number | null | undefined; pieces: readonly Piece[] | undefined }) {
+function Side({
+  line,
+  number,
+  pieces,
+}: {
+  line: DiffLine | null;
+  number: number | null | undefined;
+  pieces: readonly Piece[] | undefined;
+}) {
   return (
     <div className={classes.side} data-kind={line?.kind ?? 'missing'}>
       <span className={classes.number}>{number == null ? '' : number + 1}</span>

@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { type Diff, diffLines, hunksOf, linesOf } from './diff';
 
 const show = (a: string[], b: string[], diff: Diff) =>
-  diff.lines.map((line) => (line.kind === 'same' ? ` ${a[line.a!]}` : line.kind === 'removed' ? `-${a[line.a!]}` : `+${b[line.b!]}`));
+  diff.lines.map((line) =>
+    line.kind === 'same' ? ` ${a[line.a!]}` : line.kind === 'removed' ? `-${a[line.a!]}` : `+${b[line.b!]}`,
+  );
 const between = (a: string, b: string) => show([...a], [...b], diffLines([...a], [...b]));
 
 /** Fails unless the diff tells each line of both texts once, in order. */
@@ -73,6 +75,10 @@ describe('hunks', () => {
     const b = [...a];
     b[15] = 'changed';
     const hunks = hunksOf(diffLines(a, b), 2);
-    expect(hunks.map((hunk) => ('hidden' in hunk ? `hidden ${hunk.hidden.length}` : hunk.lines.length))).toEqual(['hidden 13', 6, 'hidden 12']);
+    expect(hunks.map((hunk) => ('hidden' in hunk ? `hidden ${hunk.hidden.length}` : hunk.lines.length))).toEqual([
+      'hidden 13',
+      6,
+      'hidden 12',
+    ]);
   });
 });

@@ -18,7 +18,8 @@ export function diffLines(a: readonly string[], b: readonly string[]): Diff {
   let head = 0;
   while (head < a.length && head < b.length && a[head] === b[head]) head += 1;
   let tail = 0;
-  while (tail < a.length - head && tail < b.length - head && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail += 1;
+  while (tail < a.length - head && tail < b.length - head && a[a.length - 1 - tail] === b[b.length - 1 - tail])
+    tail += 1;
   const lines: DiffLine[] = [];
   for (let at = 0; at < head; at += 1) lines.push({ kind: 'same', a: at, b: at });
   // Lines as numbers compare faster than as texts.
@@ -32,7 +33,11 @@ export function diffLines(a: readonly string[], b: readonly string[]): Diff {
   const left = numbered(a.slice(head, a.length - tail));
   const right = numbered(b.slice(head, b.length - tail));
   for (const line of middle(left, right)) {
-    lines.push({ kind: line.kind, a: line.a === null ? null : line.a + head, b: line.b === null ? null : line.b + head });
+    lines.push({
+      kind: line.kind,
+      a: line.a === null ? null : line.a + head,
+      b: line.b === null ? null : line.b + head,
+    });
   }
   for (let at = tail; at > 0; at -= 1) lines.push({ kind: 'same', a: a.length - at, b: b.length - at });
   const count = (kind: DiffLine['kind']) => lines.reduce((sum, line) => sum + (line.kind === kind ? 1 : 0), 0);
@@ -101,7 +106,7 @@ export function hunksOf(diff: Diff, around = 3): Hunk[] {
     if (line.kind !== 'same') near.fill(1, Math.max(0, at - around), at + around + 1);
   });
   const hunks: Hunk[] = [];
-  for (let start = 0; start < diff.lines.length; ) {
+  for (let start = 0; start < diff.lines.length;) {
     let end = start;
     while (end < diff.lines.length && near[end] === near[start]) end += 1;
     const lines = diff.lines.slice(start, end);

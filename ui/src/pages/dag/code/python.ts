@@ -4,8 +4,10 @@ export type Kind = 'plain' | 'comment' | 'string' | 'number' | 'keyword' | 'name
 export type Piece = { kind: Kind; text: string };
 
 const KEYWORDS = new Set(
-  ('False None True and as assert async await break case class continue def del elif else except finally for from global if ' +
-    'import in is lambda match nonlocal not or pass raise return try type while with yield').split(' '),
+  (
+    'False None True and as assert async await break case class continue def del elif else except finally for from global if ' +
+    'import in is lambda match nonlocal not or pass raise return try type while with yield'
+  ).split(' '),
 );
 /** Soft keywords colour only where a statement begins with them. */
 const SOFT = new Set(['case', 'match', 'type']);

@@ -16,15 +16,30 @@ type Line = { name: string; value: number | null; className: string };
 export function Legend({ lines, tasks }: { lines: readonly Line[]; tasks: readonly [string, unknown][] }) {
   return (
     <ul className={classes.legend}>
-      {lines.map((line) => line.value !== null && (
-        <li key={line.name}>
-          <svg width="26" height="8" aria-hidden><line x1="0" x2="26" y1="4" y2="4" className={line.className} /></svg>
-          {line.name} {formatDuration(line.value)}
-        </li>
-      ))}
+      {lines.map(
+        (line) =>
+          line.value !== null && (
+            <li key={line.name}>
+              <svg width="26" height="8" aria-hidden>
+                <line x1="0" x2="26" y1="4" y2="4" className={line.className} />
+              </svg>
+              {line.name} {formatDuration(line.value)}
+            </li>
+          ),
+      )}
       {tasks.map(([id], index) => (
         <li key={id}>
-          <svg width="26" height="8" aria-hidden><line x1="0" x2="26" y1="4" y2="4" className={classes.line} data-series={index} strokeDasharray={DASHES[index]} /></svg>
+          <svg width="26" height="8" aria-hidden>
+            <line
+              x1="0"
+              x2="26"
+              y1="4"
+              y2="4"
+              className={classes.line}
+              data-series={index}
+              strokeDasharray={DASHES[index]}
+            />
+          </svg>
           {id}
         </li>
       ))}
@@ -73,17 +88,25 @@ export function Values({ dagId, data }: { dagId: string; data: Durations }) {
             <th>{t('dag.runs.state')}</th>
             <th>{t('dag.durations.waited')}</th>
             <th>{t('dag.durations.ran')}</th>
-            {tasks.map(([id]) => <th key={id}>{id}</th>)}
+            {tasks.map(([id]) => (
+              <th key={id}>{id}</th>
+            ))}
           </tr>
         </thead>
         <tbody>
           {data.runs.map((run, index) => (
             <tr key={run.run_id}>
-              <td><Link to={to.run(dagId, run.run_id)}>{run.run_id}</Link></td>
-              <td><StateBadge state={run.state} bare /></td>
+              <td>
+                <Link to={to.run(dagId, run.run_id)}>{run.run_id}</Link>
+              </td>
+              <td>
+                <StateBadge state={run.state} bare />
+              </td>
               <td>{lengthOf(data.queued[index])}</td>
               <td>{lengthOf(data.seconds[index])}</td>
-              {tasks.map(([id, values]) => <td key={id}>{lengthOf(values[index])}</td>)}
+              {tasks.map(([id, values]) => (
+                <td key={id}>{lengthOf(values[index])}</td>
+              ))}
             </tr>
           ))}
         </tbody>

@@ -36,7 +36,10 @@ export function Chart({ dagId, data, waiting, controls, empty }: Props) {
   const waitedAt = (index: number) => (waiting && data.seconds[index] != null ? (data.queued[index] ?? 0) : 0);
   const totals = runs.map((_, index) => (data.seconds[index] ?? 0) + waitedAt(index));
   const most = Math.max(0.01, ...totals, ...tasks.flatMap(([, values]) => values.map((value) => value ?? 0)));
-  const inner = { width: Math.max(50, width - MARGIN.left - MARGIN.right), height: HEIGHT - MARGIN.top - MARGIN.bottom };
+  const inner = {
+    width: Math.max(50, width - MARGIN.left - MARGIN.right),
+    height: HEIGHT - MARGIN.top - MARGIN.bottom,
+  };
   const ticks = timeTicks(0, most, 6);
   const top = Math.max(most, ticks.at(-1) ?? most) * 1.04;
   const step = inner.width / Math.max(1, runs.length);
@@ -65,7 +68,9 @@ export function Chart({ dagId, data, waiting, controls, empty }: Props) {
         {controls}
         <Legend lines={lines} tasks={tasks} />
       </div>
-      {runs.length === 0 ? empty : (
+      {runs.length === 0 ? (
+        empty
+      ) : (
         <div ref={box} className={classes.box}>
           <svg
             width={width}
@@ -89,29 +94,82 @@ export function Chart({ dagId, data, waiting, controls, empty }: Props) {
             {ticks.map((tick) => (
               <g key={tick} className={classes.tick}>
                 <line x1={MARGIN.left} x2={width - MARGIN.right} y1={y(tick)} y2={y(tick)} />
-                <text x={MARGIN.left - 8} y={y(tick) + 4} textAnchor="end">{tickLabel(tick)}</text>
+                <text x={MARGIN.left - 8} y={y(tick) + 4} textAnchor="end">
+                  {tickLabel(tick)}
+                </text>
               </g>
             ))}
-            {at !== null && <rect x={x(at) - step / 2} width={step} y={MARGIN.top} height={inner.height} className={classes.pointed} />}
+            {at !== null && (
+              <rect
+                x={x(at) - step / 2}
+                width={step}
+                y={MARGIN.top}
+                height={inner.height}
+                className={classes.pointed}
+              />
+            )}
             {runs.map((run, index) => {
               const ran = data.seconds[index];
               const waited = waitedAt(index);
               return (
                 <g key={run.run_id}>
-                  {waited > 0 && <rect x={x(index) - bar / 2} width={bar} y={y(waited)} height={Math.max(0, y(0) - y(waited))} className={classes.waited} />}
-                  {ran != null && <rect x={x(index) - bar / 2} width={bar} y={y(waited + ran)} height={Math.max(1.5, y(waited) - y(waited + ran))} rx={Math.min(2, bar / 3)} fill={colourOf(run.state)} fillOpacity={tasks.length > 0 ? 0.55 : 1} />}
-                  {run.state === 'failed' && ran != null && bar >= 4 && <path d={`M${x(index) - 4} ${y(waited + ran) - 9}l8 6m0 -6l-8 6`} className={classes.failed} />}
+                  {waited > 0 && (
+                    <rect
+                      x={x(index) - bar / 2}
+                      width={bar}
+                      y={y(waited)}
+                      height={Math.max(0, y(0) - y(waited))}
+                      className={classes.waited}
+                    />
+                  )}
+                  {ran != null && (
+                    <rect
+                      x={x(index) - bar / 2}
+                      width={bar}
+                      y={y(waited + ran)}
+                      height={Math.max(1.5, y(waited) - y(waited + ran))}
+                      rx={Math.min(2, bar / 3)}
+                      fill={colourOf(run.state)}
+                      fillOpacity={tasks.length > 0 ? 0.55 : 1}
+                    />
+                  )}
+                  {run.state === 'failed' && ran != null && bar >= 4 && (
+                    <path d={`M${x(index) - 4} ${y(waited + ran) - 9}l8 6m0 -6l-8 6`} className={classes.failed} />
+                  )}
                   {index % labelEvery === 0 && (
-                    <text x={x(index)} y={HEIGHT - 22} className={classes.date} textAnchor={index === 0 ? 'start' : 'middle'}>
+                    <text
+                      x={x(index)}
+                      y={HEIGHT - 22}
+                      className={classes.date}
+                      textAnchor={index === 0 ? 'start' : 'middle'}
+                    >
                       {formatMoment(millis(run.logical_date ?? run.run_after) ?? 0, Date.now(), true)}
                     </text>
                   )}
                 </g>
               );
             })}
-            {lines.map((line) => line.value !== null && <line key={line.name} x1={MARGIN.left} x2={width - MARGIN.right} y1={y(line.value)} y2={y(line.value)} className={line.className} />)}
+            {lines.map(
+              (line) =>
+                line.value !== null && (
+                  <line
+                    key={line.name}
+                    x1={MARGIN.left}
+                    x2={width - MARGIN.right}
+                    y1={y(line.value)}
+                    y2={y(line.value)}
+                    className={line.className}
+                  />
+                ),
+            )}
             {tasks.map(([id, values], series) => (
-              <path key={id} d={pathOf(values, x, y)} className={classes.line} data-series={series} strokeDasharray={DASHES[series]} />
+              <path
+                key={id}
+                d={pathOf(values, x, y)}
+                className={classes.line}
+                data-series={series}
+                strokeDasharray={DASHES[series]}
+              />
             ))}
           </svg>
           {at !== null && <Tip data={data} at={at} left={Math.min(x(at) + 12, width - 250)} />}
@@ -123,7 +181,11 @@ export function Chart({ dagId, data, waiting, controls, empty }: Props) {
 }
 
 /** A line through the values that are there; a gap where one is missing. */
-function pathOf(values: readonly (number | null)[], x: (index: number) => number, y: (value: number) => number): string {
+function pathOf(
+  values: readonly (number | null)[],
+  x: (index: number) => number,
+  y: (value: number) => number,
+): string {
   let path = '';
   values.forEach((value, index) => {
     if (value === null) return;

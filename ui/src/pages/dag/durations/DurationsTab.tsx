@@ -18,7 +18,10 @@ export default function DurationsTab({ dagId }: TabProps) {
   const tasks = (url.get('tasks') ?? '').split(',').filter(Boolean).slice(0, MOST_TASKS);
   const limit = Number(url.get('limit')) || 50;
   const path = { dag_id: dagId };
-  const durations = useQuery({ ...query('/dags/{dag_id}/durations', { path, query: { task_id: tasks, limit } }), placeholderData: keepPreviousData });
+  const durations = useQuery({
+    ...query('/dags/{dag_id}/durations', { path, query: { task_id: tasks, limit } }),
+    placeholderData: keepPreviousData,
+  });
   const structure = useQuery(query('/dags/{dag_id}/structure', { path }));
   useLiveQueries({ dagId, kinds: ['runs'] }, [keyOf('/dags/{dag_id}/durations', { path })], 2_000);
   const { data } = durations;
@@ -28,7 +31,11 @@ export default function DurationsTab({ dagId }: TabProps) {
       dagId={dagId}
       data={data}
       waiting={url.get('waiting') === '1'}
-      empty={<EmptyState title={t('dag.grid.empty')} command={`airloom dags trigger ${dagId}`}>{t('dag.grid.empty.text')}</EmptyState>}
+      empty={
+        <EmptyState title={t('dag.grid.empty')} command={`airloom dags trigger ${dagId}`}>
+          {t('dag.grid.empty.text')}
+        </EmptyState>
+      }
       controls={
         <>
           <MultiSelect
@@ -50,7 +57,11 @@ export default function DurationsTab({ dagId }: TabProps) {
             onChange={(event) => setUrl({ limit: event.currentTarget.value })}
             data={SIZES.map((value) => ({ value, label: t('dag.durations.last', { count: Number(value) }) }))}
           />
-          <Checkbox label={t('dag.durations.waiting')} checked={url.get('waiting') === '1'} onChange={(event) => setUrl({ waiting: event.currentTarget.checked ? '1' : null })} />
+          <Checkbox
+            label={t('dag.durations.waiting')}
+            checked={url.get('waiting') === '1'}
+            onChange={(event) => setUrl({ waiting: event.currentTarget.checked ? '1' : null })}
+          />
         </>
       }
     />

@@ -13,13 +13,25 @@ export default function GanttTab({ dagId }: TabProps) {
   const chosen = url.get('run');
   const { run, runs, ready, error } = useRunStates(dagId, chosen);
   if (!ready) return <Pending error={error} />;
-  if (!run) return <EmptyState title={t('dag.grid.empty')} command={`airloom dags trigger ${dagId}`}>{t('dag.grid.empty.text')}</EmptyState>;
+  if (!run)
+    return (
+      <EmptyState title={t('dag.grid.empty')} command={`airloom dags trigger ${dagId}`}>
+        {t('dag.grid.empty.text')}
+      </EmptyState>
+    );
   return (
     <GanttView
       key={run.run_id}
       dagId={dagId}
       run={run}
-      controls={<RunSelect runs={runs} run={run} chosen={chosen} onChoose={(runId) => setUrl({ run: runId, from: null, until: null })} />}
+      controls={
+        <RunSelect
+          runs={runs}
+          run={run}
+          chosen={chosen}
+          onChoose={(runId) => setUrl({ run: runId, from: null, until: null })}
+        />
+      }
     />
   );
 }

@@ -49,13 +49,46 @@ export function GanttView({ dagId, run, controls }: Props) {
     <>
       <div className={classes.bar}>
         {controls}
-        <Checkbox label={t('dag.gantt.onlyCritical')} checked={onlyCritical} onChange={(event) => setUrl({ critical: event.currentTarget.checked ? '1' : null })} />
+        <Checkbox
+          label={t('dag.gantt.onlyCritical')}
+          checked={onlyCritical}
+          onChange={(event) => setUrl({ critical: event.currentTarget.checked ? '1' : null })}
+        />
         <div className={classes.zoom} role="group" aria-label={t('dag.gantt.zoom')}>
-          <ActionIcon variant="default" aria-label={t('dag.gantt.earlier')} disabled={!chosen} onClick={() => look(zoomed(span, whole, 1, -0.4))}><IconArrowLeft size={15} aria-hidden /></ActionIcon>
-          <ActionIcon variant="default" aria-label={t('dag.gantt.later')} disabled={!chosen} onClick={() => look(zoomed(span, whole, 1, 0.4))}><IconArrowRight size={15} aria-hidden /></ActionIcon>
-          <ActionIcon variant="default" aria-label={t('dag.graph.zoomIn')} onClick={() => look(zoomed(span, whole, 0.5))}><IconZoomIn size={15} aria-hidden /></ActionIcon>
-          <ActionIcon variant="default" aria-label={t('dag.graph.zoomOut')} disabled={!chosen} onClick={() => look(zoomed(span, whole, 2))}><IconZoomOut size={15} aria-hidden /></ActionIcon>
-          <Button variant="default" disabled={!chosen} onClick={() => look(null)}>{t('dag.gantt.whole')}</Button>
+          <ActionIcon
+            variant="default"
+            aria-label={t('dag.gantt.earlier')}
+            disabled={!chosen}
+            onClick={() => look(zoomed(span, whole, 1, -0.4))}
+          >
+            <IconArrowLeft size={15} aria-hidden />
+          </ActionIcon>
+          <ActionIcon
+            variant="default"
+            aria-label={t('dag.gantt.later')}
+            disabled={!chosen}
+            onClick={() => look(zoomed(span, whole, 1, 0.4))}
+          >
+            <IconArrowRight size={15} aria-hidden />
+          </ActionIcon>
+          <ActionIcon
+            variant="default"
+            aria-label={t('dag.graph.zoomIn')}
+            onClick={() => look(zoomed(span, whole, 0.5))}
+          >
+            <IconZoomIn size={15} aria-hidden />
+          </ActionIcon>
+          <ActionIcon
+            variant="default"
+            aria-label={t('dag.graph.zoomOut')}
+            disabled={!chosen}
+            onClick={() => look(zoomed(span, whole, 2))}
+          >
+            <IconZoomOut size={15} aria-hidden />
+          </ActionIcon>
+          <Button variant="default" disabled={!chosen} onClick={() => look(null)}>
+            {t('dag.gantt.whole')}
+          </Button>
         </div>
         <span className={classes.legend}>
           <span className={classes.queued} aria-hidden /> {t('dag.gantt.waited')}
@@ -64,7 +97,9 @@ export function GanttView({ dagId, run, controls }: Props) {
       </div>
       {gantt.data.truncated && <p className="dim">{t('dag.gantt.truncated', { count: all.length })}</p>}
       {rows.length === 0 ? (
-        <EmptyState title={t(runs ? 'dag.gantt.empty' : 'dag.gantt.nothing')}>{t(runs ? 'dag.gantt.empty.text' : 'dag.gantt.nothing.text')}</EmptyState>
+        <EmptyState title={t(runs ? 'dag.gantt.empty' : 'dag.gantt.nothing')}>
+          {t(runs ? 'dag.gantt.empty.text' : 'dag.gantt.nothing.text')}
+        </EmptyState>
       ) : (
         <Chart dagId={dagId} runId={run.run_id} rows={rows} whole={whole} span={span} now={now} look={look} />
       )}
@@ -72,11 +107,24 @@ export function GanttView({ dagId, run, controls }: Props) {
   );
 }
 
-type ChartProps = { dagId: string; runId: string; rows: readonly GanttRow[]; whole: Span; span: Span; now: number; look: (span: Span) => void };
+type ChartProps = {
+  dagId: string;
+  runId: string;
+  rows: readonly GanttRow[];
+  whole: Span;
+  span: Span;
+  now: number;
+  look: (span: Span) => void;
+};
 
 function Chart({ dagId, runId, rows, whole, span, now, look }: ChartProps) {
   const scroller = useRef<HTMLDivElement>(null);
-  const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 10 });
+  const virtual = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => ROW,
+    overscan: 10,
+  });
   const ticks = timeTicks(span.from - whole.from, span.until - whole.from, 8);
   const fill = useFill(scroller);
   return (
@@ -94,7 +142,18 @@ function Chart({ dagId, runId, rows, whole, span, now, look }: ChartProps) {
             const row = rows[item.index]!;
             // A row of finished bars is drawn once; only what runs moves with the time.
             const moves = row.bars.some((bar) => bar.ended === null);
-            return <Row key={row.key} dagId={dagId} runId={runId} row={row} top={item.start} from={span.from} until={span.until} now={moves ? now : 0} />;
+            return (
+              <Row
+                key={row.key}
+                dagId={dagId}
+                runId={runId}
+                row={row}
+                top={item.start}
+                from={span.from}
+                until={span.until}
+                now={moves ? now : 0}
+              />
+            );
           })}
         </div>
       </div>
@@ -103,7 +162,17 @@ function Chart({ dagId, runId, rows, whole, span, now, look }: ChartProps) {
 }
 
 /** The time; a part of it that is dragged over is zoomed to. */
-function Axis({ ticks, whole, span, look }: { ticks: readonly number[]; whole: Span; span: Span; look: (span: Span) => void }) {
+function Axis({
+  ticks,
+  whole,
+  span,
+  look,
+}: {
+  ticks: readonly number[];
+  whole: Span;
+  span: Span;
+  look: (span: Span) => void;
+}) {
   const [drag, setDrag] = useState<{ a: number; b: number } | null>(null);
   const shareAt = (event: PointerEvent) => {
     const box = event.currentTarget.getBoundingClientRect();
@@ -112,14 +181,19 @@ function Axis({ ticks, whole, span, look }: { ticks: readonly number[]; whole: S
   const end = () => {
     if (drag && Math.abs(drag.a - drag.b) > 0.01) {
       const length = span.until - span.from;
-      look({ from: span.from + Math.min(drag.a, drag.b) * length, until: span.from + Math.max(drag.a, drag.b) * length });
+      look({
+        from: span.from + Math.min(drag.a, drag.b) * length,
+        until: span.from + Math.max(drag.a, drag.b) * length,
+      });
     }
     setDrag(null);
   };
   return (
     <div role="rowgroup" className={classes.axis}>
       <div role="row" className={classes.axisRow}>
-        <div role="columnheader" className={classes.corner}>{t('dag.grid.tasks')}</div>
+        <div role="columnheader" className={classes.corner}>
+          {t('dag.grid.tasks')}
+        </div>
         <div
           role="columnheader"
           className={classes.time}
@@ -143,7 +217,12 @@ function Axis({ ticks, whole, span, look }: { ticks: readonly number[]; whole: S
               )
             );
           })}
-          {drag && <span className={classes.dragged} style={{ left: `${Math.min(drag.a, drag.b) * 100}%`, width: `${Math.abs(drag.a - drag.b) * 100}%` }} />}
+          {drag && (
+            <span
+              className={classes.dragged}
+              style={{ left: `${Math.min(drag.a, drag.b) * 100}%`, width: `${Math.abs(drag.a - drag.b) * 100}%` }}
+            />
+          )}
         </div>
       </div>
     </div>
@@ -156,10 +235,17 @@ const Row = memo(function Row({ dagId, runId, row, top, from, until, now }: RowP
   const last = row.bars.at(-1)!;
   const address = to.task(dagId, runId, row.taskId, { mapIndex: row.mapIndex });
   return (
-    <div role="row" className={classes.row} style={{ transform: `translateY(${top}px)`, height: ROW }} data-critical={row.critical || undefined}>
+    <div
+      role="row"
+      className={classes.row}
+      style={{ transform: `translateY(${top}px)`, height: ROW }}
+      data-critical={row.critical || undefined}
+    >
       <div role="rowheader" className={classes.label}>
         <StateIcon state={last.state} size={13} />
-        <Link to={address} className="cut" title={row.key}>{row.key}</Link>
+        <Link to={address} className="cut" title={row.key}>
+          {row.key}
+        </Link>
         {row.critical && <IconRoute size={13} aria-label={t('dag.gantt.critical')} className={classes.route} />}
       </div>
       <div role="cell" className={classes.track}>
@@ -184,7 +270,9 @@ function BarView({ bar, span, now, several }: { bar: Bar; span: Span; now: numbe
   });
   return (
     <>
-      {waits && <span className={classes.waits} title={words} style={{ left: `${waits.left}%`, width: `${waits.width}%` }} />}
+      {waits && (
+        <span className={classes.waits} title={words} style={{ left: `${waits.left}%`, width: `${waits.width}%` }} />
+      )}
       {runs && (
         <span
           className={classes.runs}

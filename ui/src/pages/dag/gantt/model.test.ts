@@ -3,10 +3,31 @@ import type { Gantt, GanttBar } from '@/api/schema';
 import { rowsOf, spanOf, within, zoomed } from './model';
 
 const at = (second: number) => new Date(second * 1000).toISOString();
-const bar = (task_id: string, try_number: number, queued: number, started: number | null, ended: number | null, map_index = -1) =>
-  ({ task_id, map_index, try_number, state: 'success', queued_at: at(queued), started_at: started === null ? null : at(started), ended_at: ended === null ? null : at(ended) }) as GanttBar;
+const bar = (
+  task_id: string,
+  try_number: number,
+  queued: number,
+  started: number | null,
+  ended: number | null,
+  map_index = -1,
+) =>
+  ({
+    task_id,
+    map_index,
+    try_number,
+    state: 'success',
+    queued_at: at(queued),
+    started_at: started === null ? null : at(started),
+    ended_at: ended === null ? null : at(ended),
+  }) as GanttBar;
 const gantt: Gantt = {
-  bars: [bar('b', 2, 30, 31, null), bar('a', 1, 10, 11, 15), bar('m', 1, 12, 13, 14, 10), bar('b', 1, 16, 17, 20), bar('m', 1, 12, 13, 14, 9)],
+  bars: [
+    bar('b', 2, 30, 31, null),
+    bar('a', 1, 10, 11, 15),
+    bar('m', 1, 12, 13, 14, 10),
+    bar('b', 1, 16, 17, 20),
+    bar('m', 1, 12, 13, 14, 9),
+  ],
   critical_path: ['a', 'm[9]'],
   truncated: false,
 };

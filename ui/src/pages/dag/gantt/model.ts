@@ -3,7 +3,13 @@ import type { Gantt, GanttBar } from '@/api/schema';
 import { millis } from '@/components/time';
 
 /** A try: it waited from `queued` to `started` and ran until `ended`; seconds since 1970, null: not yet. */
-export type Bar = { number: number; state: string; queued: number | null; started: number | null; ended: number | null };
+export type Bar = {
+  number: number;
+  state: string;
+  queued: number | null;
+  started: number | null;
+  ended: number | null;
+};
 export type GanttRow = { key: string; taskId: string; mapIndex: number; bars: Bar[]; critical: boolean };
 export type Span = { from: number; until: number };
 
@@ -11,7 +17,8 @@ const seconds = (moment: string | null | undefined): number | null => {
   const ms = millis(moment);
   return ms === null ? null : ms / 1000;
 };
-export const nameOf = (bar: Pick<GanttBar, 'task_id' | 'map_index'>): string => (bar.map_index < 0 ? bar.task_id : `${bar.task_id}[${bar.map_index}]`);
+export const nameOf = (bar: Pick<GanttBar, 'task_id' | 'map_index'>): string =>
+  bar.map_index < 0 ? bar.task_id : `${bar.task_id}[${bar.map_index}]`;
 const beginOf = (bar: Bar): number => bar.queued ?? bar.started ?? Infinity;
 
 /** A row for each task instance that was ever queued, in the order in which they began. */
@@ -21,12 +28,24 @@ export function rowsOf(gantt: Gantt): GanttRow[] {
   for (const bar of gantt.bars) {
     const key = nameOf(bar);
     let row = rows.get(key);
-    if (!row) rows.set(key, (row = { key, taskId: bar.task_id, mapIndex: bar.map_index, bars: [], critical: critical.has(key) }));
-    row.bars.push({ number: bar.try_number, state: bar.state, queued: seconds(bar.queued_at), started: seconds(bar.started_at), ended: seconds(bar.ended_at) });
+    if (!row)
+      rows.set(
+        key,
+        (row = { key, taskId: bar.task_id, mapIndex: bar.map_index, bars: [], critical: critical.has(key) }),
+      );
+    row.bars.push({
+      number: bar.try_number,
+      state: bar.state,
+      queued: seconds(bar.queued_at),
+      started: seconds(bar.started_at),
+      ended: seconds(bar.ended_at),
+    });
   }
   const found = [...rows.values()];
   for (const row of found) row.bars.sort((a, b) => a.number - b.number);
-  return found.sort((a, b) => beginOf(a.bars[0]!) - beginOf(b.bars[0]!) || a.key.localeCompare(b.key, 'en', { numeric: true }));
+  return found.sort(
+    (a, b) => beginOf(a.bars[0]!) - beginOf(b.bars[0]!) || a.key.localeCompare(b.key, 'en', { numeric: true }),
+  );
 }
 
 /** From the first bar to the last; what still runs goes on until `now`. */
@@ -39,7 +58,11 @@ export function spanOf(rows: readonly GanttRow[], begun: number | null, now: num
       until = Math.max(until, bar.ended ?? now);
     }
   }
-  if (from > until) return { from: Number.isFinite(from) ? from : now, until: Math.max(now, Number.isFinite(from) ? from + 1 : now + 1) };
+  if (from > until)
+    return {
+      from: Number.isFinite(from) ? from : now,
+      until: Math.max(now, Number.isFinite(from) ? from + 1 : now + 1),
+    };
   return { from, until: Math.max(until, from + 0.001) };
 }
 

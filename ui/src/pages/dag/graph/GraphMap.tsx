@@ -39,7 +39,9 @@ export function GraphMap({ arranged, picture }: { arranged: Arranged; picture: P
   const move = (event: PointerEvent) => {
     if (event.buttons !== 1 && event.type !== 'pointerdown') return;
     const box = event.currentTarget.getBoundingClientRect();
-    void flow.setCenter((event.clientX - box.left - x) / zoom, (event.clientY - box.top - y) / zoom, { zoom: viewZoom });
+    void flow.setCenter((event.clientX - box.left - x) / zoom, (event.clientY - box.top - y) / zoom, {
+      zoom: viewZoom,
+    });
   };
   const frame = {
     left: (-viewX / viewZoom) * zoom + x,

@@ -14,7 +14,10 @@ export default function GraphTab({ dagId, dag }: TabProps) {
   const chosen = url.get('run');
   const { run, runs, counts, ready, error } = useRunStates(dagId, chosen);
   const version = run?.version ?? dag.version;
-  const structure = useQuery({ ...query('/dags/{dag_id}/structure', { path: { dag_id: dagId }, query: { version } }), enabled: ready });
+  const structure = useQuery({
+    ...query('/dags/{dag_id}/structure', { path: { dag_id: dagId }, query: { version } }),
+    enabled: ready,
+  });
   if (!structure.data) return <Pending error={error ?? structure.error} retry={() => void structure.refetch()} />;
   return (
     <GraphView

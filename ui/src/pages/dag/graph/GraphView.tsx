@@ -1,7 +1,16 @@
 /** A graph that can be moved, searched and folded; what is chosen in it is told by a panel beside it. */
 import '@xyflow/react/dist/base.css';
 import { ActionIcon, Button, SegmentedControl, Select } from '@mantine/core';
-import { Background, BackgroundVariant, MarkerType, ReactFlow, ReactFlowProvider, getViewportForBounds, useReactFlow, useStore } from '@xyflow/react';
+import {
+  Background,
+  BackgroundVariant,
+  MarkerType,
+  ReactFlow,
+  ReactFlowProvider,
+  getViewportForBounds,
+  useReactFlow,
+  useStore,
+} from '@xyflow/react';
 import { IconFocusCentered, IconMinus, IconPlus } from '@tabler/icons-react';
 import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import type { Structure } from '@/api/schema';
@@ -22,7 +31,13 @@ import { type Picture, boundsOf } from './painting';
 import { type Arranged, useArranged } from './useArranged';
 import { chainOf, foldedAtFirst, nodeOfGroup, nodeOfTask } from './visible';
 
-type Props = { dagId: string; structure: Structure; runId: string | null; counts: (taskId: string) => Counts | null; controls?: ReactNode };
+type Props = {
+  dagId: string;
+  structure: Structure;
+  runId: string | null;
+  counts: (taskId: string) => Counts | null;
+  controls?: ReactNode;
+};
 
 /** Above this many nodes only those near what is seen are elements, and edges and small nodes are painted (Overview). */
 const MANY = 300;
@@ -37,7 +52,11 @@ export function GraphView({ dagId, structure, runId, counts, controls }: Props) 
   const frame = useRef<HTMLDivElement>(null);
   const fill = useFill(frame, 420);
   const { arranged, waiting, error } = useArranged(structure, folded, direction);
-  const selected = url.get('task') ? nodeOfTask(url.get('task')!) : url.get('group') ? nodeOfGroup(url.get('group')!) : null;
+  const selected = url.get('task')
+    ? nodeOfTask(url.get('task')!)
+    : url.get('group')
+      ? nodeOfGroup(url.get('group')!)
+      : null;
   const states = useMemo(() => new GraphStates(), []);
   useEffect(() => states.set(counts), [states, counts]);
 
@@ -75,7 +94,10 @@ export function GraphView({ dagId, structure, runId, counts, controls }: Props) 
             aria-label={t('dag.graph.direction')}
             value={direction}
             onChange={(value) => setUrl({ direction: value === 'down' ? 'down' : null })}
-            data={[{ value: 'right', label: t('dag.graph.right') }, { value: 'down', label: t('dag.graph.down') }]}
+            data={[
+              { value: 'right', label: t('dag.graph.right') },
+              { value: 'down', label: t('dag.graph.down') },
+            ]}
           />
           {structure.groups.length > 0 && (
             <Button variant="default" onClick={() => setFolded(folded.size > 0 ? [] : groups.keys())}>
@@ -84,11 +106,20 @@ export function GraphView({ dagId, structure, runId, counts, controls }: Props) 
           )}
         </div>
         <div ref={frame} style={{ height: fill.maxHeight }} className={classes.frame} aria-busy={waiting > 0}>
-          {error ? <Pending error={error} /> : arranged && (
-            // A new arrangement is a new flow: it begins with its own view, and makes no element for what that does not show.
-            <ReactFlowProvider key={arranged.number}>
-              <Flow arranged={arranged} structure={structure} selected={selected} size={{ width: frame.current?.clientWidth ?? 900, height: frame.current?.clientHeight ?? 600 }} />
-            </ReactFlowProvider>
+          {error ? (
+            <Pending error={error} />
+          ) : (
+            arranged && (
+              // A new arrangement is a new flow: it begins with its own view, and makes no element for what that does not show.
+              <ReactFlowProvider key={arranged.number}>
+                <Flow
+                  arranged={arranged}
+                  structure={structure}
+                  selected={selected}
+                  size={{ width: frame.current?.clientWidth ?? 900, height: frame.current?.clientHeight ?? 600 }}
+                />
+              </ReactFlowProvider>
+            )
           )}
           {waiting > 0 && !error && (
             <div className={classes.waiting} role="status">
@@ -97,7 +128,14 @@ export function GraphView({ dagId, structure, runId, counts, controls }: Props) 
             </div>
           )}
           {selected && (
-            <Panel dagId={dagId} runId={runId} structure={structure} selected={selected} onChoose={choose} onClose={() => setUrl({ task: null, group: null })} />
+            <Panel
+              dagId={dagId}
+              runId={runId}
+              structure={structure}
+              selected={selected}
+              onChoose={choose}
+              onClose={() => setUrl({ task: null, group: null })}
+            />
           )}
         </div>
       </FoldContext>
@@ -106,7 +144,12 @@ export function GraphView({ dagId, structure, runId, counts, controls }: Props) 
 }
 
 /** only: nodes to make, of a graph that has too many; null: all. */
-function flowNodes({ graph, layout, direction }: Arranged, structure: Structure, selected: string | null, only: ReadonlySet<string> | null): FlowNode[] {
+function flowNodes(
+  { graph, layout, direction }: Arranged,
+  structure: Structure,
+  selected: string | null,
+  only: ReadonlySet<string> | null,
+): FlowNode[] {
   const nodes = only ? graph.nodes.filter((node) => only.has(node.id)) : graph.nodes;
   return nodes.map((node) => {
     const place = layout.places[node.id] ?? { x: 0, y: 0, width: 100, height: 40 };
@@ -117,7 +160,12 @@ function flowNodes({ graph, layout, direction }: Arranged, structure: Structure,
       width: place.width,
       height: place.height,
       ...(node.parent === null ? {} : { parentId: node.parent }),
-      data: { node, taskIds: node.tasks.map((at) => structure.tasks[at]!.task_id), down: direction === 'down', found: node.id === selected },
+      data: {
+        node,
+        taskIds: node.tasks.map((at) => structure.tasks[at]!.task_id),
+        down: direction === 'down',
+        found: node.id === selected,
+      },
       selected: node.id === selected,
       draggable: false,
       connectable: false,
@@ -140,12 +188,22 @@ function flowEdges({ graph, layout }: Arranged, selected: string | null): FlowEd
       zIndex: near ? 3 : 1,
       focusable: false,
       data: { points: layout.routes[edge.id] ?? null, labelAt: layout.labels[edge.id] ?? null },
-      markerEnd: { type: MarkerType.ArrowClosed, width: 14, height: 14, color: near ? 'var(--accent-text)' : 'var(--edge)' },
+      markerEnd: {
+        type: MarkerType.ArrowClosed,
+        width: 14,
+        height: 14,
+        color: near ? 'var(--accent-text)' : 'var(--edge)',
+      },
     };
   });
 }
 
-type FlowProps = { arranged: Arranged; structure: Structure; selected: string | null; size: { width: number; height: number } };
+type FlowProps = {
+  arranged: Arranged;
+  structure: Structure;
+  selected: string | null;
+  size: { width: number; height: number };
+};
 
 function Flow({ arranged, structure, selected, size }: FlowProps) {
   const [, setUrl] = useUrlState();
@@ -168,7 +226,10 @@ function Flow({ arranged, structure, selected, size }: FlowProps) {
     const target = picture.boxes.find((box) => box.id === selected);
     if (target) {
       const zoom = Math.min(1, Math.max(0.75, flow.getZoom()));
-      void flow.setCenter(target.x + target.width / 2, target.y + Math.min(target.height, 300) / 2, { zoom, duration: moved.current ? 250 : 0 });
+      void flow.setCenter(target.x + target.width / 2, target.y + Math.min(target.height, 300) / 2, {
+        zoom,
+        duration: moved.current ? 250 : 0,
+      });
     }
     moved.current = true;
   }, [begun, picture, selected, flow]);
@@ -182,7 +243,9 @@ function Flow({ arranged, structure, selected, size }: FlowProps) {
       edgeTypes={edgeTypes}
       defaultViewport={whole()}
       onInit={() => setBegun(true)}
-      onNodeClick={(_, { data: { node } }) => setUrl(node.task ? { task: node.task.task_id, group: null } : { group: node.group!.group_id, task: null })}
+      onNodeClick={(_, { data: { node } }) =>
+        setUrl(node.task ? { task: node.task.task_id, group: null } : { group: node.group!.group_id, task: null })
+      }
       onPaneClick={() => setUrl({ task: null, group: null })}
       onlyRenderVisibleElements
       nodesDraggable={false}
@@ -194,16 +257,32 @@ function Flow({ arranged, structure, selected, size }: FlowProps) {
       maxZoom={2}
       aria-label={t('dag.graph.label')}
     >
-      {many ? <Overview picture={picture} selected={selected} readable={READABLE} /> : <Background variant={BackgroundVariant.Dots} gap={22} size={1.2} className={classes.dots} />}
+      {many ? (
+        <Overview picture={picture} selected={selected} readable={READABLE} />
+      ) : (
+        <Background variant={BackgroundVariant.Dots} gap={22} size={1.2} className={classes.dots} />
+      )}
       <GraphMap arranged={arranged} picture={picture} />
       <div className={classes.zoom}>
-        <ActionIcon variant="default" aria-label={t('dag.graph.zoomIn')} onClick={() => void flow.zoomIn({ duration: 120 })}>
+        <ActionIcon
+          variant="default"
+          aria-label={t('dag.graph.zoomIn')}
+          onClick={() => void flow.zoomIn({ duration: 120 })}
+        >
           <IconPlus size={15} aria-hidden />
         </ActionIcon>
-        <ActionIcon variant="default" aria-label={t('dag.graph.zoomOut')} onClick={() => void flow.zoomOut({ duration: 120 })}>
+        <ActionIcon
+          variant="default"
+          aria-label={t('dag.graph.zoomOut')}
+          onClick={() => void flow.zoomOut({ duration: 120 })}
+        >
           <IconMinus size={15} aria-hidden />
         </ActionIcon>
-        <ActionIcon variant="default" aria-label={t('dag.graph.fit')} onClick={() => void flow.setViewport(whole(), { duration: 200 })}>
+        <ActionIcon
+          variant="default"
+          aria-label={t('dag.graph.fit')}
+          onClick={() => void flow.setViewport(whole(), { duration: 200 })}
+        >
           <IconFocusCentered size={15} aria-hidden />
         </ActionIcon>
       </div>

@@ -9,7 +9,10 @@ import { StatesContext } from './states';
 import type { Arranged } from './useArranged';
 
 export function usePicture(arranged: Arranged, structure: Structure) {
-  return useMemo(() => pictureOf(arranged, (ats) => ats.map((at) => structure.tasks[at]!.task_id)), [arranged, structure]);
+  return useMemo(
+    () => pictureOf(arranged, (ats) => ats.map((at) => structure.tasks[at]!.task_id)),
+    [arranged, structure],
+  );
 }
 
 /** A number that changes with the states, at most once a frame. */
@@ -30,7 +33,15 @@ export function useStatesVersion(): number {
   return version;
 }
 
-export function Overview({ picture, selected, readable }: { picture: Picture; selected: string | null; readable: number }) {
+export function Overview({
+  picture,
+  selected,
+  readable,
+}: {
+  picture: Picture;
+  selected: string | null;
+  readable: number;
+}) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const states = useContext(StatesContext);
   const version = useStatesVersion();

@@ -18,7 +18,14 @@ import { FoldContext } from './nodes';
 import { useCounts } from './states';
 import { nodeOfGroup, nodeOfTask } from './visible';
 
-type Props = { dagId: string; runId: string | null; structure: Structure; selected: string; onChoose: (taskId: string | null) => void; onClose: () => void };
+type Props = {
+  dagId: string;
+  runId: string | null;
+  structure: Structure;
+  selected: string;
+  onChoose: (taskId: string | null) => void;
+  onClose: () => void;
+};
 
 export function Panel(props: Props) {
   const { structure, selected } = props;
@@ -32,7 +39,11 @@ export function Panel(props: Props) {
         <h2>{name}</h2>
         <CloseButton size="sm" aria-label={t('shared.close')} onClick={props.onClose} />
       </div>
-      {task ? <TaskFacts {...props} task={task} /> : <GroupFacts {...props} groupId={group!.group_id} tooltip={group!.tooltip} />}
+      {task ? (
+        <TaskFacts {...props} task={task} />
+      ) : (
+        <GroupFacts {...props} groupId={group!.group_id} tooltip={group!.tooltip} />
+      )}
     </aside>
   );
 }
@@ -65,8 +76,15 @@ function TaskFacts({ dagId, runId, structure, task, onChoose }: Props & { task: 
   const state = Object.keys(counts).join();
   // The state is in the key, so that the times are asked for again when it changes.
   const wanted = query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}', { path });
-  const instance = useQuery({ ...wanted, queryKey: [...wanted.queryKey, state], enabled: runId !== null && !task.mapped && state !== '' }).data;
-  const downstream = useMemo(() => structure.tasks.filter((each) => each.upstream.includes(task.task_id)).map((each) => each.task_id), [structure, task]);
+  const instance = useQuery({
+    ...wanted,
+    queryKey: [...wanted.queryKey, state],
+    enabled: runId !== null && !task.mapped && state !== '',
+  }).data;
+  const downstream = useMemo(
+    () => structure.tasks.filter((each) => each.upstream.includes(task.task_id)).map((each) => each.task_id),
+    [structure, task],
+  );
   return (
     <>
       <States taskIds={ids} />
@@ -76,20 +94,44 @@ function TaskFacts({ dagId, runId, structure, task, onChoose }: Props & { task: 
         </Button>
       )}
       <dl className={classes.facts}>
-        {instance?.started_at && <Fact name={t('dag.grid.tip.started')}><Time at={instance.started_at} /></Fact>}
-        {instance?.started_at && <Fact name={t('dag.grid.tip.took')}><Duration from={instance.started_at} until={instance.ended_at} running={!isFinished(instance.state)} /></Fact>}
+        {instance?.started_at && (
+          <Fact name={t('dag.grid.tip.started')}>
+            <Time at={instance.started_at} />
+          </Fact>
+        )}
+        {instance?.started_at && (
+          <Fact name={t('dag.grid.tip.took')}>
+            <Duration from={instance.started_at} until={instance.ended_at} running={!isFinished(instance.state)} />
+          </Fact>
+        )}
         {instance && instance.try_number > 0 && <Fact name={t('dag.grid.tip.try')}>{instance.try_number}</Fact>}
         <Fact name={t('dag.task.operator')}>{task.operator}</Fact>
         <Fact name={t('dag.task.rule')}>{task.trigger_rule}</Fact>
-        <Fact name={t('dag.task.pool')}>{task.pool_slots === 1 ? task.pool : t('dag.task.slots', { pool: task.pool, count: task.pool_slots })}</Fact>
+        <Fact name={t('dag.task.pool')}>
+          {task.pool_slots === 1 ? task.pool : t('dag.task.slots', { pool: task.pool, count: task.pool_slots })}
+        </Fact>
         <Fact name={t('dag.task.queue')}>{task.queue}</Fact>
         {task.executor && <Fact name={t('dag.task.executor')}>{task.executor}</Fact>}
-        <Fact name={t('dag.task.retries')}>{task.retries === 0 ? t('dag.task.noRetries') : t('dag.task.retriesAfter', { count: task.retries, delay: formatDuration(task.retry_delay) })}</Fact>
-        {task.execution_timeout != null && <Fact name={t('dag.task.timeout')}>{formatDuration(task.execution_timeout)}</Fact>}
+        <Fact name={t('dag.task.retries')}>
+          {task.retries === 0
+            ? t('dag.task.noRetries')
+            : t('dag.task.retriesAfter', { count: task.retries, delay: formatDuration(task.retry_delay) })}
+        </Fact>
+        {task.execution_timeout != null && (
+          <Fact name={t('dag.task.timeout')}>{formatDuration(task.execution_timeout)}</Fact>
+        )}
         <Fact name={t('dag.task.priority')}>{task.priority_weight}</Fact>
         <Fact name={t('dag.owner')}>{task.owner}</Fact>
-        {task.upstream.length > 0 && <Fact name={t('dag.task.upstream')}><Names ids={task.upstream} onChoose={onChoose} /></Fact>}
-        {downstream.length > 0 && <Fact name={t('dag.task.downstream')}><Names ids={downstream} onChoose={onChoose} /></Fact>}
+        {task.upstream.length > 0 && (
+          <Fact name={t('dag.task.upstream')}>
+            <Names ids={task.upstream} onChoose={onChoose} />
+          </Fact>
+        )}
+        {downstream.length > 0 && (
+          <Fact name={t('dag.task.downstream')}>
+            <Names ids={downstream} onChoose={onChoose} />
+          </Fact>
+        )}
       </dl>
       {task.doc && <SafeText text={task.doc} />}
     </>
@@ -117,7 +159,7 @@ function GroupFacts({ structure, groupId, tooltip }: Props & { groupId: string; 
   const fold = useContext(FoldContext);
   const ids = useMemo(() => {
     const inside = new Set([groupId]);
-    for (let size = 0; size !== inside.size; ) {
+    for (let size = 0; size !== inside.size;) {
       size = inside.size;
       for (const group of structure.groups) if (group.parent && inside.has(group.parent)) inside.add(group.group_id);
     }

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { type Box, type Layout, type Link, layered } from './layered';
 
-const box = (id: string, parent: string | null = null, open = false): Box => ({ id, parent, width: 100, height: 40, open });
+const box = (id: string, parent: string | null = null, open = false): Box => ({
+  id,
+  parent,
+  width: 100,
+  height: 40,
+  open,
+});
 const link = (source: string, target: string): Link => ({ id: `${source}>${target}`, source, target });
 
 function overlaps(boxes: readonly Box[], { places }: Layout): string[] {
@@ -10,7 +16,8 @@ function overlaps(boxes: readonly Box[], { places }: Layout): string[] {
     for (const b of boxes.slice(at + 1)) {
       if (a.parent !== b.parent) continue;
       const [p, q] = [places[a.id]!, places[b.id]!];
-      if (p.x < q.x + q.width && q.x < p.x + p.width && p.y < q.y + q.height && q.y < p.y + p.height) found.push(`${a.id} ${b.id}`);
+      if (p.x < q.x + q.width && q.x < p.x + p.width && p.y < q.y + q.height && q.y < p.y + p.height)
+        found.push(`${a.id} ${b.id}`);
     }
   });
   return found;
@@ -31,7 +38,11 @@ describe('the layered layout', () => {
     }
   });
   it('keeps a chain straight', () => {
-    const layout = layered(['a', 'b', 'c'].map((id) => box(id)), [link('a', 'b'), link('b', 'c')], 'right');
+    const layout = layered(
+      ['a', 'b', 'c'].map((id) => box(id)),
+      [link('a', 'b'), link('b', 'c')],
+      'right',
+    );
     expect(new Set(Object.values(layout.places).map((place) => place.y)).size).toBe(1);
   });
   it('uncrosses two lines', () => {
@@ -64,7 +75,9 @@ describe('the layered layout', () => {
   });
   it('places thousands without overlap', () => {
     const boxes = Array.from({ length: 5_000 }, (_, at) => box(`t${at}`));
-    const links = boxes.flatMap((_, at) => [1, 7].filter((step) => at % 50 >= step).map((step) => link(`t${at - step}`, `t${at}`)));
+    const links = boxes.flatMap((_, at) =>
+      [1, 7].filter((step) => at % 50 >= step).map((step) => link(`t${at - step}`, `t${at}`)),
+    );
     const { places } = layered(boxes, links, 'right');
     const columns = new Map<number, number[]>();
     for (const place of Object.values(places)) columns.set(place.x, [...(columns.get(place.x) ?? []), place.y]);

@@ -33,7 +33,9 @@ export function layered(boxes: readonly Box[], links: readonly Link[], direction
   const places: Record<string, Place> = {};
   const lay = (parent: string | null): { width: number; height: number } => {
     const own = children.get(parent) ?? [];
-    const sizes = own.map((box) => (box.open && children.has(box.id) ? lay(box.id) : { width: box.width, height: box.height }));
+    const sizes = own.map((box) =>
+      box.open && children.has(box.id) ? lay(box.id) : { width: box.width, height: box.height },
+    );
     const at = new Map(own.map((box, index) => [box.id, index]));
     const edges = (levels.get(parent) ?? []).map(([a, b]) => [at.get(a)!, at.get(b)!] as const);
     const found = layLevel(sizes, edges, direction);
@@ -97,7 +99,13 @@ function layLevel(sizes: readonly Size[], given: readonly Pair[], direction: Dir
   }
   const centre = new Float64Array(sizes.length);
   const breadth = sizes.map(cross);
-  for (const nodes of layers) settle(nodes, nodes.map(() => 0), centre, breadth);
+  for (const nodes of layers)
+    settle(
+      nodes,
+      nodes.map(() => 0),
+      centre,
+      breadth,
+    );
   for (let sweep = 0; sweep < SWEEPS; sweep += 1) {
     const downwards = sweep % 2 === 0;
     const order = downwards ? layers : [...layers].reverse();
@@ -106,7 +114,12 @@ function layLevel(sizes: readonly Size[], given: readonly Pair[], direction: Dir
       const wanted = new Map(nodes.map((node) => [node, mean(neighbours[node]!, centre) ?? centre[node]!]));
       // The order is free to change in the first sweeps; the last ones only straighten.
       if (sweep < SWEEPS - 2) nodes.sort((a, b) => wanted.get(a)! - wanted.get(b)! || centre[a]! - centre[b]!);
-      settle(nodes, nodes.map((node) => wanted.get(node)!), centre, breadth);
+      settle(
+        nodes,
+        nodes.map((node) => wanted.get(node)!),
+        centre,
+        breadth,
+      );
     }
   }
   return placed(sizes, layers, alone, centre, { main, cross, direction });
@@ -168,7 +181,12 @@ function layersOf(count: number, given: readonly Pair[]) {
  * Puts the nodes of a layer, in their order, as near to where they want to be as their sizes allow: least squares, by
  * pooling those that would overlap.
  */
-function settle(nodes: readonly number[], wanted: readonly number[], centre: Float64Array, breadth: readonly number[]): void {
+function settle(
+  nodes: readonly number[],
+  wanted: readonly number[],
+  centre: Float64Array,
+  breadth: readonly number[],
+): void {
   const offsets: number[] = [];
   let offset = 0;
   nodes.forEach((node, at) => {
@@ -178,7 +196,11 @@ function settle(nodes: readonly number[], wanted: readonly number[], centre: Flo
   const pools: { sum: number; count: number }[] = [];
   nodes.forEach((_, at) => {
     let pool = { sum: wanted[at]! - offsets[at]!, count: 1 };
-    for (let before = pools.at(-1); before && before.sum / before.count >= pool.sum / pool.count; before = pools.at(-1)) {
+    for (
+      let before = pools.at(-1);
+      before && before.sum / before.count >= pool.sum / pool.count;
+      before = pools.at(-1)
+    ) {
       pool = { sum: pool.sum + before.sum, count: pool.count + before.count };
       pools.pop();
     }
@@ -192,7 +214,13 @@ function settle(nodes: readonly number[], wanted: readonly number[], centre: Flo
 
 type Axes = { main: (size: Size) => number; cross: (size: Size) => number; direction: Direction };
 
-function placed(sizes: readonly Size[], layers: readonly number[][], alone: readonly number[], centre: Float64Array, axes: Axes) {
+function placed(
+  sizes: readonly Size[],
+  layers: readonly number[][],
+  alone: readonly number[],
+  centre: Float64Array,
+  axes: Axes,
+) {
   const { main, cross, direction } = axes;
   let low = Infinity;
   let high = -Infinity;
@@ -233,6 +261,8 @@ function placed(sizes: readonly Size[], layers: readonly number[][], alone: read
     length = Math.max(length, x - BETWEEN_NODES);
     width = Math.max(width, y + row);
   });
-  const points = sizes.map((_, at) => (direction === 'right' ? { x: along[at]!, y: across[at]! } : { x: across[at]!, y: along[at]! }));
+  const points = sizes.map((_, at) =>
+    direction === 'right' ? { x: along[at]!, y: across[at]! } : { x: across[at]!, y: along[at]! },
+  );
   return direction === 'right' ? { points, width: length, height: width } : { points, width, height: length };
 }

@@ -56,14 +56,12 @@ function elkGraph(boxes: readonly Box[], links: readonly Link[], direction: Dire
   const root: ElkNode = {
     id: 'root',
     children: [],
-    edges: links.map(
-      (link): ElkExtendedEdge => ({
-        id: link.id,
-        sources: [link.source],
-        targets: [link.target],
-        ...(link.label ? { labels: [{ text: link.label, width: link.label.length * LETTER + 12, height: 18 }] } : {}),
-      }),
-    ),
+    edges: links.map((link): ElkExtendedEdge => ({
+      id: link.id,
+      sources: [link.source],
+      targets: [link.target],
+      ...(link.label ? { labels: [{ text: link.label, width: link.label.length * LETTER + 12, height: 18 }] } : {}),
+    })),
     layoutOptions: {
       'elk.algorithm': 'layered',
       'elk.direction': direction === 'right' ? 'RIGHT' : 'DOWN',
@@ -87,7 +85,9 @@ function elkGraph(boxes: readonly Box[], links: readonly Link[], direction: Dire
     const node: ElkNode = { id: box.id };
     if (box.open) {
       node.children = [];
-      node.layoutOptions = { 'elk.padding': `[top=${PADDING.top},left=${PADDING.side},bottom=${PADDING.bottom},right=${PADDING.side}]` };
+      node.layoutOptions = {
+        'elk.padding': `[top=${PADDING.top},left=${PADDING.side},bottom=${PADDING.bottom},right=${PADDING.side}]`,
+      };
     } else Object.assign(node, { width: box.width, height: box.height });
     nodes.set(box.id, node);
     ((box.parent === null ? root : nodes.get(box.parent)) ?? root).children!.push(node);
@@ -99,7 +99,12 @@ function layoutOf(root: ElkNode): Layout {
   const layout: Layout = { places: {}, routes: {}, labels: {} };
   const walk = (node: ElkNode) => {
     for (const child of node.children ?? []) {
-      layout.places[child.id] = { x: child.x ?? 0, y: child.y ?? 0, width: child.width ?? 0, height: child.height ?? 0 };
+      layout.places[child.id] = {
+        x: child.x ?? 0,
+        y: child.y ?? 0,
+        width: child.width ?? 0,
+        height: child.height ?? 0,
+      };
       walk(child);
     }
   };
@@ -108,7 +113,8 @@ function layoutOf(root: ElkNode): Layout {
     const section = edge.sections?.[0];
     if (section) layout.routes[edge.id] = [section.startPoint, ...(section.bendPoints ?? []), section.endPoint];
     const label = edge.labels?.[0];
-    if (label?.x !== undefined) layout.labels[edge.id] = { x: label.x + (label.width ?? 0) / 2, y: (label.y ?? 0) + (label.height ?? 0) / 2 };
+    if (label?.x !== undefined)
+      layout.labels[edge.id] = { x: label.x + (label.width ?? 0) / 2, y: (label.y ?? 0) + (label.height ?? 0) / 2 };
   }
   return layout;
 }

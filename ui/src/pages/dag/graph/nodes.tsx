@@ -18,8 +18,18 @@ export const FoldContext = createContext<(group: string) => void>(() => {});
 
 const Handles = ({ down }: { down: boolean }) => (
   <>
-    <Handle type="target" position={down ? Position.Top : Position.Left} isConnectable={false} className={classes.handle} />
-    <Handle type="source" position={down ? Position.Bottom : Position.Right} isConnectable={false} className={classes.handle} />
+    <Handle
+      type="target"
+      position={down ? Position.Top : Position.Left}
+      isConnectable={false}
+      className={classes.handle}
+    />
+    <Handle
+      type="source"
+      position={down ? Position.Bottom : Position.Right}
+      isConnectable={false}
+      className={classes.handle}
+    />
   </>
 );
 
@@ -46,7 +56,11 @@ const TaskView = memo(function TaskView({ data, selected }: NodeProps<FlowNode>)
       className={classes.task}
       data-selected={selected || undefined}
       data-found={data.found || undefined}
-      style={state ? { borderLeftColor: colourOf(state), background: state === 'none' ? undefined : colourOf(state, 'soft') } : undefined}
+      style={
+        state
+          ? { borderLeftColor: colourOf(state), background: state === 'none' ? undefined : colourOf(state, 'soft') }
+          : undefined
+      }
     >
       <Handles down={data.down} />
       {state && <StateIcon state={state} size={16} />}

@@ -14,15 +14,28 @@ export function boundsOf({ graph, layout }: Arranged): { x: number; y: number; w
     right = Math.max(right, place.x + place.width);
     bottom = Math.max(bottom, place.y + place.height);
   }
-  return left > right ? { x: 0, y: 0, width: 1, height: 1 } : { x: left, y: top, width: right - left, height: bottom - top };
+  return left > right
+    ? { x: 0, y: 0, width: 1, height: 1 }
+    : { x: left, y: top, width: right - left, height: bottom - top };
 }
 
-export type Painted = { x: number; y: number; width: number; height: number; open: boolean; taskIds: string[]; id: string };
+export type Painted = {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+  open: boolean;
+  taskIds: string[];
+  id: string;
+};
 /** lines: four numbers for each edge, from x, y to x, y; ends: the ids of what it joins. */
 export type Picture = { boxes: Painted[]; lines: Float64Array; ends: [string, string][]; down: boolean };
 
 /** The boxes and lines of a graph in absolute places. */
-export function pictureOf({ graph, layout, direction }: Arranged, idsOf: (positions: readonly number[]) => string[]): Picture {
+export function pictureOf(
+  { graph, layout, direction }: Arranged,
+  idsOf: (positions: readonly number[]) => string[],
+): Picture {
   const absolute = new Map<string, { x: number; y: number; width: number; height: number }>();
   const boxes: Painted[] = [];
   for (const node of graph.nodes) {
@@ -31,17 +44,30 @@ export function pictureOf({ graph, layout, direction }: Arranged, idsOf: (positi
     const outer = node.parent === null ? undefined : absolute.get(node.parent);
     const box = { ...place, x: place.x + (outer?.x ?? 0), y: place.y + (outer?.y ?? 0) };
     absolute.set(node.id, box);
-    boxes.push({ ...box, id: node.id, open: node.kind === 'open', taskIds: node.kind === 'open' ? [] : idsOf(node.tasks) });
+    boxes.push({
+      ...box,
+      id: node.id,
+      open: node.kind === 'open',
+      taskIds: node.kind === 'open' ? [] : idsOf(node.tasks),
+    });
   }
   const lines = new Float64Array(graph.edges.length * 4);
   graph.edges.forEach((edge, at) => {
     const a = absolute.get(edge.source);
     const b = absolute.get(edge.target);
     if (!a || !b) return;
-    const ends = direction === 'right' ? [a.x + a.width, a.y + a.height / 2, b.x, b.y + b.height / 2] : [a.x + a.width / 2, a.y + a.height, b.x + b.width / 2, b.y];
+    const ends =
+      direction === 'right'
+        ? [a.x + a.width, a.y + a.height / 2, b.x, b.y + b.height / 2]
+        : [a.x + a.width / 2, a.y + a.height, b.x + b.width / 2, b.y];
     lines.set(ends, at * 4);
   });
-  return { boxes, lines, ends: graph.edges.map((edge): [string, string] => [edge.source, edge.target]), down: direction === 'down' };
+  return {
+    boxes,
+    lines,
+    ends: graph.edges.map((edge): [string, string] => [edge.source, edge.target]),
+    down: direction === 'down',
+  };
 }
 
 export type Colours = { fill: (state: string) => string; line: string; edge: string; open: string; accent: string };
@@ -54,7 +80,13 @@ export function coloursNow(): Colours {
     if (value === undefined) kept.set(name, (value = style.getPropertyValue(name).trim() || '#888'));
     return value;
   };
-  return { fill: (state) => read(`--state-${state}`), line: read('--line'), edge: read('--state-queued'), open: read('--sunken'), accent: read('--accent-text') };
+  return {
+    fill: (state) => read(`--state-${state}`),
+    line: read('--line'),
+    edge: read('--state-queued'),
+    open: read('--sunken'),
+    accent: read('--accent-text'),
+  };
 }
 
 /** zoom: pixels of the canvas per unit of the graph; x, y: where its origin is on the canvas; width, height: the canvas. */
@@ -64,14 +96,25 @@ const isOutside = (view: View, left: number, top: number, right: number, bottom:
   right < 0 || bottom < 0 || left > view.width || top > view.height;
 
 /** Edges as curves; those of the node `marked` in the accent's colour. */
-export function paintLines(pen: CanvasRenderingContext2D, { lines, ends, down }: Picture, colours: Colours, view: View, marked: string | null): void {
+export function paintLines(
+  pen: CanvasRenderingContext2D,
+  { lines, ends, down }: Picture,
+  colours: Colours,
+  view: View,
+  marked: string | null,
+): void {
   const { x, y, zoom } = view;
   const trace = (wanted: boolean) => {
     pen.beginPath();
     for (let edge = 0; edge < ends.length; edge += 1) {
       if (wanted !== (marked !== null && ends[edge]!.includes(marked))) continue;
       const at = edge * 4;
-      const [x1, y1, x2, y2] = [lines[at]! * zoom + x, lines[at + 1]! * zoom + y, lines[at + 2]! * zoom + x, lines[at + 3]! * zoom + y];
+      const [x1, y1, x2, y2] = [
+        lines[at]! * zoom + x,
+        lines[at + 1]! * zoom + y,
+        lines[at + 2]! * zoom + x,
+        lines[at + 3]! * zoom + y,
+      ];
       if (isOutside(view, Math.min(x1, x2), Math.min(y1, y2), Math.max(x1, x2), Math.max(y1, y2))) continue;
       pen.moveTo(x1, y1);
       // A curve of a few pixels is a line.
@@ -96,7 +139,14 @@ export function statesOf(picture: Picture, states: GraphStates): (string | null)
 }
 
 /** Open groups, or all others, in the colours of their states. */
-export function paintBoxes(pen: CanvasRenderingContext2D, { boxes }: Picture, shown: readonly (string | null)[], open: boolean, colours: Colours, view: View): void {
+export function paintBoxes(
+  pen: CanvasRenderingContext2D,
+  { boxes }: Picture,
+  shown: readonly (string | null)[],
+  open: boolean,
+  colours: Colours,
+  view: View,
+): void {
   const { x, y, zoom } = view;
   const byColour = new Map<string, Painted[]>();
   boxes.forEach((box, index) => {
@@ -118,6 +168,7 @@ export function paintBoxes(pen: CanvasRenderingContext2D, { boxes }: Picture, sh
   });
   for (const [colour, same] of byColour) {
     pen.fillStyle = colour;
-    for (const box of same) pen.fillRect(box.x * zoom + x, box.y * zoom + y, Math.max(1, box.width * zoom), Math.max(1, box.height * zoom));
+    for (const box of same)
+      pen.fillRect(box.x * zoom + x, box.y * zoom + y, Math.max(1, box.width * zoom), Math.max(1, box.height * zoom));
   }
 }

@@ -22,7 +22,12 @@ export function useArranged(structure: Structure, folded: ReadonlySet<string>, d
   useEffect(() => {
     const stop = new AbortController();
     const graph = visibleGraph(structure, folded);
-    const boxes = graph.nodes.map((node): Box => ({ id: node.id, parent: node.parent, open: node.kind === 'open', ...sizeOf(node) }));
+    const boxes = graph.nodes.map((node): Box => ({
+      id: node.id,
+      parent: node.parent,
+      open: node.kind === 'open',
+      ...sizeOf(node),
+    }));
     const links = graph.edges.map(({ id, source, target, label }) => ({ id, source, target, label }));
     setWaiting(graph.nodes.length);
     setError(null);

@@ -30,7 +30,11 @@ export function foldedAtFirst(structure: Structure): Set<string> {
 /** The groups that a group is in, from itself outwards. */
 export function chainOf(groupId: string | null | undefined, groups: ReadonlyMap<string, GroupNode>): GroupNode[] {
   const chain: GroupNode[] = [];
-  for (let group = groupId ? groups.get(groupId) : undefined; group; group = group.parent ? groups.get(group.parent) : undefined) {
+  for (
+    let group = groupId ? groups.get(groupId) : undefined;
+    group;
+    group = group.parent ? groups.get(group.parent) : undefined
+  ) {
     if (chain.includes(group)) break;
     chain.push(group);
   }

@@ -56,7 +56,10 @@ export default function GridTab({ dagId, dag }: TabProps) {
           aria-label={t('dag.runs.type')}
           value={filter.runType ?? ''}
           onChange={(event) => setUrl({ type: event.currentTarget.value })}
-          data={[{ value: '', label: t('dag.runs.anyType') }, ...TYPES.map((value) => ({ value, label: typeWord(value) }))]}
+          data={[
+            { value: '', label: t('dag.runs.anyType') },
+            ...TYPES.map((value) => ({ value, label: typeWord(value) })),
+          ]}
         />
         <StateFilter states={RUN_STATES} all={t('dag.runs.all')} />
         {groups.length > 0 && (
@@ -66,7 +69,10 @@ export default function GridTab({ dagId, dag }: TabProps) {
         )}
       </Filters>
       {board.columns.length === 0 ? (
-        <EmptyState title={filtered ? t('dag.runs.noneFit') : t('dag.grid.empty')} command={filtered ? undefined : `airloom dags trigger ${dagId}`}>
+        <EmptyState
+          title={filtered ? t('dag.runs.noneFit') : t('dag.grid.empty')}
+          command={filtered ? undefined : `airloom dags trigger ${dagId}`}
+        >
           {filtered ? null : t('dag.grid.empty.text')}
         </EmptyState>
       ) : rows.length === 0 ? (

@@ -8,9 +8,26 @@ import { CELL, HEAD } from './paint';
 import type { Row } from './rows';
 import type { Span } from './useWindow';
 
-type ColumnsProps = { dagId: string; board: Board; tick: number; span: Span; labels: number; longest: number; active: number | null; activeCell: RefObject<HTMLElement | null> };
+type ColumnsProps = {
+  dagId: string;
+  board: Board;
+  tick: number;
+  span: Span;
+  labels: number;
+  longest: number;
+  active: number | null;
+  activeCell: RefObject<HTMLElement | null>;
+};
 
-export const Columns = memo(function Columns({ dagId, board, span, labels, longest, active, activeCell }: ColumnsProps) {
+export const Columns = memo(function Columns({
+  dagId,
+  board,
+  span,
+  labels,
+  longest,
+  active,
+  activeCell,
+}: ColumnsProps) {
   const count = board.columns.length;
   const heads = [];
   for (const index of range(span, active)) {
@@ -46,15 +63,37 @@ type RowsProps = {
   fold: (group: string) => void;
 };
 
-export const Rows = memo(function Rows({ board, rows, span, labels, activeRow, activeColumn, activeCell, keys, fold }: RowsProps) {
+export const Rows = memo(function Rows({
+  board,
+  rows,
+  span,
+  labels,
+  activeRow,
+  activeColumn,
+  activeCell,
+  keys,
+  fold,
+}: RowsProps) {
   return range(span, activeRow).map((index) => {
     const row = rows[index];
     if (!row) return null;
     const isActive = index === activeRow;
     const column = isActive && activeColumn >= 0 ? board.columns[board.columns.length - 1 - activeColumn] : undefined;
     return (
-      <div key={`${row.kind} ${row.id}`} role="row" aria-rowindex={index + 2} className={classes.row} style={{ top: HEAD + index * CELL.height, height: CELL.height }}>
-        <RowHead ref={isActive && activeColumn < 0 ? activeCell : undefined} row={row} width={labels} active={isActive && activeColumn < 0} fold={fold} />
+      <div
+        key={`${row.kind} ${row.id}`}
+        role="row"
+        aria-rowindex={index + 2}
+        className={classes.row}
+        style={{ top: HEAD + index * CELL.height, height: CELL.height }}
+      >
+        <RowHead
+          ref={isActive && activeColumn < 0 ? activeCell : undefined}
+          row={row}
+          width={labels}
+          active={isActive && activeColumn < 0}
+          fold={fold}
+        />
         {column && (
           <div
             ref={activeCell as Ref<HTMLDivElement>}

@@ -45,10 +45,23 @@ export function Matrix({ dagId, board, tick, rows, painters, older, loadOlder, f
   const [focused, setFocused] = useState(false);
   const scheme = useScheme();
   const palette = useMemo(() => paletteOf(Math.min(3, Math.max(1, devicePixelRatio || 1))), [scheme]);
-  const { row: activeRow, column: activeColumn, cell: activeCell, go } = useActive(board, rows.length, scroller, labels);
+  const {
+    row: activeRow,
+    column: activeColumn,
+    cell: activeCell,
+    go,
+  } = useActive(board, rows.length, scroller, labels);
 
   useKeepRight(scroller, count, board.columns[0]?.run.run_id);
-  const seen = useWindow(scroller, { rows: rows.length, columns: count, rowHeight: CELL.height, columnWidth: CELL.width, top: HEAD, left: labels, step: TILE });
+  const seen = useWindow(scroller, {
+    rows: rows.length,
+    columns: count,
+    rowHeight: CELL.height,
+    columnWidth: CELL.width,
+    top: HEAD,
+    left: labels,
+    step: TILE,
+  });
   const fill = useFill(scroller);
   const atOldest = seen.columns.first === 0 && seen.columns.last >= 0;
   useEffect(() => {
@@ -71,7 +84,8 @@ export function Matrix({ dagId, board, tick, rows, painters, older, loadOlder, f
 
   const onKeyDown = (event: KeyboardEvent) => {
     const page = Math.max(1, Math.floor(((scroller.current?.clientHeight ?? 0) - HEAD) / CELL.height) - 1);
-    const next = event.metaKey || event.altKey ? null : moveOf(event, { row: activeRow, column: activeColumn }, { ...size, page });
+    const next =
+      event.metaKey || event.altKey ? null : moveOf(event, { row: activeRow, column: activeColumn }, { ...size, page });
     if (next) go(next);
     else if (event.metaKey || event.altKey || event.ctrlKey) return;
     else if (event.key === 'Enter' || event.key === ' ') {
@@ -79,7 +93,8 @@ export function Matrix({ dagId, board, tick, rows, painters, older, loadOlder, f
       if (event.target instanceof HTMLButtonElement) return;
       open(activeRow, activeColumn);
     } else if (event.key === 'Escape') setFocused(false);
-    else if ((event.key === 'c' || event.key === 'm') && touch) touch(event.key === 'c' ? 'clear' : 'mark', rows[activeRow] ?? null, runIdAt(board, activeColumn));
+    else if ((event.key === 'c' || event.key === 'm') && touch)
+      touch(event.key === 'c' ? 'clear' : 'mark', rows[activeRow] ?? null, runIdAt(board, activeColumn));
     else return;
     event.preventDefault();
   };
@@ -95,7 +110,10 @@ export function Matrix({ dagId, board, tick, rows, painters, older, loadOlder, f
     else open(spot.row, spot.column);
   };
 
-  const longest = useMemo(() => Math.max(1, ...board.columns.map((column) => secondsOf(column.run, Date.now()))), [board, tick, count]);
+  const longest = useMemo(
+    () => Math.max(1, ...board.columns.map((column) => secondsOf(column.run, Date.now()))),
+    [board, tick, count],
+  );
   const spot: Spot | null = hover ?? (focused ? { row: activeRow, column: activeColumn } : null);
   const tipped = spot && spot.column >= 0 ? board.columns[count - 1 - spot.column] : undefined;
 
@@ -137,7 +155,15 @@ export function Matrix({ dagId, board, tick, rows, painters, older, loadOlder, f
           />
         </div>
         <div className={classes.cells} style={{ left: labels, top: HEAD }} aria-hidden>
-          <Tiles board={board} rows={rows} palette={palette} painters={painters} count={count} columns={seen.columns} visibleRows={seen.rows} />
+          <Tiles
+            board={board}
+            rows={rows}
+            palette={palette}
+            painters={painters}
+            count={count}
+            columns={seen.columns}
+            visibleRows={seen.rows}
+          />
         </div>
         <Rows
           board={board}
@@ -151,13 +177,32 @@ export function Matrix({ dagId, board, tick, rows, painters, older, loadOlder, f
           keys={touch ? 'Enter c m' : 'Enter'}
           fold={fold}
         />
-        {hover && hover.row >= 0 && <div className={classes.band} aria-hidden style={{ top: HEAD + hover.row * CELL.height, height: CELL.height }} />}
+        {hover && hover.row >= 0 && (
+          <div
+            className={classes.band}
+            aria-hidden
+            style={{ top: HEAD + hover.row * CELL.height, height: CELL.height }}
+          />
+        )}
         {hover && hover.column >= 0 && (
-          <div className={classes.crosshair} aria-hidden style={{ left: labels + hover.column * CELL.width, width: CELL.width, top: HEAD }} />
+          <div
+            className={classes.crosshair}
+            aria-hidden
+            style={{ left: labels + hover.column * CELL.width, width: CELL.width, top: HEAD }}
+          />
         )}
       </div>
       {spot && tipped && (
-        <Tip dagId={dagId} board={board} column={tipped} row={spot.row < 0 ? null : (rows[spot.row] ?? null)} spot={spot} labels={labels} scroller={scroller.current} touches={touch !== undefined && focused} />
+        <Tip
+          dagId={dagId}
+          board={board}
+          column={tipped}
+          row={spot.row < 0 ? null : (rows[spot.row] ?? null)}
+          spot={spot}
+          labels={labels}
+          scroller={scroller.current}
+          touches={touch !== undefined && focused}
+        />
       )}
     </div>
   );

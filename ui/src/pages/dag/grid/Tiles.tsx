@@ -9,14 +9,24 @@ import type { Span } from './useWindow';
 
 export const TILE = { columns: 24, rows: 20 };
 
-type Props = { board: Board; rows: readonly Row[]; palette: Palette; painters: Set<Painter>; columns: Span; visibleRows: Span; count: number };
+type Props = {
+  board: Board;
+  rows: readonly Row[];
+  palette: Palette;
+  painters: Set<Painter>;
+  columns: Span;
+  visibleRows: Span;
+  count: number;
+};
 
 /** count: of columns. columns: the span that is seen, from the oldest on. */
 export const Tiles = memo(function Tiles({ columns, visibleRows, count, ...rest }: Props) {
   const tiles = [];
   for (let down = Math.floor(visibleRows.first / TILE.rows); down * TILE.rows <= visibleRows.last; down += 1) {
     for (let across = Math.floor(columns.first / TILE.columns); across * TILE.columns <= columns.last; across += 1) {
-      tiles.push(<Tile key={`${down} ${across}`} top={down * TILE.rows} left={across * TILE.columns} count={count} {...rest} />);
+      tiles.push(
+        <Tile key={`${down} ${across}`} top={down * TILE.rows} left={across * TILE.columns} count={count} {...rest} />,
+      );
     }
   }
   return tiles;
@@ -51,7 +61,8 @@ const Tile = memo(function Tile({ board, rows, palette, painters, top, left, cou
         if (!cells) continue;
         for (let down = 0; down < height; down += 1) {
           const row = rows[top + down]!;
-          if (row.tasks.some((at) => cells.has(at))) paintCell(pen, palette, board, column, row, across * CELL.width, down * CELL.height);
+          if (row.tasks.some((at) => cells.has(at)))
+            paintCell(pen, palette, board, column, row, across * CELL.width, down * CELL.height);
         }
       }
     };

@@ -14,7 +14,16 @@ import { CELL, HEAD } from './paint';
 import type { Row } from './rows';
 
 export type Spot = { row: number; column: number };
-type Props = { dagId: string; board: Board; column: Column; row: Row | null; spot: Spot; labels: number; scroller: HTMLElement | null; touches: boolean };
+type Props = {
+  dagId: string;
+  board: Board;
+  column: Column;
+  row: Row | null;
+  spot: Spot;
+  labels: number;
+  scroller: HTMLElement | null;
+  touches: boolean;
+};
 
 const WIDTH = 300;
 /** Milliseconds of resting on a cell before its times are asked for. */
@@ -25,7 +34,10 @@ export function Tip({ dagId, board, column, row, spot, labels, scroller, touches
   if (!scroller || !box) return null;
   const x = box.left + labels + spot.column * CELL.width - scroller.scrollLeft;
   const y = box.top + (spot.row < 0 ? HEAD - CELL.height : HEAD + spot.row * CELL.height - scroller.scrollTop);
-  const style: React.CSSProperties = { width: WIDTH, left: Math.max(8, Math.min(document.documentElement.clientWidth - WIDTH - 8, x + CELL.width / 2 - WIDTH / 2)) };
+  const style: React.CSSProperties = {
+    width: WIDTH,
+    left: Math.max(8, Math.min(document.documentElement.clientWidth - WIDTH - 8, x + CELL.width / 2 - WIDTH / 2)),
+  };
   if (y < innerHeight * 0.6) style.top = y + CELL.height + 8;
   else style.bottom = innerHeight - y + 8;
   const { run } = column;
@@ -37,10 +49,16 @@ export function Tip({ dagId, board, column, row, spot, labels, scroller, touches
       {row && <div className="dim">{run.run_id}</div>}
       {!row && (
         <dl>
-          <dt><StateBadge state={run.state} /></dt>
+          <dt>
+            <StateBadge state={run.state} />
+          </dt>
           <dd>{typeWord(run.run_type)}</dd>
-          <Line name={t('dag.grid.tip.due')}><Time at={run.run_after} /></Line>
-          <Line name={t('dag.grid.tip.took')}><Duration from={run.started_at} until={run.ended_at} running={!isFinished(run.state)} /></Line>
+          <Line name={t('dag.grid.tip.due')}>
+            <Time at={run.run_after} />
+          </Line>
+          <Line name={t('dag.grid.tip.took')}>
+            <Duration from={run.started_at} until={run.ended_at} running={!isFinished(run.state)} />
+          </Line>
           <Line name={t('dag.grid.tip.version')}>{run.version}</Line>
         </dl>
       )}
@@ -49,7 +67,11 @@ export function Tip({ dagId, board, column, row, spot, labels, scroller, touches
         <ul className={classes.tipStates}>
           {STATE_ORDER.map((each) => {
             const count = board.counts(column, row.tasks)[each];
-            return count ? <li key={each}><StateBadge state={each} count={count} /></li> : null;
+            return count ? (
+              <li key={each}>
+                <StateBadge state={each} count={count} />
+              </li>
+            ) : null;
           })}
         </ul>
       )}
@@ -84,8 +106,16 @@ function Times({ dagId, runId, taskId }: { dagId: string; runId: string; taskId:
   if (!found) return null;
   return (
     <dl>
-      {found.started_at && <Line name={t('dag.grid.tip.started')}><Time at={found.started_at} /></Line>}
-      {found.started_at && <Line name={t('dag.grid.tip.took')}><Duration from={found.started_at} until={found.ended_at} running={!isFinished(found.state)} /></Line>}
+      {found.started_at && (
+        <Line name={t('dag.grid.tip.started')}>
+          <Time at={found.started_at} />
+        </Line>
+      )}
+      {found.started_at && (
+        <Line name={t('dag.grid.tip.took')}>
+          <Duration from={found.started_at} until={found.ended_at} running={!isFinished(found.state)} />
+        </Line>
+      )}
       {found.try_number > 0 && <Line name={t('dag.grid.tip.try')}>{found.try_number}</Line>}
       {found.cause && <Line name={t('dag.grid.tip.cause')}>{textOf(`cause.${found.cause}`) ?? found.cause}</Line>}
     </dl>

@@ -4,10 +4,25 @@ import type { Changes, RunChange } from '@/live/live';
 import { ABSENT, Board as RealBoard, joined, stateOf, worst } from './board';
 import { rowsOf } from './rows';
 
-const task = (task_id: string, group: string | null = null, mapped = false): GridTask => ({ task_id, group, mapped, display_name: null });
+const task = (task_id: string, group: string | null = null, mapped = false): GridTask => ({
+  task_id,
+  group,
+  mapped,
+  display_name: null,
+});
 const group = (group_id: string, parent: string | null = null) => ({ group_id, parent, tooltip: '' }) as GroupNode;
 const run = (id: number, cells: string, more: Partial<GridRun> = {}): GridRun =>
-  ({ id, run_id: `r${id}`, run_type: 'manual', state: 'running', run_after: '2026-01-01T00:00:00Z', version: 1, cells, mapped: {}, ...more }) as GridRun;
+  ({
+    id,
+    run_id: `r${id}`,
+    run_type: 'manual',
+    state: 'running',
+    run_after: '2026-01-01T00:00:00Z',
+    version: 1,
+    cells,
+    mapped: {},
+    ...more,
+  }) as GridRun;
 const grid = (more: Partial<Grid> = {}): Grid =>
   ({
     tasks: [task('a'), task('g.b', 'g'), task('g.m', 'g', true), task('z')],
@@ -22,11 +37,27 @@ class Board extends RealBoard {
     super(joined(parts)!);
   }
 }
-const changes = (more: Partial<Changes>): Changes => ({ at: 0, runs: [], tis: [], dags: [], pools: false, topics: [], ...more });
+const changes = (more: Partial<Changes>): Changes => ({
+  at: 0,
+  runs: [],
+  tis: [],
+  dags: [],
+  pools: false,
+  topics: [],
+  ...more,
+});
 const moved = (run_id: string, ...moves: [string, number, string][]) =>
   changes({ tis: [{ dag_id: 'd', run_id, changes: moves.map(([id, index, state]) => [id, index, state, 1]) }] });
-const change = (id: number, state: string, more: Partial<RunChange> = {}): RunChange =>
-  ({ dag_id: 'd', run_id: `r${id}`, id, state, run_type: 'manual', run_after: 1_767_225_600, version: 1, ...more });
+const change = (id: number, state: string, more: Partial<RunChange> = {}): RunChange => ({
+  dag_id: 'd',
+  run_id: `r${id}`,
+  id,
+  state,
+  run_type: 'manual',
+  run_after: 1_767_225_600,
+  version: 1,
+  ...more,
+});
 const states = (board: RealBoard, at: number) => [...board.columns[at]!.states].map((state) => stateOf(state) ?? '.');
 
 describe('the board', () => {
@@ -84,7 +115,11 @@ describe('the board', () => {
   it('keeps up with the state and the times of a run', () => {
     const board = new Board(grid());
     board.apply(changes({ runs: [change(2, 'failed', { started_at: 1_767_225_601, ended_at: 1_767_225_611 })] }));
-    expect(board.column('r2')!.run).toMatchObject({ state: 'failed', started_at: '2026-01-01T00:00:01.000Z', ended_at: '2026-01-01T00:00:11.000Z' });
+    expect(board.column('r2')!.run).toMatchObject({
+      state: 'failed',
+      started_at: '2026-01-01T00:00:01.000Z',
+      ended_at: '2026-01-01T00:00:11.000Z',
+    });
   });
   it('tells of a group the state that matters most, and how many are in each', () => {
     const board = new Board(grid());
@@ -128,7 +163,11 @@ describe('parts of a grid', () => {
     const older = grid({ tasks: [task('z'), task('gone'), task('a')], runs: [run(1, 'fff'), run(0, 'srf')] });
     const whole = joined([grid({ next: 'x' }), older])!;
     expect(whole.tasks.map((one) => one.task_id)).toEqual(['a', 'g.b', 'g.m', 'z', 'gone']);
-    expect(whole.runs.map((one) => [one.run_id, one.cells])).toEqual([['r2', 'sfr.'], ['r1', 'ssss'], ['r0', 'f..sr']]);
+    expect(whole.runs.map((one) => [one.run_id, one.cells])).toEqual([
+      ['r2', 'sfr.'],
+      ['r1', 'ssss'],
+      ['r0', 'f..sr'],
+    ]);
     expect(whole.next).toBeNull();
     expect(states(new RealBoard(whole), 0)).toEqual(['success', 'failed', 'running', '.', '.']);
   });
@@ -140,7 +179,8 @@ describe('parts of a grid', () => {
 describe('the rows', () => {
   const tasks = [task('a'), task('g.b', 'g'), task('z'), task('g.in.c', 'g.in'), task('lost', 'unknown')];
   const groups = [group('g'), group('g.in', 'g')];
-  const show = (folded: string[], search = '') => rowsOf(tasks, groups, new Set(folded), search).map((row) => `${'  '.repeat(row.depth)}${row.label}`);
+  const show = (folded: string[], search = '') =>
+    rowsOf(tasks, groups, new Set(folded), search).map((row) => `${'  '.repeat(row.depth)}${row.label}`);
 
   it('hold tasks in their groups, where the first task of a group is', () => {
     expect(show([])).toEqual(['a', 'g', '  b', '  in', '    c', 'z', 'lost']);

@@ -135,7 +135,8 @@ export class Board {
     for (const at of tasks) {
       const own = column.counts.get(at);
       if (own) {
-        for (const [state, count] of Object.entries(own)) total[state as TIState] = (total[state as TIState] ?? 0) + count;
+        for (const [state, count] of Object.entries(own))
+          total[state as TIState] = (total[state as TIState] ?? 0) + count;
       } else {
         const state = stateOf(column.states[at] ?? ABSENT) as TIState | null;
         if (state) total[state] = (total[state] ?? 0) + 1;
@@ -183,7 +184,9 @@ export class Board {
   }
 
   private add(change: RunChange, like: Column | undefined): void {
-    const states = like ? like.states.map((state) => (state === ABSENT ? ABSENT : NONE)) : new Uint8Array(this.grid.tasks.length).fill(NONE);
+    const states = like
+      ? like.states.map((state) => (state === ABSENT ? ABSENT : NONE))
+      : new Uint8Array(this.grid.tasks.length).fill(NONE);
     const run = {
       ...timesOf(change),
       id: change.id,

@@ -10,13 +10,16 @@ import type { Row } from './rows';
 export const typeWord = (type: string): string => textOf(`runType.${type}`) ?? type;
 
 export function countsLabel(counts: Counts): string {
-  return STATE_ORDER.filter((state) => (counts[state] ?? 0) > 0).map((state) => `${counts[state]} ${wordOf(state)}`).join(', ');
+  return STATE_ORDER.filter((state) => (counts[state] ?? 0) > 0)
+    .map((state) => `${counts[state]} ${wordOf(state)}`)
+    .join(', ');
 }
 
 export function cellLabel(board: Board, column: Column, row: Row): string {
   const state = stateOf(board.state(column, row.tasks));
   const several = row.kind === 'group' || row.mapped;
-  const words = state === null ? t('dag.grid.absent') : several ? countsLabel(board.counts(column, row.tasks)) : wordOf(state);
+  const words =
+    state === null ? t('dag.grid.absent') : several ? countsLabel(board.counts(column, row.tasks)) : wordOf(state);
   return t('dag.grid.cell', { task: row.id, run: column.run.run_id, state: words });
 }
 

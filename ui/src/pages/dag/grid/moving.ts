@@ -1,5 +1,13 @@
 /** Where the focus is in the grid, where keys move it, and which cell is pointed at. */
-import { type KeyboardEvent, type MouseEvent, type RefObject, useCallback, useLayoutEffect, useRef, useState } from 'react';
+import {
+  type KeyboardEvent,
+  type MouseEvent,
+  type RefObject,
+  useCallback,
+  useLayoutEffect,
+  useRef,
+  useState,
+} from 'react';
 import type { Board } from './board';
 import { CELL, HEAD } from './paint';
 
@@ -24,7 +32,10 @@ export function useActive(board: Board, rows: number, scroller: Box, labels: num
       // In the corner is nothing to be had.
       if (to.row < 0 && to.column < 0) return;
       moves.current = true;
-      setActive({ row: Math.max(-1, Math.min(rows - 1, to.row)), runId: runIdAt(board, Math.min(count - 1, to.column)) });
+      setActive({
+        row: Math.max(-1, Math.min(rows - 1, to.row)),
+        runId: runIdAt(board, Math.min(count - 1, to.column)),
+      });
       reveal(scroller.current, to, labels);
     },
     [board, count, rows, scroller, labels],
@@ -37,7 +48,11 @@ export function useActive(board: Board, rows: number, scroller: Box, labels: num
 }
 
 /** Where a key moves to; null: it moves nothing. page: rows that are seen at once. */
-export function moveOf(event: KeyboardEvent, { row, column }: Position, size: { rows: number; columns: number; page: number }): Position | null {
+export function moveOf(
+  event: KeyboardEvent,
+  { row, column }: Position,
+  size: { rows: number; columns: number; page: number },
+): Position | null {
   const last = size.rows - 1;
   switch (event.key) {
     case 'ArrowUp':
@@ -62,7 +77,12 @@ export function moveOf(event: KeyboardEvent, { row, column }: Position, size: { 
 }
 
 /** The cell, head or label under the pointer. */
-export function pointedAt(event: MouseEvent, box: HTMLElement | null, labels: number, size: { rows: number; columns: number }): Position | null {
+export function pointedAt(
+  event: MouseEvent,
+  box: HTMLElement | null,
+  labels: number,
+  size: { rows: number; columns: number },
+): Position | null {
   const place = box?.getBoundingClientRect();
   if (!box || !place) return null;
   const x = event.clientX - place.left;

@@ -45,7 +45,15 @@ function sprite(state: string, fill: string, soft: string, scale: number): HTMLC
 }
 
 /** Paints one cell with its corner at x, y. */
-export function paintCell(pen: CanvasRenderingContext2D, palette: Palette, board: Board, column: Column, row: Row, x: number, y: number): void {
+export function paintCell(
+  pen: CanvasRenderingContext2D,
+  palette: Palette,
+  board: Board,
+  column: Column,
+  row: Row,
+  x: number,
+  y: number,
+): void {
   pen.clearRect(x, y, CELL.width, CELL.height);
   const state = board.state(column, row.tasks);
   const picture = state === ABSENT ? undefined : palette.sprites[state];

@@ -61,12 +61,28 @@ export function rowsOf(
       if (typeof entry === 'number') {
         const task = tasks[entry]!;
         const label = task.display_name ?? shortName(task.task_id, task.group);
-        rows.push({ kind: 'task', id: task.task_id, label, depth, mapped: task.mapped, collapsed: false, tasks: [entry] });
+        rows.push({
+          kind: 'task',
+          id: task.task_id,
+          label,
+          depth,
+          mapped: task.mapped,
+          collapsed: false,
+          tasks: [entry],
+        });
       } else {
         const group = entry.group!;
         const folded = !text && collapsed.has(group.group_id);
         const label = group.display_name ?? shortName(group.group_id, group.parent);
-        rows.push({ kind: 'group', id: group.group_id, label, depth, mapped: false, collapsed: folded, tasks: entry.tasks });
+        rows.push({
+          kind: 'group',
+          id: group.group_id,
+          label,
+          depth,
+          mapped: false,
+          collapsed: folded,
+          tasks: entry.tasks,
+        });
         if (!folded) put(entry, depth + 1);
       }
     }

@@ -2,7 +2,15 @@ import { type RefObject, useEffect, useState } from 'react';
 
 export type Span = { first: number; last: number };
 export type Window = { rows: Span; columns: Span };
-type Size = { rows: number; columns: number; rowHeight: number; columnWidth: number; top: number; left: number; step: { rows: number; columns: number } };
+type Size = {
+  rows: number;
+  columns: number;
+  rowHeight: number;
+  columnWidth: number;
+  top: number;
+  left: number;
+  step: { rows: number; columns: number };
+};
 
 const spanOf = (offset: number, length: number, size: number, count: number, step: number): Span => {
   const first = (Math.floor(offset / size / step) - 1) * step;

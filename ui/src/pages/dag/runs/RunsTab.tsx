@@ -65,16 +65,28 @@ export default function RunsTab({ dagId, dag }: TabProps) {
           aria-label={t('dag.runs.type')}
           value={url.get('type') ?? ''}
           onChange={(event) => setUrl({ type: event.currentTarget.value })}
-          data={[{ value: '', label: t('dag.runs.anyType') }, ...TYPES.map((value) => ({ value, label: typeWord(value) }))]}
+          data={[
+            { value: '', label: t('dag.runs.anyType') },
+            ...TYPES.map((value) => ({ value, label: typeWord(value) })),
+          ]}
         />
-        <input type="date" className={classes.day} aria-label={t('dag.runs.day')} value={day ?? ''} onChange={(event) => setUrl({ day: event.currentTarget.value })} />
+        <input
+          type="date"
+          className={classes.day}
+          aria-label={t('dag.runs.day')}
+          value={day ?? ''}
+          onChange={(event) => setUrl({ day: event.currentTarget.value })}
+        />
         <StateFilter states={STATES} all={t('dag.runs.all')} />
       </Filters>
       {may && picked.length > 0 && <Bulk dagId={dagId} runs={picked} onDone={() => setChosen(new Set())} />}
       {!list.data ? (
         <Pending error={list.error} retry={() => void list.refetch()} />
       ) : runs.length === 0 && !list.hasNextPage ? (
-        <EmptyState title={filtered ? t('dag.runs.noneFit') : t('dag.grid.empty')} command={filtered ? undefined : `airloom dags trigger ${dagId}`}>
+        <EmptyState
+          title={filtered ? t('dag.runs.noneFit') : t('dag.grid.empty')}
+          command={filtered ? undefined : `airloom dags trigger ${dagId}`}
+        >
           {filtered ? null : t('dag.grid.empty.text')}
         </EmptyState>
       ) : (
@@ -92,7 +104,13 @@ export default function RunsTab({ dagId, dag }: TabProps) {
   );
 }
 
-function columnsOf(dagId: string, may: boolean, runs: readonly Run[], chosen: ReadonlySet<string>, choose: (ids: ReadonlySet<string>) => void): Column<Run>[] {
+function columnsOf(
+  dagId: string,
+  may: boolean,
+  runs: readonly Run[],
+  chosen: ReadonlySet<string>,
+  choose: (ids: ReadonlySet<string>) => void,
+): Column<Run>[] {
   const toggle = (runId: string) => {
     const next = new Set(chosen);
     if (!next.delete(runId)) next.add(runId);
@@ -110,7 +128,13 @@ function columnsOf(dagId: string, may: boolean, runs: readonly Run[], chosen: Re
         onChange={() => choose(all ? new Set() : new Set(runs.map((run) => run.run_id)))}
       />
     ),
-    cell: (run) => <Checkbox aria-label={t('dag.runs.choose', { run: run.run_id })} checked={chosen.has(run.run_id)} onChange={() => toggle(run.run_id)} />,
+    cell: (run) => (
+      <Checkbox
+        aria-label={t('dag.runs.choose', { run: run.run_id })}
+        checked={chosen.has(run.run_id)}
+        onChange={() => toggle(run.run_id)}
+      />
+    ),
   };
   return [
     ...(may ? [box] : []),
@@ -127,10 +151,31 @@ function columnsOf(dagId: string, may: boolean, runs: readonly Run[], chosen: Re
     },
     { key: 'type', head: t('dag.runs.type'), width: '90px', cell: (run) => typeWord(run.run_type) },
     { key: 'due', head: t('dag.grid.tip.due'), width: '145px', cell: (run) => <Time at={run.run_after} /> },
-    { key: 'took', head: t('dag.grid.tip.took'), width: '95px', align: 'right', cell: (run) => <Duration from={run.started_at} until={run.ended_at} running={!isFinished(run.state)} /> },
-    { key: 'tasks', head: t('dag.grid.tasks'), width: 'minmax(150px, 1.2fr)', cell: (run) => run.counts && <CountsBar counts={run.counts} /> },
+    {
+      key: 'took',
+      head: t('dag.grid.tip.took'),
+      width: '95px',
+      align: 'right',
+      cell: (run) => <Duration from={run.started_at} until={run.ended_at} running={!isFinished(run.state)} />,
+    },
+    {
+      key: 'tasks',
+      head: t('dag.grid.tasks'),
+      width: 'minmax(150px, 1.2fr)',
+      cell: (run) => run.counts && <CountsBar counts={run.counts} />,
+    },
     { key: 'version', head: t('dag.grid.tip.version'), width: '56px', align: 'right', cell: (run) => run.version },
-    { key: 'by', head: t('dag.runs.by'), width: '90px', wide: true, cell: (run) => <span className="cut dim" title={run.note?.text}>{run.triggered_by ?? ''}</span> },
+    {
+      key: 'by',
+      head: t('dag.runs.by'),
+      width: '90px',
+      wide: true,
+      cell: (run) => (
+        <span className="cut dim" title={run.note?.text}>
+          {run.triggered_by ?? ''}
+        </span>
+      ),
+    },
   ];
 }
 
@@ -141,14 +186,23 @@ function Bulk({ dagId, runs, onDone }: { dagId: string; runs: readonly Run[]; on
   const ids = runs.map((run) => run.run_id);
   const unfinished = runs.filter((run) => !isFinished(run.state)).map((run) => run.run_id);
   const what = t('dag.runs.count', { count: ids.length });
-  const target: Target | null = doing === 'clear' || doing === 'mark' ? { kind: doing, runs: ids, tasks: null, what } : null;
+  const target: Target | null =
+    doing === 'clear' || doing === 'mark' ? { kind: doing, runs: ids, tasks: null, what } : null;
   return (
     <div className={classes.bulk} role="toolbar" aria-label={t('dag.runs.chosen', { count: ids.length })}>
       <strong>{t('dag.runs.chosen', { count: ids.length })}</strong>
-      <Button variant="default" onClick={() => setDoing('clear')}>{t('dag.clear')}</Button>
-      <Button variant="default" onClick={() => setDoing('mark')}>{t('dag.mark')}</Button>
-      <Button variant="default" disabled={unfinished.length === 0} onClick={() => setDoing('cancel')}>{t('dag.cancel')}</Button>
-      <Button variant="subtle" color="gray" onClick={onDone}>{t('dag.runs.chooseNone')}</Button>
+      <Button variant="default" onClick={() => setDoing('clear')}>
+        {t('dag.clear')}
+      </Button>
+      <Button variant="default" onClick={() => setDoing('mark')}>
+        {t('dag.mark')}
+      </Button>
+      <Button variant="default" disabled={unfinished.length === 0} onClick={() => setDoing('cancel')}>
+        {t('dag.cancel')}
+      </Button>
+      <Button variant="subtle" color="gray" onClick={onDone}>
+        {t('dag.runs.chooseNone')}
+      </Button>
       {target && <TouchDialog dagId={dagId} target={target} onClose={() => setDoing(null)} />}
       <ConfirmTouch
         opened={doing === 'cancel'}
@@ -157,7 +211,8 @@ function Bulk({ dagId, runs, onDone }: { dagId: string; runs: readonly Run[]; on
         action={t('dag.cancel')}
         dryRun={{ key: [dagId, 'cancel', unfinished], ask: (signal) => whatCancelTouches(dagId, unfinished, signal) }}
         act={async () => {
-          for (const run_id of unfinished) await api.post('/dags/{dag_id}/runs/{run_id}/cancel', { path: { dag_id: dagId, run_id } });
+          for (const run_id of unfinished)
+            await api.post('/dags/{dag_id}/runs/{run_id}/cancel', { path: { dag_id: dagId, run_id } });
           toastDone(t('dag.cancel.done', { count: unfinished.length }));
         }}
       />
@@ -169,7 +224,11 @@ function Bulk({ dagId, runs, onDone }: { dagId: string; runs: readonly Run[]; on
 async function whatCancelTouches(dagId: string, runIds: readonly string[], signal: AbortSignal): Promise<Touched> {
   const all: Touched = { dry_run: true, total: 0, instances: [] };
   for (const run_id of runIds) {
-    const one = await api.post('/dags/{dag_id}/runs/{run_id}/mark', { path: { dag_id: dagId, run_id }, body: { state: 'failed', dry_run: true }, signal });
+    const one = await api.post('/dags/{dag_id}/runs/{run_id}/mark', {
+      path: { dag_id: dagId, run_id },
+      body: { state: 'failed', dry_run: true },
+      signal,
+    });
     all.total += one.total;
     all.instances.push(...one.instances);
   }

@@ -1,5 +1,15 @@
 import { ActionIcon, Button, NativeSelect, TextInput, Tooltip } from '@mantine/core';
-import { IconArrowDown, IconArrowUp, IconClock, IconCopy, IconDownload, IconPlayerPause, IconPlayerTrackNext, IconSearch, IconTextWrap } from '@tabler/icons-react';
+import {
+  IconArrowDown,
+  IconArrowUp,
+  IconClock,
+  IconCopy,
+  IconDownload,
+  IconPlayerPause,
+  IconPlayerTrackNext,
+  IconSearch,
+  IconTextWrap,
+} from '@tabler/icons-react';
 import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { type UrlValues, useUrlState } from '@/routing/router';
 import { t } from '@/texts';
@@ -28,14 +38,22 @@ export function LogBar({ hits, at, onStep, follow, canFollow, onFollow, onCopy, 
     <div className={classes.bar}>
       <div className={classes.search} role="search">
         <Needle kept={needle} onChange={(find) => set({ find })} onStep={onStep} />
-        <Tool label={t('task.log.previous')} keys="Shift+N" onClick={() => onStep(-1)} disabled={hits.lines.length === 0}>
+        <Tool
+          label={t('task.log.previous')}
+          keys="Shift+N"
+          onClick={() => onStep(-1)}
+          disabled={hits.lines.length === 0}
+        >
           <IconArrowUp size={15} aria-hidden />
         </Tool>
         <Tool label={t('task.log.next')} keys="N" onClick={() => onStep(1)} disabled={hits.lines.length === 0}>
           <IconArrowDown size={15} aria-hidden />
         </Tool>
         <span className={classes.hits} aria-live="polite">
-          {needle && (at >= 0 ? t('task.log.hitOf', { at: at + 1, count: hits.lines.length }) : t('task.log.hits', { count: hits.lines.length }))}
+          {needle &&
+            (at >= 0
+              ? t('task.log.hitOf', { at: at + 1, count: hits.lines.length })
+              : t('task.log.hits', { count: hits.lines.length }))}
           {needle && hits.looking && ' …'}
         </span>
       </div>
@@ -61,7 +79,14 @@ export function LogBar({ hits, at, onStep, follow, canFollow, onFollow, onCopy, 
           <IconCopy size={15} aria-hidden />
         </Tool>
         <Tooltip label={t('task.log.download')}>
-          <ActionIcon component="a" href={download} download variant="default" size={30} aria-label={t('task.log.download')}>
+          <ActionIcon
+            component="a"
+            href={download}
+            download
+            variant="default"
+            size={30}
+            aria-label={t('task.log.download')}
+          >
             <IconDownload size={15} aria-hidden />
           </ActionIcon>
         </Tooltip>
@@ -70,7 +95,9 @@ export function LogBar({ hits, at, onStep, follow, canFollow, onFollow, onCopy, 
             variant={follow ? 'light' : 'default'}
             aria-pressed={follow}
             onClick={() => onFollow(!follow)}
-            leftSection={follow ? <IconPlayerPause size={14} aria-hidden /> : <IconPlayerTrackNext size={14} aria-hidden />}
+            leftSection={
+              follow ? <IconPlayerPause size={14} aria-hidden /> : <IconPlayerTrackNext size={14} aria-hidden />
+            }
           >
             {follow ? t('task.log.following') : t('task.log.follow')}
           </Button>
@@ -81,7 +108,15 @@ export function LogBar({ hits, at, onStep, follow, canFollow, onFollow, onCopy, 
 }
 
 /** What is looked for. Enter goes to the next, Shift+Enter to the one before. */
-function Needle({ kept, onChange, onStep }: { kept: string; onChange: (text: string) => void; onStep: (direction: 1 | -1) => void }) {
+function Needle({
+  kept,
+  onChange,
+  onStep,
+}: {
+  kept: string;
+  onChange: (text: string) => void;
+  onStep: (direction: 1 | -1) => void;
+}) {
   const [text, setText] = useState(kept);
   const sent = useRef(kept);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
@@ -120,7 +155,14 @@ function Needle({ kept, onChange, onStep }: { kept: string; onChange: (text: str
   );
 }
 
-type ToolProps = { label: string; keys?: string; pressed?: boolean; disabled?: boolean; onClick: () => void; children: ReactNode };
+type ToolProps = {
+  label: string;
+  keys?: string;
+  pressed?: boolean;
+  disabled?: boolean;
+  onClick: () => void;
+  children: ReactNode;
+};
 
 function Tool({ label, keys, pressed, disabled, onClick, children }: ToolProps) {
   return (

@@ -23,7 +23,19 @@ type Props = {
 };
 
 /** One line of a log. Its text is untrusted: it becomes text nodes, and links of http and https only. */
-export const LogLine = memo(function LogLine({ line, number, digits, times, needle, current, chosen, fold, index, onFold, onChoose }: Props) {
+export const LogLine = memo(function LogLine({
+  line,
+  number,
+  digits,
+  times,
+  needle,
+  current,
+  chosen,
+  fold,
+  index,
+  onFold,
+  onChoose,
+}: Props) {
   const level = levelCode(line?.level);
   return (
     <div
@@ -73,7 +85,17 @@ export const LogLine = memo(function LogLine({ line, number, digits, times, need
   );
 });
 
-function Text({ line, needle, current, fold }: { line: Line; needle: string; current: boolean; fold: LineFold | null }) {
+function Text({
+  line,
+  needle,
+  current,
+  fold,
+}: {
+  line: Line;
+  needle: string;
+  current: boolean;
+  fold: LineFold | null;
+}) {
   let raw = drawn(line.text);
   if (fold?.kind === 'group') raw = raw.replace(/^(\s*)::group::/, '$1');
   if (fold?.kind === 'record' && fold.closed) raw = raw.slice(0, raw.indexOf('\n'));

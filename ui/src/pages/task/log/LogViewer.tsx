@@ -48,7 +48,9 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
   const height = useFill(place);
   const digits = String(book.firstNumber + Math.max(book.count, 999) - 1).length;
   const before = digits + KIND_COLUMNS + (times ? TIME_COLUMNS : 0);
-  const wrapAt = wrap ? Math.max(20, Math.floor((measure.width - before * measure.character - 18 - 18 - 14) / measure.character)) : 0;
+  const wrapAt = wrap
+    ? Math.max(20, Math.floor((measure.width - before * measure.character - 18 - 18 - 14) / measure.character))
+    : 0;
   const layout = useMemo(
     () => new Layout(book, { minLevel, folded, cut, wrapAt }),
     // The version stands for what is in the book.
@@ -57,7 +59,13 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
   const scale = scaleOf(layout.rows * ROW, measure.height);
   const hits = useSearchHits(reader, needle, minLevel);
 
-  const { follow, setFollow, top: barTop, onScroll, goTo } = useLogScroll({
+  const {
+    follow,
+    setFollow,
+    top: barTop,
+    onScroll,
+    goTo,
+  } = useLogScroll({
     place,
     layout,
     scale,
@@ -116,7 +124,11 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
   const top = inLog(scale, barTop);
   const first = Math.max(0, layout.atRow(Math.floor(top / ROW)) - OVERSCAN);
   const rows: number[] = [];
-  for (let at = first; at < layout.lines.length && layout.startOf(at) * ROW < top + measure.height + OVERSCAN * ROW; at += 1)
+  for (
+    let at = first;
+    at < layout.lines.length && layout.startOf(at) * ROW < top + measure.height + OVERSCAN * ROW;
+    at += 1
+  )
     rows.push(layout.lines[at] as number);
   useEffect(() => {
     for (const index of rows) if (book.missing(index)) void reader.need(index);
@@ -157,7 +169,15 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
         times={times}
         set={setUrl}
       />
-      <div ref={place} className={classes.scroll} style={{ height }} onScroll={onScroll} tabIndex={0} role="region" aria-label={t('task.log.lines')}>
+      <div
+        ref={place}
+        className={classes.scroll}
+        style={{ height }}
+        onScroll={onScroll}
+        tabIndex={0}
+        role="region"
+        aria-label={t('task.log.lines')}
+      >
         <span ref={probe} className={classes.probe} aria-hidden="true">
           {'0'.repeat(100)}
         </span>

@@ -34,7 +34,9 @@ describe('parseAnsi', () => {
   });
 
   it('takes out cursor moves, titles, links and other controls', () => {
-    expect(plainOf('\x1b[2K\x1b]0;title\x07a\x1b]8;;javascript:alert(1)\x1b\\b\x1b]8;;\x1b\\\x00\x08c\x1b[')).toBe('abc');
+    expect(plainOf('\x1b[2K\x1b]0;title\x07a\x1b]8;;javascript:alert(1)\x1b\\b\x1b]8;;\x1b\\\x00\x08c\x1b[')).toBe(
+      'abc',
+    );
   });
 
   it('survives parameters that are nonsense', () => {

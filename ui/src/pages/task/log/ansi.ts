@@ -61,7 +61,14 @@ function afterReturns(raw: string): string {
 
 const FLAGS = { 1: 'bold', 2: 'dim', 3: 'italic', 4: 'underline', 7: 'inverse', 9: 'strike' } as const;
 const ENDS: Record<number, readonly (keyof Look)[]> = {
-  21: ['bold'], 22: ['bold', 'dim'], 23: ['italic'], 24: ['underline'], 27: ['inverse'], 29: ['strike'], 39: ['fg'], 49: ['bg'],
+  21: ['bold'],
+  22: ['bold', 'dim'],
+  23: ['italic'],
+  24: ['underline'],
+  27: ['inverse'],
+  29: ['strike'],
+  39: ['fg'],
+  49: ['bg'],
 };
 
 /** The look after an SGR sequence with those parameters. */

@@ -6,7 +6,13 @@ import { NO_HITS, type Hits, nextHit, searchOn } from './search';
 import { inLog, ofBar, scaleOf } from './scale';
 import { parseHash } from './useLineHash';
 
-const line = (number: number, text: string, more: Partial<Line> = {}): Line => ({ number, text, level: 'INFO', source: 'stdout', ...more });
+const line = (number: number, text: string, more: Partial<Line> = {}): Line => ({
+  number,
+  text,
+  level: 'INFO',
+  source: 'stdout',
+  ...more,
+});
 const bookOf = (texts: (string | Partial<Line>)[], live = false): Book => {
   const book = new Book();
   const lines = texts.map((text, at) => (typeof text === 'string' ? line(at + 1, text) : line(at + 1, '', text)));
@@ -57,7 +63,13 @@ describe('folds', () => {
   });
 
   it('the frames of a traceback are one fold, whose error stays', () => {
-    const book = bookOf(['Traceback (most recent call last):', '  File "a.py", line 1, in f', '    g()', 'ValueError: no', 'after']);
+    const book = bookOf([
+      'Traceback (most recent call last):',
+      '  File "a.py", line 1, in f',
+      '    g()',
+      'ValueError: no',
+      'after',
+    ]);
     expect(book.finder.folds.get(0)).toMatchObject({ kind: 'traceback', end: 2 });
     expect(shown(layoutOf(book))).toHaveLength(5);
     expect(shown(layoutOf(book, { folded: new Map([[0, true]]) }))).toEqual([0, 3, 4]);
@@ -136,7 +148,8 @@ class FakeEvents extends EventTarget {
 }
 vi.stubGlobal('EventSource', FakeEvents);
 
-const linesFrom = (first: number, count: number) => Array.from({ length: count }, (_, at) => line(first + at, `line ${first + at}`));
+const linesFrom = (first: number, count: number) =>
+  Array.from({ length: count }, (_, at) => line(first + at, `line ${first + at}`));
 const sourceOf = (total: number, size: number): Source => ({
   page: async (cursor) => {
     const first = Number(cursor ?? 0);
@@ -222,7 +235,9 @@ describe('a search', () => {
   });
 
   it('goes round at the ends', () => {
-    expect([nextHit([3, 8], 3, 1), nextHit([3, 8], 8, 1), nextHit([3, 8], 3, -1), nextHit([], 0, 1)]).toEqual([1, 0, 1, -1]);
+    expect([nextHit([3, 8], 3, 1), nextHit([3, 8], 8, 1), nextHit([3, 8], 3, -1), nextHit([], 0, 1)]).toEqual([
+      1, 0, 1, -1,
+    ]);
   });
 });
 

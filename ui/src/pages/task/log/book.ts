@@ -6,10 +6,23 @@
 import { plainOf } from './ansi';
 import { FoldFinder } from './folds';
 
-export type Line = { number: number; time?: string | null; level?: string | null; source?: string | null; text: string };
+export type Line = {
+  number: number;
+  time?: string | null;
+  level?: string | null;
+  source?: string | null;
+  text: string;
+};
 export type Page = { lines: readonly Line[]; next?: string | null; ended: boolean };
 
-type Kept = { first: number; count: number; cursor: string | null; lines: readonly Line[] | null; size: number; used: number };
+type Kept = {
+  first: number;
+  count: number;
+  cursor: string | null;
+  lines: readonly Line[] | null;
+  size: number;
+  used: number;
+};
 
 const LEVELS = ['', 'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'] as const;
 export const LEVEL_CODES = { debug: 1, info: 2, warning: 3, error: 4, critical: 5 } as const;

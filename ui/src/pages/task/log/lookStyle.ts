@@ -4,8 +4,22 @@ import { type Colour, type Look, readable } from './ansi';
 
 /** The usual sixteen, where a background is asked for: there both colours are ours to set. */
 const TABLE = [
-  [0, 0, 0], [205, 49, 49], [13, 140, 90], [190, 150, 0], [36, 90, 200], [170, 50, 170], [10, 130, 160], [229, 229, 229],
-  [102, 102, 102], [241, 76, 76], [35, 209, 139], [245, 230, 67], [59, 142, 234], [214, 112, 214], [41, 184, 219], [255, 255, 255],
+  [0, 0, 0],
+  [205, 49, 49],
+  [13, 140, 90],
+  [190, 150, 0],
+  [36, 90, 200],
+  [170, 50, 170],
+  [10, 130, 160],
+  [229, 229, 229],
+  [102, 102, 102],
+  [241, 76, 76],
+  [35, 209, 139],
+  [245, 230, 67],
+  [59, 142, 234],
+  [214, 112, 214],
+  [41, 184, 219],
+  [255, 255, 255],
 ] as const;
 export const LIGHT = { r: 255, g: 255, b: 255 };
 export const DARK = { r: 18, g: 21, b: 26 };
@@ -21,7 +35,11 @@ type Drawn = { className: string; style?: CSSProperties };
 /** classes: the names of the style sheet. */
 export function drawnAs(look: Look, classes: Record<string, string | undefined>): Drawn {
   const names = (['bold', 'dim', 'italic', 'underline', 'strike'] as const).filter((name) => look[name]);
-  const className = (extra?: string) => [...names, extra].map((name) => name && classes[name]).filter(Boolean).join(' ');
+  const className = (extra?: string) =>
+    [...names, extra]
+      .map((name) => name && classes[name])
+      .filter(Boolean)
+      .join(' ');
   const fg = look.inverse ? (look.bg ?? 0) : look.fg;
   const bg = look.inverse ? (look.fg ?? 7) : look.bg;
   if (bg !== undefined) {

@@ -15,11 +15,16 @@ describe('findLinks', () => {
   });
 
   it('makes no link of another scheme, or of one without a host', () => {
-    expect(found('javascript://a.example/%0aalert(1) data:text/html,x file:///etc/passwd http:// https://')).toEqual([]);
+    expect(found('javascript://a.example/%0aalert(1) data:text/html,x file:///etc/passwd http:// https://')).toEqual(
+      [],
+    );
   });
 
   it('ends at quotes, brackets of markup and marks that turn the reading direction', () => {
-    expect(found('<a href="https://a.example/x">y</a> https://b.example/\u202egpj')).toEqual(['https://a.example/x', 'https://b.example/']);
+    expect(found('<a href="https://a.example/x">y</a> https://b.example/\u202egpj')).toEqual([
+      'https://a.example/x',
+      'https://b.example/',
+    ]);
   });
 });
 
@@ -44,8 +49,18 @@ describe('piecesOf', () => {
     const pieces = piecesOf(styled, findMatches(styled.text, 'example'));
     expect(pieces.map((piece) => piece.text).join('')).toBe(styled.text);
     expect(pieces.filter((piece) => piece.match).map((piece) => piece.text)).toEqual(['exa', 'mple']);
-    expect(pieces.filter((piece) => piece.href).map((piece) => piece.text).join('')).toBe('https://a.example/x');
-    expect(pieces.filter((piece) => piece.look).map((piece) => piece.text).join('')).toBe('see https://a.exa');
+    expect(
+      pieces
+        .filter((piece) => piece.href)
+        .map((piece) => piece.text)
+        .join(''),
+    ).toBe('https://a.example/x');
+    expect(
+      pieces
+        .filter((piece) => piece.look)
+        .map((piece) => piece.text)
+        .join(''),
+    ).toBe('see https://a.exa');
   });
 
   it('gives an empty line no pieces', () => {

@@ -4,10 +4,24 @@ import { t, textOf } from '@/texts';
 import classes from './parts.module.css';
 
 /** A cause in words. */
-export const causeWord = (cause: string | null | undefined): string => (cause ? (textOf(`cause.${cause}`) ?? cause) : '');
+export const causeWord = (cause: string | null | undefined): string =>
+  cause ? (textOf(`cause.${cause}`) ?? cause) : '';
 
-const SIGNALS: Record<number, string> = { 1: 'SIGHUP', 2: 'SIGINT', 4: 'SIGILL', 6: 'SIGABRT', 7: 'SIGBUS', 8: 'SIGFPE', 9: 'SIGKILL', 11: 'SIGSEGV', 13: 'SIGPIPE', 14: 'SIGALRM', 15: 'SIGTERM' };
-export const signalName = (signal: number): string => (SIGNALS[signal] ? `${SIGNALS[signal]} (${signal})` : String(signal));
+const SIGNALS: Record<number, string> = {
+  1: 'SIGHUP',
+  2: 'SIGINT',
+  4: 'SIGILL',
+  6: 'SIGABRT',
+  7: 'SIGBUS',
+  8: 'SIGFPE',
+  9: 'SIGKILL',
+  11: 'SIGSEGV',
+  13: 'SIGPIPE',
+  14: 'SIGALRM',
+  15: 'SIGTERM',
+};
+export const signalName = (signal: number): string =>
+  SIGNALS[signal] ? `${SIGNALS[signal]} (${signal})` : String(signal);
 
 /** Why a try did not succeed: in words, and as it said itself. */
 export function Cause({ of, retryAt }: { of: Try; retryAt?: string | null }) {

@@ -22,7 +22,9 @@ function Node({ name, value, depth }: NodeProps) {
   const entries = entriesOf(value);
   const [open, setOpen] = useState(depth === 0 || (depth < 3 && entries !== null && entries.length <= 20));
   const [shown, setShown] = useState(FIRST);
-  const label = name !== null && <span className={classes.jsonKey}>{typeof name === 'number' ? name : JSON.stringify(name)}:</span>;
+  const label = name !== null && (
+    <span className={classes.jsonKey}>{typeof name === 'number' ? name : JSON.stringify(name)}:</span>
+  );
   if (entries === null || entries.length === 0) {
     return (
       <li className={classes.jsonRow}>

@@ -80,7 +80,13 @@ export function Note({ note, mayEdit, writing, onWriting, save, onSaved }: Props
           {t('task.note')} {t('shared.by', { name: note.by })}, <Time at={note.at} relative />
         </span>
         {mayEdit && (
-          <ActionIcon variant="subtle" color="gray" size="sm" aria-label={t('task.note.edit')} onClick={() => onWriting(true)}>
+          <ActionIcon
+            variant="subtle"
+            color="gray"
+            size="sm"
+            aria-label={t('task.note.edit')}
+            onClick={() => onWriting(true)}
+          >
             <IconPencil size={14} aria-hidden />
           </ActionIcon>
         )}

@@ -15,7 +15,14 @@ import classes from './parts.module.css';
 
 type Mark = 'success' | 'failed' | 'skipped';
 type Doing = { what: 'clear' } | { what: 'mark'; state: Mark };
-type Props = { dagId: string; runId: string; taskId: string; /** null: all instances. */ mapIndex: number | null; mapped: boolean; state?: string };
+type Props = {
+  dagId: string;
+  runId: string;
+  taskId: string;
+  /** null: all instances. */ mapIndex: number | null;
+  mapped: boolean;
+  state?: string;
+};
 
 export function TaskActions({ dagId, runId, taskId, mapIndex, mapped, state }: Props) {
   const may = useMay();
@@ -45,12 +52,24 @@ export function TaskActions({ dagId, runId, taskId, mapIndex, mapped, state }: P
   };
   const ask = (dry_run: boolean, signal?: AbortSignal): Promise<Touched> =>
     last.what === 'clear'
-      ? api.post('/dags/{dag_id}/clear', { path: { dag_id: dagId }, body: { ...choice, only_failed: onlyFailed, dry_run }, signal })
-      : api.post('/dags/{dag_id}/mark', { path: { dag_id: dagId }, body: { ...choice, state: last.state, dry_run }, signal });
+      ? api.post('/dags/{dag_id}/clear', {
+          path: { dag_id: dagId },
+          body: { ...choice, only_failed: onlyFailed, dry_run },
+          signal,
+        })
+      : api.post('/dags/{dag_id}/mark', {
+          path: { dag_id: dagId },
+          body: { ...choice, state: last.state, dry_run },
+          signal,
+        });
   const name = mapIndex !== null && mapIndex >= 0 && !all ? `${taskId}[${mapIndex}]` : taskId;
   return (
     <>
-      <Button variant="default" leftSection={<IconEraser size={14} aria-hidden />} onClick={() => begin({ what: 'clear' })}>
+      <Button
+        variant="default"
+        leftSection={<IconEraser size={14} aria-hidden />}
+        onClick={() => begin({ what: 'clear' })}
+      >
         {t('task.clear')}
       </Button>
       <Menu position="bottom-end">
@@ -63,7 +82,11 @@ export function TaskActions({ dagId, runId, taskId, mapIndex, mapped, state }: P
           {(['success', 'failed', 'skipped'] as const)
             .filter((mark) => mark !== state)
             .map((mark) => (
-              <Menu.Item key={mark} leftSection={<StateIcon state={mark} title="" />} onClick={() => begin({ what: 'mark', state: mark })}>
+              <Menu.Item
+                key={mark}
+                leftSection={<StateIcon state={mark} title="" />}
+                onClick={() => begin({ what: 'mark', state: mark })}
+              >
                 {t('task.mark.as', { state: wordOf(mark) })}
               </Menu.Item>
             ))}
@@ -72,10 +95,17 @@ export function TaskActions({ dagId, runId, taskId, mapIndex, mapped, state }: P
       <ConfirmTouch
         opened={doing !== null}
         onClose={() => setDoing(null)}
-        title={last.what === 'clear' ? t('task.clear.title', { task: name }) : t('task.mark.title', { task: name, state: wordOf(last.state) })}
+        title={
+          last.what === 'clear'
+            ? t('task.clear.title', { task: name })
+            : t('task.mark.title', { task: name, state: wordOf(last.state) })
+        }
         action={last.what === 'clear' ? t('task.clear') : t('task.mark.as', { state: wordOf(last.state) })}
         danger={last.what !== 'mark' || last.state !== 'success'}
-        dryRun={{ key: [dagId, runId, taskId, mapIndex, last, all, upstream, downstream, onlyFailed], ask: (signal) => ask(true, signal) }}
+        dryRun={{
+          key: [dagId, runId, taskId, mapIndex, last, all, upstream, downstream, onlyFailed],
+          ask: (signal) => ask(true, signal),
+        }}
         act={async () => {
           const done = await ask(false);
           toastDone(
@@ -88,11 +118,29 @@ export function TaskActions({ dagId, runId, taskId, mapIndex, mapped, state }: P
       >
         {last.what === 'clear' ? t('task.clear.text') : t('task.mark.text')}
         <div className={classes.choices}>
-          {mapped && mapIndex !== null && <Checkbox label={t('task.with.all')} checked={all} onChange={(event) => setAll(event.currentTarget.checked)} />}
-          <Checkbox label={t('task.with.upstream')} checked={upstream} onChange={(event) => setUpstream(event.currentTarget.checked)} />
-          <Checkbox label={t('task.with.downstream')} checked={downstream} onChange={(event) => setDownstream(event.currentTarget.checked)} />
+          {mapped && mapIndex !== null && (
+            <Checkbox
+              label={t('task.with.all')}
+              checked={all}
+              onChange={(event) => setAll(event.currentTarget.checked)}
+            />
+          )}
+          <Checkbox
+            label={t('task.with.upstream')}
+            checked={upstream}
+            onChange={(event) => setUpstream(event.currentTarget.checked)}
+          />
+          <Checkbox
+            label={t('task.with.downstream')}
+            checked={downstream}
+            onChange={(event) => setDownstream(event.currentTarget.checked)}
+          />
           {last.what === 'clear' && (
-            <Checkbox label={t('task.with.failed')} checked={onlyFailed} onChange={(event) => setOnlyFailed(event.currentTarget.checked)} />
+            <Checkbox
+              label={t('task.with.failed')}
+              checked={onlyFailed}
+              onChange={(event) => setOnlyFailed(event.currentTarget.checked)}
+            />
           )}
         </div>
       </ConfirmTouch>

@@ -24,7 +24,8 @@ export function Why({ ti }: { ti: TaskInstance }) {
   });
   useExplainLive(keyOf('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/explain', asked));
   const reasons = explain.data?.[0]?.reasons ?? [];
-  const starts = reasons.length > 0 && reasons.every((reason) => reason.kind === 'starting' || reason.kind === 'running');
+  const starts =
+    reasons.length > 0 && reasons.every((reason) => reason.kind === 'starting' || reason.kind === 'running');
   return (
     <section className={`panel ${classes.why}`} aria-label={t('task.why')}>
       <h2>{starts ? t('task.why.starting') : t('task.why')}</h2>
@@ -62,7 +63,9 @@ export function Reasons({ reasons, pool }: { reasons: readonly Reason[]; pool?: 
           <div className={classes.reasonMore}>
             {reason.place != null && reason.of != null && (
               <span>
-                {reason.place === 1 ? t('task.why.next', { of: reason.of }) : t('task.why.place', { place: reason.place, of: reason.of })}
+                {reason.place === 1
+                  ? t('task.why.next', { of: reason.of })
+                  : t('task.why.place', { place: reason.place, of: reason.of })}
               </span>
             )}
             {reason.until != null && <Time at={reason.until} relative />}
@@ -105,9 +108,5 @@ function Holders({ holders }: { holders: readonly string[] }) {
 
 /** A sentence of the scheduler; what it puts in backquotes is a command. */
 export function Sentence({ text }: { text: string }) {
-  return (
-    <span>
-      {cutCommands(text).map((part, at) => (at % 2 ? <code key={at}>{part}</code> : part))}
-    </span>
-  );
+  return <span>{cutCommands(text).map((part, at) => (at % 2 ? <code key={at}>{part}</code> : part))}</span>;
 }

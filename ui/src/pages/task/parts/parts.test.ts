@@ -38,7 +38,9 @@ describe('small things', () => {
 
   it('a try that is still to come was not made', () => {
     const made = (state: string, queued_at: string | null) => triesMade({ state, try_number: 1, queued_at });
-    expect([made('scheduled', null), made('skipped', null), made('running', '2026-01-01T00:00:00Z')]).toEqual([0, 0, 1]);
+    expect([made('scheduled', null), made('skipped', null), made('running', '2026-01-01T00:00:00Z')]).toEqual([
+      0, 0, 1,
+    ]);
   });
 });
 
