@@ -206,3 +206,18 @@ def test_an_api_server_has_a_row_while_it_runs(api: Api) -> None:
     with TestClient(make_app(api), base_url="http://127.0.0.1:8080"):
         wait_until(lambda: kinds() == ["api"])
     assert kinds() == []
+
+
+def test_who_waited_while_somebody_looked_does_not_look_again(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, looks = 0.0, 0
+
+    def slow(given: Ops) -> Known:
+        nonlocal now, looks
+        now, looks = now + 60.0, looks + 1
+        return Known(leader=None, rows=[])
+
+    monkeypatch.setattr(health, "read", slow)
+    examiner = Examiner(ops, lambda: now)
+    assert examiner.examine() is examiner.examine()
+    assert looks == 1
+    examiner.close()

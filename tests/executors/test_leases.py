@@ -170,6 +170,17 @@ def test_a_work_that_is_too_large_to_send_fails_with_a_sentence_and_harms_no_oth
     assert "conf" in (ended.detail or "")
 
 
+def test_a_work_with_a_number_that_cannot_be_sent_fails_and_harms_no_other(rig: Rig, runner: StandIn):
+    submitted(rig, runner, 0)
+    run = RunInfo(run_id="r", run_type="manual", run_after=0.0, conf={"n": 2**64})
+    odd, good = rig.work("d", run=run), rig.work("d")
+    rig.submit(odd, good)
+    assert keys(runner.hear(Submit).works) == {good.key}
+    ended = rig.end(odd)
+    assert ended.cause is Cause.LAUNCH
+    assert "number" in (ended.detail or "")
+
+
 def test_what_the_runner_did_not_end_before_it_was_gone_is_told_as_stopped(rig: Rig, runner: StandIn):
     (work,) = submitted(rig, runner, 1)
     runner.close = lambda: None  # type: ignore[method-assign] -- closed here

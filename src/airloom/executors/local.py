@@ -244,7 +244,7 @@ class LocalExecutor:
             half = len(works) // 2
             if half == 0:
                 what = "the run's conf and what else the try is to be told"
-                self._end(works[0].key, f"{what} is more than can be sent: {error}", Cause.LAUNCH)
+                self._end(works[0].key, f"{what} cannot be sent: {error}", Cause.LAUNCH)
                 return
             yield from self._submits(works[:half])
             yield from self._submits(works[half:])

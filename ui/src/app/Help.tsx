@@ -1,4 +1,5 @@
-import { Kbd, Modal } from '@mantine/core';
+import { Kbd } from '@mantine/core';
+import { Dialog } from '@/components/Dialog';
 import { type PlainKey, t } from '@/texts';
 import classes from './Help.module.css';
 
@@ -23,7 +24,7 @@ const GROUPS: readonly { text: PlainKey; keys: readonly (readonly [readonly stri
 
 export function Help({ onClose }: { onClose: () => void }) {
   return (
-    <Modal opened onClose={onClose} title={t('help.title')} closeButtonProps={{ 'aria-label': t('shared.close') }}>
+    <Dialog size="md" onClose={onClose} title={t('help.title')}>
       {GROUPS.map((group) => (
         <section key={group.text} className={classes.group}>
           <h2>{t(group.text)}</h2>
@@ -41,6 +42,6 @@ export function Help({ onClose }: { onClose: () => void }) {
           </dl>
         </section>
       ))}
-    </Modal>
+    </Dialog>
   );
 }

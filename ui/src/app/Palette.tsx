@@ -6,6 +6,7 @@ import { type KeyboardEvent, type ReactNode, useEffect, useId, useMemo, useRef, 
 import { IconKeyboard, IconLogout, IconMoon, IconTopologyStar3 } from '@tabler/icons-react';
 import { query } from '@/api/queries';
 import { logOut, useMay } from '@/api/session';
+import { useReturnFocus } from '@/components/Dialog';
 import { toastError } from '@/components/toasts';
 import { to } from '@/routing/paths';
 import { navigate } from '@/routing/router';
@@ -21,6 +22,7 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
   const entries = useEntries(text, onHelp);
   const listId = useId();
   const list = useRef<HTMLDivElement>(null);
+  useReturnFocus(true);
   useEffect(() => setAt(0), [text]);
   useEffect(() => list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: 'nearest' }), [at]);
   const choose = (entry: Entry | undefined) => {
@@ -39,7 +41,7 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
     }
   };
   return (
-    <Modal.Root opened onClose={onClose} padding={0} size={560} centered={false} yOffset="12vh">
+    <Modal.Root opened returnFocus={false} onClose={onClose} padding={0} size={560} centered={false} yOffset="12vh">
       <Modal.Overlay backgroundOpacity={0.45} />
       <Modal.Content aria-label={t('palette.title')}>
         <input

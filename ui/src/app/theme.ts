@@ -31,10 +31,24 @@ const dark: MantineColorsTuple = [
   '#101216',
 ];
 
+/** White on 7 is 5.6:1, on 8 6.8:1. */
+const red: MantineColorsTuple = [
+  '#fff1f1',
+  '#ffe0e0',
+  '#ffc4c4',
+  '#ffa0a0',
+  '#ff8080',
+  '#f25c5c',
+  '#de3b3b',
+  '#c92a2a',
+  '#b02222',
+  '#931a1a',
+];
+
 export const theme = createTheme({
   primaryColor: 'accent',
   primaryShade: 7,
-  colors: { accent, dark },
+  colors: { accent, dark, red },
   autoContrast: true,
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", Arial, sans-serif',
   fontFamilyMonospace:

@@ -1,4 +1,5 @@
-import { Button, Group, Modal } from '@mantine/core';
+import { Button, Group } from '@mantine/core';
+import { Dialog } from './Dialog';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import type { Touched } from '@/api/schema';
@@ -43,13 +44,7 @@ export function ConfirmTouch({ opened, onClose, title, action, danger = true, dr
   const nothing = dryRun !== undefined && touched.data?.total === 0;
   const unsure = dryRun !== undefined && !touched.data;
   return (
-    <Modal
-      opened={opened}
-      onClose={onClose}
-      title={title}
-      size="lg"
-      closeButtonProps={{ 'aria-label': t('shared.close') }}
-    >
+    <Dialog opened={opened} onClose={onClose} title={title}>
       {children && <div className={classes.children}>{children}</div>}
       {dryRun && (
         <div className={classes.touched} aria-live="polite">
@@ -78,7 +73,7 @@ export function ConfirmTouch({ opened, onClose, title, action, danger = true, dr
           {action}
         </Button>
       </Group>
-    </Modal>
+    </Dialog>
   );
 }
 

@@ -85,8 +85,12 @@ function refetchAll(): void {
   void queryClient.invalidateQueries({ refetchType: 'active' });
 }
 
-function take(event: MessageEvent<string>): void {
+function keepId(event: MessageEvent): void {
   if (event.lastEventId) lastId = event.lastEventId;
+}
+
+function take(event: MessageEvent<string>): void {
+  keepId(event);
   const data = JSON.parse(event.data) as Partial<Changes>;
   give({ at: 0, runs: [], tis: [], dags: [], pools: false, topics: [], ...data });
 }
@@ -102,11 +106,9 @@ function open(): void {
   };
   source.onmessage = take;
   source.addEventListener('changes', take);
-  source.addEventListener('ready', (event) => {
-    if (event.lastEventId) lastId = event.lastEventId;
-  });
+  source.addEventListener('ready', keepId);
   source.addEventListener('resync', (event) => {
-    if (event.lastEventId) lastId = event.lastEventId;
+    keepId(event);
     refetchAll();
   });
   source.onerror = () => {

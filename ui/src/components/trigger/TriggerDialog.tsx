@@ -1,5 +1,6 @@
 /** Makes a run of a dag: a form from its params' JSON Schemas. */
-import { Button, Checkbox, Group, Modal, TextInput, Textarea } from '@mantine/core';
+import { Button, Checkbox, Group, TextInput, Textarea } from '@mantine/core';
+import { Dialog } from '../Dialog';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { type FormEvent, useMemo, useState } from 'react';
 import { ApiError, api } from '@/api/client';
@@ -19,19 +20,13 @@ type Props = { dagId: string; onClose: () => void; onDone?: (runId: string) => v
 export function TriggerDialog({ dagId, onClose, onDone, conf }: Props) {
   const dag = useQuery(query('/dags/{dag_id}', { path: { dag_id: dagId } }));
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      title={t('trigger.title', { dag: dagId })}
-      size="lg"
-      closeButtonProps={{ 'aria-label': t('shared.close') }}
-    >
+    <Dialog onClose={onClose} title={t('trigger.title', { dag: dagId })}>
       {dag.data ? (
         <Form dag={dag.data} onClose={onClose} onDone={onDone} given={conf} />
       ) : (
         <Pending error={dag.error} retry={() => void dag.refetch()} />
       )}
-    </Modal>
+    </Dialog>
   );
 }
 

@@ -1,5 +1,6 @@
 /** A form in a dialog. What the API finds wrong is said at the field, or above the fields. */
-import { Alert, Button, Group, Modal } from '@mantine/core';
+import { Alert, Button, Group } from '@mantine/core';
+import { Dialog } from '@/components/Dialog';
 import { useMutation } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { ApiError } from '@/api/client';
@@ -31,7 +32,7 @@ export function FormDialog({ onClose, title, action, submit, ready = true, child
   const sending = useMutation({ mutationFn: submit, onSuccess: onClose });
   const errors = fieldErrors(sending.error);
   return (
-    <Modal opened onClose={onClose} title={title} size="lg" closeButtonProps={{ 'aria-label': t('shared.close') }}>
+    <Dialog onClose={onClose} title={title}>
       <form
         className={classes.form}
         onSubmit={(event) => {
@@ -54,6 +55,6 @@ export function FormDialog({ onClose, title, action, submit, ready = true, child
           </Button>
         </Group>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

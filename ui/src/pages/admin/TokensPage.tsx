@@ -1,5 +1,6 @@
 /** API tokens: one's own, and for administrators everybody's. A secret is shown once. */
-import { Button, Checkbox, Modal, NativeSelect, NumberInput, TextInput, Textarea } from '@mantine/core';
+import { Button, Checkbox, NativeSelect, NumberInput, TextInput, Textarea } from '@mantine/core';
+import { Dialog } from '@/components/Dialog';
 import { IconPlus } from '@tabler/icons-react';
 import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -211,21 +212,14 @@ function TokenForm({ onClose, onMade }: { onClose: () => void; onMade: (made: To
 
 function SecretDialog({ made, onClose }: { made: TokenSecret; onClose: () => void }) {
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      closeOnClickOutside={false}
-      title={t('tokens.secret.title')}
-      size="lg"
-      closeButtonProps={{ 'aria-label': t('shared.close') }}
-    >
+    <Dialog onClose={onClose} closeOnClickOutside={false} title={t('tokens.secret.title')}>
       <div className={classes.form}>
         <p>{t('tokens.secret.text')}</p>
         <Command text={made.token} />
         <p className="dim">{t('tokens.secret.use')}</p>
         <Command text={`curl -H 'Authorization: Bearer ${made.token}' ${location.origin}/api/v1/dags`} />
       </div>
-    </Modal>
+    </Dialog>
   );
 }
 

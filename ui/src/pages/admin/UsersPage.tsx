@@ -1,5 +1,6 @@
 /** Users: who may log in, and what they may do. */
-import { Button, Modal } from '@mantine/core';
+import { Button } from '@mantine/core';
+import { Dialog } from '@/components/Dialog';
 import { IconLink, IconPlus, IconUserCheck, IconUserOff } from '@tabler/icons-react';
 import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query';
 import { api } from '@/api/client';
@@ -207,13 +208,7 @@ function RoleChips({ role, grants }: Pick<User, 'role' | 'grants'>) {
 
 function LinkDialog({ user, link, onClose }: { user: User; link: LoginLink; onClose: () => void }) {
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      title={t('users.link.title', { name: user.username })}
-      size="lg"
-      closeButtonProps={{ 'aria-label': t('shared.close') }}
-    >
+    <Dialog onClose={onClose} title={t('users.link.title', { name: user.username })}>
       <div className={classes.form}>
         <p>{t('users.link.text')}</p>
         <Command text={new URL(link.path, location.origin).href} />
@@ -221,7 +216,7 @@ function LinkDialog({ user, link, onClose }: { user: User; link: LoginLink; onCl
           {t('users.link.expires')} <Time at={link.expires_at} relative />
         </p>
       </div>
-    </Modal>
+    </Dialog>
   );
 }
 

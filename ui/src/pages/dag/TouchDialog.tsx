@@ -1,6 +1,6 @@
 /** Clears or marks task instances of runs, after the server has said which ones it would touch. */
 import { Checkbox, Group, SegmentedControl } from '@mantine/core';
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 import { api } from '@/api/client';
 import { ConfirmTouch } from '@/components/ConfirmTouch';
 import { toastDone } from '@/components/toasts';
@@ -16,9 +16,6 @@ export function TouchDialog({ dagId, target, onClose }: { dagId: string; target:
   const [downstream, setDownstream] = useState(target.kind === 'clear' && target.tasks !== null);
   const [onlyFailed, setOnlyFailed] = useState(false);
   const [state, setState] = useState<(typeof STATES)[number]>('success');
-  // It is there only while it is open, so it gives the focus back itself: to the cell or button that it was opened from.
-  const [opener] = useState(() => document.activeElement);
-  useEffect(() => () => (opener instanceof HTMLElement ? opener.focus({ preventScroll: true }) : undefined), [opener]);
   const path = { dag_id: dagId };
   const choice = { runs: [...target.runs], tasks: target.tasks && [...target.tasks], upstream, downstream };
   const send = (dryRun: boolean, signal?: AbortSignal) =>
