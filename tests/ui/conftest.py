@@ -31,7 +31,8 @@ def browser() -> Iterator[Browser]:
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A server with DAGs, on each kind of database."""
     folder = tmp_path_factory.mktemp("site")
-    settings: dict[str, object] = {}
+    # Some tasks hold until a test lets them go: the others need slots beside them.
+    settings: dict[str, object] = {"local__parallelism": 8}
     if request.param == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres_server")
         settings["database__url"] = server.url(server.create())

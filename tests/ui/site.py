@@ -10,7 +10,7 @@ DAGS = """
 import os
 import sys
 import time
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from airloom import DAG, EmptyOperator, BashOperator, TaskGroup, dag, task
@@ -116,6 +116,67 @@ def crowded():
 
 
 crowded()
+
+
+@dag(
+    schedule="@hourly",
+    start_date=datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0) - timedelta(hours=36),
+    catchup=True,
+    max_active_runs=2,
+    tags=["port", "hourly"],
+    description="Ships, their cargo and what the harbour earns by them",
+)
+def harbour():
+    with TaskGroup("sea"):
+
+        @task
+        def ships():
+            print("\x1b[32m4 ships\x1b[0m at the pier, 2 in the roads")
+            return ["Alma", "Borea", "Cygnus", "Dora"]
+
+        @task
+        def tides():
+            print("high water at 04:12 and 16:40")
+
+        fleet, water = ships(), tides()
+
+    with TaskGroup("cargo"):
+
+        @task
+        def unload(ship):
+            print("unloading", ship)
+            return 40
+
+        @task
+        def weigh(tons, logical_date=None):
+            print("the scale shows", sum(tons), "tons")
+            if logical_date.hour % 9 == 4:
+                raise ValueError("the scale is out of order: 0 tons cannot be")
+
+        weighed = weigh(unload.expand(ship=fleet))
+
+    @task.branch
+    def customs(logical_date=None):
+        return "invoice" if logical_date.hour % 5 else "inspect"
+
+    @task
+    def inspect():
+        print("containers were opened: 12")
+
+    @task
+    def invoice():
+        print("12 invoices are written")
+
+    @task(trigger_rule="none_failed_min_one_success")
+    def ledger():
+        print("the books are balanced")
+
+    asked = customs()
+    water >> asked
+    weighed >> asked >> [inspect(), invoice()] >> ledger()
+
+
+harbour()
 """
 BAD_FILE = "from airloom import dag\nimport nothing_of_that_name\n"
 

@@ -1,11 +1,15 @@
 """Every page, in light and dark, while runs go on: it opens, says what it should, and is accessible."""
 
+import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.faults.home import wait_for
 from tests.ui.conftest import Open
 from tests.ui.site import Site
 
@@ -16,11 +20,11 @@ PAGES: dict[str, tuple[str, str]] = {
     "dag-grid": ("/dags/sales", "extract"),
     "dag-graph": ("/dags/sales/graph", "report"),
     "dag-gantt": ("/dags/sales/gantt", "report"),
-    "dag-calendar": ("/dags/sales/calendar", "2026"),
+    "dag-calendar": ("/dags/harbour/calendar", "20"),
     "dag-runs": ("/dags/sales/runs", "first"),
     "dag-code": ("/dags/sales/code", "BashOperator"),
     "dag-details": ("/dags/sales/details", "region"),
-    "dag-durations": ("/dags/sales/durations", ""),
+    "dag-durations": ("/dags/sales/durations", "Median"),
     "runs": ("/runs", "first"),
     "run": ("/dags/sales/runs/first", "total"),
     "run-failed": ("/dags/broken/runs/bad", "ZeroDivisionError"),
@@ -50,6 +54,9 @@ def lived(site: Site) -> Site:
     site.airloom("connections", "add", "warehouse", "--uri", "postgres://ann:hush@db.example.org:5432/sales")
     site.airloom("dags", "trigger", "crowded", "--run-id", "full")
     site.airloom("dags", "trigger", "slow", "--run-id", "long")
+    wait_for(
+        lambda: len(json.loads(site.airloom("runs", "list", "harbour", "-o", "json", "--limit", "99"))) > 30, "runs"
+    )
     return site
 
 
@@ -83,3 +90,28 @@ def test_a_page_that_is_not_there_says_so_and_leads_back(open_page: Open) -> Non
     expect(page.get_by_role("main")).to_contain_text("/nowhere/at/all")
     page.get_by_role("main").get_by_role("link").first.click()
     expect(page.get_by_role("main")).not_to_contain_text("/nowhere/at/all")
+
+
+#: the pictures of the README: name -> path, theme, a text to wait for
+PICTURES: dict[str, tuple[str, str, str]] = {
+    "home": ("/", "light", "sea"),
+    "dag-grid": ("/dags/harbour", "light", "cargo"),
+    "dag-graph": ("/dags/harbour/graph", "dark", "ledger"),
+    "task-log": ("/dags/broken/runs/bad/tasks/divide", "light", "ZeroDivisionError"),
+    "task-waiting": ("/dags/crowded/runs/full/tasks/second", "dark", "one_slot"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_readmes_pictures_are_of_what_there_is(lived: Site, open_page: Open, pictures: Path, name: str) -> None:
+    """With AIRLOOM_PICTURES=FOLDER they go there, too: `AIRLOOM_PICTURES=docs/images make test`."""
+    path, theme, text = PICTURES[name]
+    page = open_page(path, theme)
+    page.set_viewport_size({"width": 1280, "height": 760})
+    if name != "home":
+        expect(page.get_by_role("main")).to_contain_text(text)
+    settle(page)
+    picture = pictures / f"readme-{name}-{theme}.png"
+    page.screenshot(path=picture, animations="disabled")
+    if folder := os.environ.get("AIRLOOM_PICTURES"):
+        shutil.copyfile(picture, Path(folder) / f"{name}-{theme}.png")

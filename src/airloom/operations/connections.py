@@ -19,8 +19,8 @@ _LONGEST_ID = 250
 _TOPIC = "connections"
 #: stands for a secret that is not shown
 HIDDEN = "***"
-#: as in scheme://user:password@host
-_PASSWORD_IN_ADDRESS = re.compile(r"(?<=://)(?P<user>[^/\s:@]*):[^/\s@]+(?=@)")
+#: as in scheme://user:password@host, up to the last @: it may be in the password too
+_PASSWORD_IN_ADDRESS = re.compile(r"(?<=://)(?P<user>[^/\s:@]*):[^/\s]+(?=@)")
 
 
 def list_connections(ops: Ops) -> list[ConnectionInfo]:

@@ -10,6 +10,8 @@ from airloom.store.tables import dag_run, task_instance
 
 #: names in one statement: databases have a limit
 _BATCH = 500
+#: tasks that are looked for together in so many runs
+_TASKS = 50
 
 
 def find_runs(conn: Connection, dag_id: str, run_ids: Sequence[str]) -> dict[str, RunRow]:
@@ -25,10 +27,11 @@ def find_runs(conn: Connection, dag_id: str, run_ids: Sequence[str]) -> dict[str
 def tasks_of(conn: Connection, run_keys: Sequence[int], task_ids: Sequence[str]) -> dict[int, set[str]]:
     """Which of the tasks each of the runs has, by the run's number; a run that has none of them is left out."""
     found: dict[int, set[str]] = {}
-    for task_id in task_ids:
+    for first in range(0, len(task_ids), _TASKS):
+        names = task_instance.c.task_id.in_(task_ids[first : first + _TASKS])
         for start in range(0, len(run_keys), _BATCH):
             keys = task_instance.c.run_id.in_(run_keys[start : start + _BATCH])
-            query = select(task_instance.c.run_id).where(keys, task_instance.c.task_id == task_id).distinct()
-            for run_key in conn.execute(query).scalars():
+            query = select(task_instance.c.run_id, task_instance.c.task_id).where(keys, names).distinct()
+            for run_key, task_id in conn.execute(query):
                 found.setdefault(run_key, set()).add(task_id)
     return found

@@ -80,7 +80,7 @@ export function ConfirmTouch({ opened, onClose, title, action, danger = true, dr
 const SHOWN = 200;
 
 /** What was, or would be, touched. */
-export function TouchedList({ touched }: { touched: Touched }) {
+function TouchedList({ touched }: { touched: Touched }) {
   const rest = touched.total - Math.min(SHOWN, touched.instances.length);
   return (
     <>

@@ -14,7 +14,7 @@ export function Pending({ error, retry }: { error?: unknown; retry?: () => void 
   if (!error) {
     return (
       <div className={classes.pending} role="status">
-        <Loader size="sm" aria-label={t('shared.loading')} />
+        <Loader size="sm" role="img" aria-busy="true" aria-label={t('shared.loading')} />
       </div>
     );
   }

@@ -55,7 +55,7 @@ export function formatDuration(seconds: number): string {
 }
 
 /** One unit: `12 s`, `3 min`, `2 h`, `5 d`. */
-export function formatRough(seconds: number): string {
+function formatRough(seconds: number): string {
   const size = Math.abs(seconds);
   if (size < 59.5) return `${Math.round(size)} s`;
   if (size < 59.5 * 60) return `${Math.round(size / 60)} min`;

@@ -7,7 +7,6 @@
 import { useCallback, useMemo, useSyncExternalStore } from 'react';
 
 const listeners = new Set<() => void>();
-let blocker: (() => boolean) | null = null;
 
 function changed(): void {
   for (const listener of [...listeners]) listener();
@@ -26,14 +25,8 @@ function subscribe(listener: () => void): () => void {
 export function navigate(to: string, options: { replace?: boolean } = {}): void {
   const now = location.pathname + location.search + location.hash;
   if (to === now) return;
-  if (blocker && !options.replace && !blocker()) return;
   history[options.replace ? 'replaceState' : 'pushState'](null, '', to);
   changed();
-}
-
-/** Asks before leaving, while set: for pages with unsaved text. */
-export function setBlocker(ask: (() => boolean) | null): void {
-  blocker = ask;
 }
 
 /** The path of the address, still encoded. */

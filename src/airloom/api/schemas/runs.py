@@ -184,7 +184,7 @@ class TaskChoice(In):
     """Which task instances of a dag's runs are meant."""
 
     runs: list[str] = Field(min_length=1, max_length=1000, description="Run ids.")
-    tasks: list[str] | None = Field(default=None, description="Task ids; null: all.")
+    tasks: list[str] | None = Field(default=None, max_length=1000, description="Task ids; null: all.")
     map_index: int | None = Field(default=None, ge=0, description="Only with exactly one task.")
     upstream: bool = False
     downstream: bool = False

@@ -46,7 +46,7 @@ function kindOf(schema: Schema, types: readonly string[], value: unknown): Field
 }
 
 /** `2026-03-01T10:00:00Z` as what an input of the kind datetime-local holds, in the zone of who looks. */
-export function toLocal(moment: string): string {
+function toLocal(moment: string): string {
   const at = new Date(moment);
   if (Number.isNaN(at.getTime())) return '';
   const pad = (value: number) => String(value).padStart(2, '0');

@@ -14,7 +14,7 @@ import { nameOf } from './RunningNow';
 export const FAILED = { state: ['failed' as const], limit: 60 };
 
 /** What a failed task instance says of itself, in one line. */
-export function whyOf(ti: TaskInstance): string {
+function whyOf(ti: TaskInstance): string {
   const lines = (ti.detail ?? '')
     .split('\n')
     .map((line) => line.trim())

@@ -40,6 +40,5 @@ export const home = {
   'home.part.api': 'API',
   'home.part.executor': 'Executor',
   'home.part.runner': 'Runner',
-  'home.try': 'try {number}',
   'home.tryOf': 'try {number} of {most}',
 } as const;

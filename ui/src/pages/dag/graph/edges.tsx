@@ -7,7 +7,7 @@ export type FlowEdge = Edge<{ points: { x: number; y: number }[] | null; labelAt
 const ROUND = 8;
 
 /** A path through points with rounded corners. */
-export function roundedPath(points: readonly { x: number; y: number }[]): string {
+function roundedPath(points: readonly { x: number; y: number }[]): string {
   const [first, ...rest] = points;
   if (!first) return '';
   let path = `M${first.x} ${first.y}`;

@@ -9,7 +9,7 @@ import type { Row } from './rows';
 
 export const typeWord = (type: string): string => textOf(`runType.${type}`) ?? type;
 
-export function countsLabel(counts: Counts): string {
+function countsLabel(counts: Counts): string {
   return STATE_ORDER.filter((state) => (counts[state] ?? 0) > 0)
     .map((state) => `${counts[state]} ${wordOf(state)}`)
     .join(', ');

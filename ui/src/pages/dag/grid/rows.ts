@@ -15,7 +15,7 @@ export type Row = {
 };
 
 /** What an id says beyond the group that it is in: `load` for `region_1.load` in `region_1`. */
-export function shortName(id: string, group: string | null | undefined): string {
+function shortName(id: string, group: string | null | undefined): string {
   return group && id.startsWith(`${group}.`) ? id.slice(group.length + 1) : id;
 }
 

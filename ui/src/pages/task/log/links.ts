@@ -21,7 +21,7 @@ export function findLinks(text: string): Found[] {
 }
 
 /** The address if it is one of http or https with a host; null for all else. */
-export function safeHref(address: string): string | null {
+function safeHref(address: string): string | null {
   try {
     const url = new URL(address);
     return (url.protocol === 'http:' || url.protocol === 'https:') && url.hostname ? url.href : null;

@@ -21,8 +21,8 @@ const TABLE = [
   [41, 184, 219],
   [255, 255, 255],
 ] as const;
-export const LIGHT = { r: 255, g: 255, b: 255 };
-export const DARK = { r: 18, g: 21, b: 26 };
+const LIGHT = { r: 255, g: 255, b: 255 };
+const DARK = { r: 18, g: 21, b: 26 };
 
 const partsOf = (colour: Colour) => {
   if (typeof colour !== 'number') return colour;
