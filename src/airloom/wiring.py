@@ -169,7 +169,8 @@ def standalone(loaded: Loaded, dags_folder: Path, on_ready: Callable[[str], None
 
 
 def api(loaded: Loaded, on_ready: Callable[[str], None], inherited: str = "") -> int:
-    """The API with the web UI alone, on a database that is migrated already. `on_ready` is given its address.
+    """The API with the web UI alone, on a database that is migrated already. `on_ready` is given its address, with a
+    login for once while nobody could log in otherwise.
 
     inherited: the parent's number and those of the sockets that it opened, when this one takes the place of another.
     """
@@ -181,7 +182,8 @@ def api(loaded: Loaded, on_ready: Callable[[str], None], inherited: str = "") ->
         sockets = Sockets.inherited(numbers)
     else:
         sockets = listen_at(settings.api)
-    on_ready(sockets.address(settings.api))
+        with open_ops(settings) as ops:
+            on_ready(first_link(ops, sockets.address(settings.api)))
     _serve_api(settings, sockets)
     return 0
 

@@ -97,7 +97,7 @@ PICTURES: dict[str, tuple[str, str, str]] = {
     "home": ("/", "light", "sea"),
     "dag-grid": ("/dags/harbour", "light", "cargo"),
     "dag-graph": ("/dags/harbour/graph", "dark", "ledger"),
-    "task-log": ("/dags/broken/runs/bad/tasks/divide", "light", "ZeroDivisionError"),
+    "task-log": ("/dags/slow/runs/long/tasks/watch", "light", "line 19"),
     "task-waiting": ("/dags/crowded/runs/full/tasks/second", "dark", "one_slot"),
 }
 

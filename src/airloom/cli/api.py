@@ -28,8 +28,8 @@ def api(host: Host = None, port: Port = None, inherited: str = typer.Option("", 
     loaded = settings.listening_at(settings.load(os.environ, Path.cwd()), host, port)
     screen = console(stderr=True)
 
-    def ready(address: str) -> None:
-        if not inherited:
-            screen.print(f"The API is at {address}  Ctrl-C stops.", markup=False, soft_wrap=True)
+    def ready(link: str) -> None:
+        once = "good for one login: " if "#code=" in link else ""
+        screen.print(f"The API is running. In a browser, {once}{link}  Ctrl-C stops.", markup=False, soft_wrap=True)
 
     raise typer.Exit(wiring.api(loaded, ready, inherited))

@@ -38,7 +38,7 @@ def standalone(
     def ready(link: str) -> None:
         screen.print(
             f"Airloom is running. DAG files: {folder}   home: {loaded.settings.core.home}\n"
-            f"In a browser, good for one login: {link}\n"
+            f"In a browser{', good for one login' if '#code=' in link else ''}: {link}\n"
             "In another terminal: airloom dags list; airloom dags trigger DAG. Ctrl-C stops.",
             markup=False,
             soft_wrap=True,

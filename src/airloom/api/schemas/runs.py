@@ -67,7 +67,7 @@ class TaskInstance(Out):
     task_id: str
     map_index: int = Field(description="-1: the task is not mapped.")
     state: TIState
-    try_number: int = Field(description="How many tries were made; 0: none yet.")
+    try_number: int = Field(description="Of the last try, or of the next one while it is scheduled; 0: none yet.")
     max_tries: int
     operator: str | None = None
     pool: str | None = None
