@@ -22,6 +22,8 @@ Rows = Sequence[Mapping[str, Any]]
 
 #: How long a SQLite writer waits for the writer of another process; transactions here take milliseconds.
 BUSY_SECONDS = 60
+#: How long a thread waits for a connection when all are taken: then the database hangs, and so would everybody.
+_POOL_SECONDS = 10
 #: The rows of one statement on PostgreSQL, so that a batch of any size stays far below the server's limit of 1 GB.
 _ROWS_PER_STATEMENT = 20_000
 #: A leader that is frozen in a transaction keeps the leader's row locked: the server ends it, and a spare can lead.
@@ -92,7 +94,7 @@ class SQLite:
             return both, both
         options: dict[str, Any] = {"connect_args": arguments, "poolclass": QueuePool, "hide_parameters": True}
         writer = create_engine(url, pool_size=1, max_overflow=1, **options)
-        reader = create_engine(url, pool_size=2, max_overflow=30, **options)
+        reader = create_engine(url, pool_size=2, max_overflow=30, pool_timeout=_POOL_SECONDS, **options)
         event.listen(writer, "connect", prepare_writer)
         event.listen(writer, "begin", _begin_immediate)
         event.listen(reader, "connect", _prepare_reader)
@@ -253,6 +255,7 @@ class PostgreSQL:
             connect_args={name: value for name, value in arguments.items() if name not in url.query},
             pool_size=2,
             max_overflow=30,
+            pool_timeout=_POOL_SECONDS,
             pool_pre_ping=True,
             pool_recycle=1800,
             hide_parameters=True,

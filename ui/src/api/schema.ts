@@ -2526,7 +2526,7 @@ export interface components {
             task_id: string;
             /**
              * Try Number
-             * @description How many tries were made; 0: none yet.
+             * @description Of the last try, or of the next one while it is scheduled; 0: none yet.
              */
             try_number: number;
         };
@@ -10459,4 +10459,4 @@ export interface operations {
     };
 }
 
-// document: f5b02a97370b8a70adb1ba22b7c17a534dfa4733bb51a5a9b8449c51c914dd62
+// document: 68930ef0230ab4ecac5874662d46e4e10a291d24972c1838f7cb6a41f8221d8d
