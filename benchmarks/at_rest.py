@@ -38,12 +38,12 @@ def measure(folder: Path) -> list[Figure]:
             ready.append(server.answering)
             server.log_in()
             with _page(server):
-                resting.append(_settled(server.pid, 5))
+                resting.append(_settled(server.pid, 4))
         with standalone(folder / f"hello-{number}", {"hello.py": _HELLO}) as server:
             _wait_for_log(folder / f"hello-{number}")
             server.log_in()
             with _page(server):
-                working.append(_settled(server.pid, 6))
+                working.append(_settled(server.pid, 5))
     bare, start = _bare()
     megabytes, processes = zip(*resting, strict=True)
     after, kept = zip(*working, strict=True)

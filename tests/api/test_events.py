@@ -179,6 +179,13 @@ def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch)
         assert all(event.kind == "" for event in stream)
 
 
+def test_so_many_streams_are_open_at_once_and_no_more(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_MOST", 1)
+    with served(app_for(api, ADMIN), "on") as address, following(address) as stream:
+        next(stream)
+        assert httpx.get(f"{address}/api/v1/events", timeout=DEADLINE).status_code == 429
+
+
 def test_streams_end_when_the_server_does(api: Api) -> None:
     app = app_for(api, ADMIN)
     with served(app, "on") as address, following(address) as stream:

@@ -3,11 +3,12 @@
 import asyncio
 import dataclasses
 import gzip
+import threading
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope, Send
 
 from airloom.api.app import make_app
 from airloom.api.problems import MEDIA_TYPE
@@ -19,7 +20,7 @@ from airloom.model.access import Role
 from airloom.store.database import connect
 from tests.api.asgi import begin, json_body
 from tests.api.logins import PASSWORD, add, browser, log_in, with_settings
-from tests.api.served import Raw, served
+from tests.api.served import DEADLINE, Raw, served
 
 LOGIN = "/api/v1/login"
 SESSION = "/api/v1/session"
@@ -223,7 +224,9 @@ def test_trailers_without_end_are_closed(app: FastAPI) -> None:
 
 
 def test_a_large_body_may_come_in_small_chunks(app: FastAPI) -> None:
-    head = b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    head = (
+        b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    )
     with served(app) as address:
         # The text around the chunks is more than a head may be, but none of it is kept.
         chunk = b"1;" + b"x" * 200 + b"\r\n \r\n"
@@ -239,6 +242,23 @@ def test_connections_beyond_the_most_are_closed_at_once(app: FastAPI, monkeypatc
         assert Raw(address).rest() == b""
         assert first.send(b"Connection: close\r\n\r\n").rest().startswith(b"HTTP/1.1 200 ")
         assert second.send(ask + b"Connection: close\r\n\r\n").rest().startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "STUCK_TIME", 0.2)
+    gone = threading.Event()
+
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * 50_000_000, "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    with served(large) as address:
+        client = Raw(address).send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert gone.wait(DEADLINE)
+        assert len(client.rest()) < 50_000_000
 
 
 def test_bodies_that_come_at_once_have_room_for_so_many_bytes(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import delete
 
 from airloom.api.app import make_app
+from airloom.api.routes import logs
 from airloom.api.security import known, watch
 from airloom.api.security.authentication import authenticate
 from airloom.api.state import Api
@@ -146,12 +148,12 @@ def test_the_download_is_plain_text_that_does_nothing(client: TestClient, api: A
     answer = client.get(f"{TRY}/2/log/download?map_index=1")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["x-content-type-options"] == "nosniff"
-    time = "2023-11-14T22:13:20.000000+00:00"
+    at = "2023-11-14T22:13:20.000000+00:00"
     assert answer.text.splitlines() == [
-        f"{time} INFO red",
-        f"{time} INFO bell\ufffd \ufffd]0;title\ufffd",
-        f"{time} INFO one\ufffdtwo",
-        f"{time} INFO <script>alert(1)</script>",
+        f"{at} INFO red",
+        f"{at} INFO bell\ufffd \ufffd]0;title\ufffd",
+        f"{at} INFO one\ufffdtwo",
+        f"{at} INFO <script>alert(1)</script>",
     ]
 
 
@@ -265,6 +267,21 @@ def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch)
         assert response.status_code == 200
         credentials.delete_token(api.ops, made.row.id)
         assert list(events(response)) == []
+
+
+def test_so_many_logs_are_followed_at_once_and_no_more(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_MOST_STREAMS", 1)
+    url = f"{address}{LIVE}/log/stream"
+    with httpx.stream("GET", url, timeout=DEADLINE) as response:
+        lines = response.iter_lines()
+        assert next(lines) == "retry: 1000"
+        assert httpx.get(url, timeout=DEADLINE).status_code == 429
+    give_up = time.monotonic() + DEADLINE
+    while True:
+        with httpx.stream("GET", url, timeout=DEADLINE) as response:
+            if response.status_code == 200:
+                break
+        assert time.monotonic() < give_up
 
 
 def test_a_stream_ends_with_its_run(address: str, api: Api, ops: Ops) -> None:

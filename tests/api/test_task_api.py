@@ -279,7 +279,7 @@ def test_what_is_said_of_a_try_that_has_ended_counts_for_nothing(worker: Caller,
     assert waiting(ops) == []
 
 
-@pytest.mark.parametrize("at", [float("nan"), float("inf"), 1e18])
+@pytest.mark.parametrize("at", [float("nan"), float("inf"), 1e18, -1e300, -1.0])
 def test_a_time_that_cannot_be_is_now(worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens, at: float):
     token = tokens.make(alone)
     end = Ended(key=alone, at=at, started_at=at, outcome=Outcome.SUCCESS, token=token)
@@ -299,6 +299,37 @@ def test_xcoms_beyond_the_limit_fail_their_try(api: Api, ops: Ops, alone: TryKey
     (kept,) = waiting(ops)
     assert (kept.outcome, kept.cause, kept.xcoms) == (Outcome.FAILED, Cause.RESULT, ())
     assert "[xcom] max_size" in kept.detail
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"exit_code": 2**40},
+        {"signal": -(2**31)},
+        {"map_length": -1},
+        {"map_length": 2**63},
+        {"xcoms": (XComValue(key="a\0b", value=b"1"),)},
+        {"xcoms": (XComValue(key="k" * 251, value=b"1"),)},
+    ],
+)
+def test_an_end_that_no_database_can_hold_fails_its_try(
+    worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens, odd: dict[str, Any]
+):
+    end = Ended(key=alone, at=1.0, outcome=Outcome.SUCCESS, token=tokens.make(alone))
+    worker.say(Reports(seq=1, reports=(msgspec.structs.replace(end, **odd),)))
+    (kept,) = waiting(ops)
+    assert kept == Ended(key=alone, at=1.0, outcome=Outcome.FAILED, cause=Cause.RESULT, detail=kept.detail)
+    assert kept.detail
+
+
+def test_what_a_runner_says_of_itself_is_made_fit(worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens):
+    token = tokens.make(alone)
+    start = Started(key=alone, at=1.0, runner="r\0" * 999, host="h" * 999, pid=2**40, token=token)
+    back = HandedBack(key=alone, at=1.0, detail="a\0b", token=token)
+    worker.say(Reports(seq=1, reports=(start, back)))
+    kept, handed = waiting(ops)
+    assert kept == Started(key=alone, at=1.0, runner="r\ufffd" * 125, host="h" * 250, pid=0)
+    assert handed.detail == "a\ufffdb"
 
 
 # --- questions --------------------------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ class Live:
         self.examiner = Examiner(api.ops)
         self.requests = Requests()
         self.turns = Turns()
+        #: logs that are being followed; changed in the event loop only
+        self.log_streams = 0
         self._reporting = Daemon(Reporting(api.ops.db, self._tell, time.time), Bell())
 
     @contextlib.asynccontextmanager

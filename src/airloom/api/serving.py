@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import ssl
@@ -32,6 +33,8 @@ def serve(ops: Ops, settings: Settings, config: WorldConfig, sockets: Sockets) -
     """Serve until SIGTERM or SIGINT. `config`: what the scheduler runs with. Raises SettingsError when the certificate
     cannot be used."""
     allow_files()
+    # It warns of every request that is none: anybody can send as many as they like.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logs = settings.core.home / "logs"
     api = Api(ops=ops, settings=settings, world_config=config, logs=logs, now=time.time)
     public, task = make_app(api), make_task_app(api)

@@ -18,6 +18,8 @@ type Props = {
   danger?: boolean;
   /** Asks the API with dry_run. The key is what it is asked with: a change of it asks again. */
   dryRun?: { key: readonly unknown[]; ask: (signal: AbortSignal) => Promise<Touched> };
+  /** What is said when no task instance is touched and there is something to do all the same. */
+  alone?: string;
   act: () => Promise<unknown>;
   onDone?: () => void;
   /** Choices, or a sentence about what will happen. */
@@ -25,7 +27,18 @@ type Props = {
 };
 
 /** A dangerous action: it says first what it will touch, as the server sees it, and then does it. */
-export function ConfirmTouch({ opened, onClose, title, action, danger = true, dryRun, act, onDone, children }: Props) {
+export function ConfirmTouch({
+  opened,
+  onClose,
+  title,
+  action,
+  danger = true,
+  dryRun,
+  alone,
+  act,
+  onDone,
+  children,
+}: Props) {
   const touched = useQuery({
     queryKey: ['dry-run', ...(dryRun?.key ?? [])],
     queryFn: ({ signal }) => dryRun!.ask(signal),
@@ -41,7 +54,7 @@ export function ConfirmTouch({ opened, onClose, title, action, danger = true, dr
     },
     onError: toastError,
   });
-  const nothing = dryRun !== undefined && touched.data?.total === 0;
+  const none = dryRun !== undefined && touched.data?.total === 0;
   const unsure = dryRun !== undefined && !touched.data;
   return (
     <Dialog opened={opened} onClose={onClose} title={title}>
@@ -52,8 +65,8 @@ export function ConfirmTouch({ opened, onClose, title, action, danger = true, dr
             <span className={classes.error}>{messageOf(touched.error)}</span>
           ) : !touched.data ? (
             <span className="dim">{t('confirm.looking')}</span>
-          ) : nothing ? (
-            t('confirm.touchesNothing')
+          ) : none ? (
+            (alone ?? t('confirm.touchesNothing'))
           ) : (
             <TouchedList touched={touched.data} />
           )}
@@ -65,7 +78,7 @@ export function ConfirmTouch({ opened, onClose, title, action, danger = true, dr
         </Button>
         <Button
           color={danger ? 'red' : undefined}
-          disabled={nothing || unsure}
+          disabled={(none && !alone) || unsure}
           loading={doing.isPending}
           onClick={() => doing.mutate()}
           data-autofocus={!dryRun || undefined}
@@ -82,12 +95,19 @@ const SHOWN = 200;
 /** What was, or would be, touched. */
 function TouchedList({ touched }: { touched: Touched }) {
   const rest = touched.total - Math.min(SHOWN, touched.instances.length);
+  const runs = new Set(touched.instances.map((instance) => instance.slice(0, instance.indexOf('/') + 1)));
+  // What all are of is said once.
+  const [run] = runs.size === 1 ? runs : [''];
   return (
     <>
-      <p className={classes.lead}>{t('confirm.touches', { count: touched.total })}</p>
+      <p className={classes.lead}>
+        {run
+          ? t('confirm.touchesIn', { count: touched.total, run: run.slice(0, -1) })
+          : t('confirm.touches', { count: touched.total })}
+      </p>
       <ul className={classes.list} tabIndex={0}>
         {touched.instances.slice(0, SHOWN).map((instance) => (
-          <li key={instance}>{instance}</li>
+          <li key={instance}>{instance.slice(run!.length)}</li>
         ))}
         {rest > 0 && <li className="dim">{t('confirm.andMore', { count: rest })}</li>}
       </ul>

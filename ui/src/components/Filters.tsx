@@ -107,18 +107,17 @@ export function ChoiceFilter({ name, label, choices }: { name: string; label: st
   );
 }
 
-/** One or none of some states, kept in the address under `name`. all: the word for none of them. */
+/** One or none of some states, kept in the address under `name`. */
 export function StateFilter({
   states,
   counts,
   name = 'state',
-  all,
 }: {
   states: readonly string[];
   counts?: Record<string, number>;
   name?: string;
-  all: string;
 }) {
+  const all = t('shared.allStates');
   const labels = states.map((state) => (
     <>
       <StateIcon state={state} size={13} title="" />

@@ -15,10 +15,10 @@ export function PageHeader({ title, crumbs = [], after, actions, children }: Pro
     <header className={classes.header}>
       {crumbs.length > 0 && (
         <nav className={classes.crumbs} aria-label={t('shell.crumbs')}>
-          {crumbs.map((crumb) => (
+          {crumbs.map((crumb, at) => (
             <span key={crumb.to}>
+              {at > 0 && <span aria-hidden="true"> / </span>}
               <Link to={crumb.to}>{crumb.label}</Link>
-              <span aria-hidden="true"> / </span>
             </span>
           ))}
         </nav>

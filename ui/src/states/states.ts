@@ -69,3 +69,6 @@ export const colourOf = (state: string, kind: 'fill' | 'text' | 'soft' = 'fill')
   `var(--state-${known(state) ? state : 'none'}${kind === 'fill' ? '' : `-${kind}`})`;
 export const isFinished = (state: string): boolean =>
   ['success', 'failed', 'skipped', 'upstream_failed', 'removed'].includes(state);
+
+/** What a run can be, in the order of what needs attention. */
+export const RUN_STATES = ['failed', 'running', 'queued', 'success'] as const;

@@ -5,8 +5,8 @@ import { t, textOf } from '.';
 describe('texts', () => {
   it('have their parameters filled in, and numbers as people read them', () => {
     expect(t('shared.ago', { time: '3 min' })).toBe('3 min ago');
-    expect(t('dags.count', { count: 1 })).toBe('1 dag');
-    expect(t('dags.count', { count: 12345 })).toBe('12,345 dags');
+    expect(t('dags.count', { count: 1 })).toBe('1 DAG');
+    expect(t('dags.count', { count: 12345 })).toBe('12,345 DAGs');
   });
 
   it('take a value as it is: it is no pattern', () => {

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
@@ -13,8 +13,7 @@ from airloom.api.access import By, Caller
 from airloom.api.hub import Audience, Client, Hub
 from airloom.api.live import Lively
 from airloom.api.problems import Refused
-from airloom.api.security.watch import Watch
-from airloom.api.state import Served
+from airloom.api.security.watch import Watch, Watching
 from airloom.model.errors import StoreError
 
 log = logging.getLogger("airloom.api")
@@ -26,6 +25,9 @@ _HEARTBEAT = 15.0
 #: milliseconds after which a browser connects again
 _RETRY = b"retry: 1000\n\n"
 
+#: streams that one server has at once
+_MOST = 2000
+
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -35,9 +37,8 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     responses={200: {"description": "A stream of events.", "content": {"text/event-stream": {}}}},
 )
 async def events(
-    request: Request,
-    api: Served,
     live: Lively,
+    watch: Watching,
     caller: By,
     dag_id: Annotated[str | None, Query(max_length=250, description="Only what is about that dag.")] = None,
     last_event_id: Annotated[int | None, Query(ge=0, description="As the header; that one counts more.")] = None,
@@ -50,9 +51,12 @@ async def events(
     """
     if dag_id is not None and not caller.sees(dag_id):
         raise Refused(404, "Not found", f"there is no dag {dag_id!r}")
+    if live.hub.clients >= _MOST:
+        detail = f"{_MOST} streams are open here already: close some"
+        raise Refused(429, "Too many requests", detail, {"Retry-After": "10"})
     client = Client(_audience(caller, dag_id))
     last = last_event_id if last_event_id_header is None else last_event_id_header
-    stream = _stream(live.hub, client, last, Watch(request, api, caller))
+    stream = _stream(live.hub, client, last, watch)
     return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 
 

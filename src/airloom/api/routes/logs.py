@@ -5,20 +5,22 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Annotated, Literal
 from urllib.parse import quote
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from airloom.api.access import By
+from airloom.api.live import Live, Lively
 from airloom.api.paging import Cursor, RowNumber, decode_cursor, encode_cursor
+from airloom.api.problems import Refused
 from airloom.api.routes.parameters import MapIndex, Number, RunName
 from airloom.api.schemas import runs
-from airloom.api.security.watch import Watch
+from airloom.api.security.watch import Watch, Watching
 from airloom.api.state import Served
 from airloom.model.errors import AirloomError
 from airloom.operations import browsing
@@ -167,6 +169,8 @@ _HEARTBEAT = 15.0
 #: seconds after which the client has to connect again
 _LONGEST_STREAM = 900.0
 _LINES = 1000
+#: logs that one server follows at once: each is looked at ten times a second
+_MOST_STREAMS = 500
 
 
 @router.get(
@@ -175,9 +179,8 @@ _LINES = 1000
     responses={200: {"description": "A stream of events.", "content": {"text/event-stream": {}}}},
 )
 async def stream_log(
-    request: Request,
-    api: Served,
-    caller: By,
+    live: Lively,
+    watch: Watching,
     log: OfTry,
     wanted: Filter,
     cursor: Cursor = None,
@@ -188,13 +191,26 @@ async def stream_log(
 
     The id of each event is a cursor; given as Last-Event-ID, the stream goes on from there.
     """
+    if live.log_streams >= _MOST_STREAMS:
+        detail = f"{_MOST_STREAMS} logs are followed here already: close some, or read this one in pages"
+        raise Refused(429, "Too many requests", detail, {"Retry-After": "10"})
     place = await run_in_threadpool(_begin, log, last_event_id or cursor, tail)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    stream = _events(log, wanted, place, Watch(request, api, caller))
+    stream = _counted(live, _events(log, wanted, place, watch))
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-async def _events(log: TryLog, wanted: Wanted, place: Place, watch: Watch) -> AsyncIterator[bytes]:
+async def _counted(live: Live, events: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    live.log_streams += 1
+    try:
+        async with contextlib.aclosing(events):
+            async for event in events:
+                yield event
+    finally:
+        live.log_streams -= 1
+
+
+async def _events(log: TryLog, wanted: Wanted, place: Place, watch: Watch) -> AsyncGenerator[bytes]:
     yield b"retry: 1000\n\n"
     begun = told = time.monotonic()
     asked = 0.0

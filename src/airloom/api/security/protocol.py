@@ -1,5 +1,5 @@
-"""HTTP/1.1 as uvicorn speaks it, with a deadline for the head of a request and a size for it and for trailers: it has
-neither itself."""
+"""HTTP/1.1 as uvicorn speaks it, with limits that it has not: of the time and the size of a request's head, of the
+size of trailers, of the time in which nothing of an answer is taken, and of connections."""
 
 import asyncio
 import resource
@@ -7,6 +7,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+#: seconds in which some of an answer has to be taken
+STUCK_TIME = 60.0
 #: seconds in which the request line and the headers have to come
 HEAD_TIME = 15.0
 #: bytes that they may have; and those that may come between two parts of a body, or behind it
@@ -33,13 +35,17 @@ def _most_connections() -> int:
 
 class GuardedHttp(HttpToolsProtocol):
     """One connection. One that is slow with a request's head is closed, and so is one that is endless with it, or with
-    trailers or what is beside the data of a chunk: the parser keeps such text, and copies it at each part."""
+    trailers or what is beside the data of a chunk: the parser keeps such text, and copies it at each part. One that
+    takes nothing of its answer is cut off."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         #: bytes since something came to its end
         self._loose = 0
         self._deadline: asyncio.TimerHandle | None = None
+        #: runs while more is to be sent than the client takes
+        self._stuck: asyncio.TimerHandle | None = None
+        self._unsent = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -52,6 +58,7 @@ class GuardedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._stop_waiting()
+        self._stop_watching()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -82,6 +89,31 @@ class GuardedHttp(HttpToolsProtocol):
         """All of it is here."""
         self._loose = 0
         super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """The client does not take what is sent."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._stop_watching()
+        super().resume_writing()
+
+    def _watch(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        self._stuck = self.loop.call_later(STUCK_TIME, self._look)
+
+    def _look(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unsent:
+            self._watch()
+        else:
+            self.transport.abort()
+
+    def _stop_watching(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
     def _await_head(self) -> None:
         self._deadline = self.loop.call_later(HEAD_TIME, self.timeout_keep_alive_handler)

@@ -1,14 +1,15 @@
 """Sees from time to time whether a stream that goes on may still go to the one who asked for it."""
 
 import time
+from typing import Annotated
 
 import msgspec
-from fastapi import Request
+from fastapi import Depends, Request
 
-from airloom.api.access import Caller
+from airloom.api.access import By, Caller
 from airloom.api.problems import Refused
 from airloom.api.security.authentication import authenticate
-from airloom.api.state import Api
+from airloom.api.state import Api, Served
 from airloom.model.errors import StoreError
 
 #: seconds between two looks whether a client's login is still good
@@ -41,3 +42,11 @@ class Watch:
         # A session that is used lasts longer each time: that is no change of what it is good for.
         before = self._caller.identity
         return msgspec.structs.replace(identity, expires_at=before.expires_at) == before
+
+
+async def _watch(request: Request, api: Served, caller: By) -> Watch:
+    return Watch(request, api, caller)
+
+
+#: the parameter of a route that streams
+Watching = Annotated[Watch, Depends(_watch)]

@@ -168,7 +168,7 @@ function Form({ dag, onClose, onDone, given }: FormProps) {
           )}
         </div>
       )}
-      <Group justify="flex-end" gap="xs">
+      <Group justify="flex-end" gap="xs" className="dialog-foot">
         <Button variant="default" onClick={onClose}>
           {t('shared.cancel')}
         </Button>

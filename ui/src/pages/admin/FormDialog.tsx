@@ -46,7 +46,7 @@ export function FormDialog({ onClose, title, action, submit, ready = true, child
           </Alert>
         )}
         {children(errors)}
-        <Group justify="flex-end" gap="xs">
+        <Group justify="flex-end" gap="xs" className="dialog-foot">
           <Button variant="default" onClick={onClose}>
             {t('shared.cancel')}
           </Button>

@@ -62,7 +62,7 @@ export default function PoolsPage({ name }: { name?: string }) {
               <tr>
                 <th>{t('pools.name')}</th>
                 <th>{t('pools.use')}</th>
-                <th>{t('pools.waiters')}</th>
+                <th>{t('pools.waits')}</th>
                 <th>{t('admin.description')}</th>
                 {mayEdit && <th className={classes.right}>{t('admin.actions')}</th>}
               </tr>
@@ -168,13 +168,11 @@ function Members({ name, onMake }: { name: string; onMake?: () => void }) {
   return (
     <div className={classes.members}>
       <section className="panel" aria-labelledby="pool-holders">
-        <h2 id="pool-holders">
-          {t('pools.holders')} <span className="dim">{name}</span>
-        </h2>
+        <h2 id="pool-holders">{t('pools.holders', { pool: name })}</h2>
         <MemberList members={one.data.holders} none={t('pools.holders.none')} />
       </section>
       <section className="panel" aria-labelledby="pool-waiters">
-        <h2 id="pool-waiters">{t('pools.waiters')}</h2>
+        <h2 id="pool-waiters">{t('pools.waiters', { pool: name })}</h2>
         <MemberList members={one.data.waiters} none={t('pools.waiters.none')} />
       </section>
     </div>

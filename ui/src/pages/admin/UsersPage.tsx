@@ -68,7 +68,9 @@ export default function UsersPage() {
             {t('users.new')}
           </Button>
         }
-      />
+      >
+        {t('users.lead')}
+      </PageHeader>
       {!list.data ? (
         <Pending error={list.error} retry={() => void list.refetch()} />
       ) : users.length === 0 ? (

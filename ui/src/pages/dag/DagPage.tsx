@@ -5,13 +5,13 @@ import type { RouteProps } from '@/app/routes';
 import { query, keyOf } from '@/api/queries';
 import type { DagDetails } from '@/api/schema';
 import { Pending } from '@/components/Pending';
+import { TabLinks } from '@/components/TabLinks';
 import { useLiveQueries } from '@/live/live';
 import { NotFound } from '@/app/NotFound';
 import { type DagTab, to } from '@/routing/paths';
 import { useUrlState } from '@/routing/router';
 import { t } from '@/texts';
 import { Header } from './Header';
-import { TabLinks } from './TabLinks';
 
 export type TabProps = { dagId: string; dag: DagDetails };
 

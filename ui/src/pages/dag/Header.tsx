@@ -8,7 +8,7 @@ import { keyOf } from '@/api/queries';
 import type { DagDetails } from '@/api/schema';
 import { useMay } from '@/api/session';
 import { PageHeader } from '@/components/PageHeader';
-import { Time } from '@/components/Time';
+import { Upcoming } from '@/components/Time';
 import { toastError } from '@/components/toasts';
 import { Link } from '@/routing/Link';
 import { to } from '@/routing/paths';
@@ -62,7 +62,13 @@ export function Header({ dag }: { dag: DagDetails }) {
         </li>
         <li>
           {t('dag.nextRun')}{' '}
-          {dag.paused ? t('dag.paused') : <Time at={dag.next_run_after} relative none={t('dag.noNextRun')} />}
+          {dag.paused ? (
+            t('dag.paused').toLowerCase()
+          ) : dag.next_run_after ? (
+            <Upcoming at={dag.next_run_after} />
+          ) : (
+            t('dag.noNextRun')
+          )}
         </li>
         <li>
           <IconUser size={14} aria-hidden />

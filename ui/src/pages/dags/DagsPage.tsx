@@ -17,14 +17,13 @@ import { useLiveQueries } from '@/live/live';
 import { Link } from '@/routing/Link';
 import { to } from '@/routing/paths';
 import { useUrlState } from '@/routing/router';
-import { wordOf } from '@/states/states';
-import { t } from '@/texts';
+import { RUN_STATES, wordOf } from '@/states/states';
+import { formatNumber, t } from '@/texts';
 import classes from './DagsPage.module.css';
 import { NoDags } from './NoDags';
 import { PauseSwitch } from './PauseSwitch';
 import { useLiveBars } from './liveBars';
 
-const STATES = ['failed', 'running', 'queued', 'success'] as const;
 const FILTERS = ['search', 'tag', 'state', 'show'];
 const ORDERS = ['dag_id', '-last_run', 'next_run'] as const;
 
@@ -43,7 +42,7 @@ export default function DagsPage() {
   const [url, setUrl] = useUrlState();
   const [triggered, setTriggered] = useState<string | null>(null);
   const tags = tagsOf(url.get('tag'));
-  const state = STATES.find((each) => each === url.get('state'));
+  const state = RUN_STATES.find((each) => each === url.get('state'));
   const show = url.get('show') ?? 'all';
   const order = ORDERS.find((each) => each === url.get('order')) ?? 'dag_id';
   const asked = {
@@ -106,7 +105,7 @@ export default function DagsPage() {
             { value: 'gone', label: t('dags.filter.gone') },
           ]}
         />
-        <StateFilter states={STATES} all={t('dags.any')} />
+        <StateFilter states={RUN_STATES} />
       </Filters>
       {!list.data ? (
         <Pending error={list.error} retry={() => void list.refetch()} />
@@ -184,7 +183,7 @@ function useColumns(trigger: (dagId: string) => void): readonly Column<Dag>[] {
         head: t('dags.tasks'),
         width: '52px',
         align: 'right',
-        cell: (dag) => <span className="number">{dag.task_count}</span>,
+        cell: (dag) => <span className="number">{formatNumber(dag.task_count)}</span>,
       },
       {
         key: 'do',

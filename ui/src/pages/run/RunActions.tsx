@@ -92,6 +92,7 @@ export function RunActions({ run }: { run: Run }) {
         action={action.button}
         danger={last.what !== 'again' && !(last.what === 'mark' && last.state === 'success')}
         dryRun={action.dryRun && { key: [run.dag_id, run.run_id, last], ask: action.dryRun }}
+        alone={last.what === 'mark' || last.what === 'cancel' ? t('run.alone') : undefined}
         act={action.act}
         onDone={() => void client.invalidateQueries()}
       >
@@ -138,7 +139,7 @@ function actionOf(run: Run, doing: Doing): Action {
     return {
       title: t('run.mark.title', { state }),
       button: t('run.mark.as', { state }),
-      text: t('run.mark.text'),
+      text: t('run.mark.text', { state }),
       dryRun: (signal) => mark(doing.state, true, signal),
       act: async () => {
         await mark(doing.state, false);

@@ -1,5 +1,5 @@
 /** One run: what failed and why, what waits and for what, all of its tasks; and what can be done to it. */
-import { Button, Tabs } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { IconNote } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useMemo, useState } from 'react';
@@ -9,6 +9,7 @@ import { useMay } from '@/api/session';
 import { PageHeader } from '@/components/PageHeader';
 import { Pending } from '@/components/Pending';
 import { StateBadge } from '@/components/StateBadge';
+import { TabLinks } from '@/components/TabLinks';
 import { useLiveQueries } from '@/live/live';
 import { Note } from '@/pages/task/parts/Note';
 import { type RunTab, to } from '@/routing/paths';
@@ -30,7 +31,13 @@ export default function RunPage({ dagId, runId, tab }: Props) {
   const path = { dag_id: dagId, run_id: runId };
   const one = useQuery(query('/dags/{dag_id}/runs/{run_id}', { path }));
   useLiveQueries({ dagId, runId }, [keyOf('/dags/{dag_id}/runs/{run_id}', { path })]);
-  const crumbs = useMemo(() => [{ label: dagId, to: to.dag(dagId) }], [dagId]);
+  const crumbs = useMemo(
+    () => [
+      { label: t('shell.dags'), to: to.dags() },
+      { label: dagId, to: to.dag(dagId) },
+    ],
+    [dagId],
+  );
   const run = one.data;
   const current: RunTab = tab === 'details' ? 'details' : 'tasks';
   useEffect(() => {
@@ -47,6 +54,10 @@ export default function RunPage({ dagId, runId, tab }: Props) {
     );
   }
   const mayEdit = may('editor', dagId);
+  const links = [
+    { name: 'tasks', label: t('run.tab.tasks'), to: to.run(dagId, runId) },
+    { name: 'details', label: t('run.tab.details'), to: to.run(dagId, runId, 'details') },
+  ];
   return (
     <div className={classes.page}>
       <PageHeader
@@ -83,21 +94,8 @@ export default function RunPage({ dagId, runId, tab }: Props) {
       />
       <Failures run={run} />
       <Waiting run={run} />
-      <Tabs
-        value={current}
-        onChange={(next) =>
-          navigate(to.run(dagId, runId, next === 'tasks' ? undefined : (next as RunTab)), { replace: true })
-        }
-        keepMounted={false}
-      >
-        <Tabs.List aria-label={t('run.tabs')}>
-          <Tabs.Tab value="tasks">{t('run.tab.tasks')}</Tabs.Tab>
-          <Tabs.Tab value="details">{t('run.tab.details')}</Tabs.Tab>
-        </Tabs.List>
-        <Tabs.Panel value={current} className={classes.tab}>
-          {current === 'tasks' ? <Tasks run={run} /> : <RunDetails run={run} />}
-        </Tabs.Panel>
-      </Tabs>
+      <TabLinks links={links} current={current} label={t('run.tabs')} />
+      {current === 'tasks' ? <Tasks run={run} /> : <RunDetails run={run} />}
     </div>
   );
 }

@@ -52,7 +52,7 @@ export function Tasks({ run }: { run: Run }) {
     <>
       <Filters names={['state', 'task']} after={t('run.tasks.count', { count: total })}>
         <SearchFilter name="task" label={t('run.tasks.search')} />
-        <StateFilter states={states} counts={counts as Record<string, number>} all={t('run.tasks.all')} />
+        <StateFilter states={states} counts={counts as Record<string, number>} />
       </Filters>
       {!list.data ? (
         <Pending error={list.error} retry={() => void list.refetch()} />
@@ -95,7 +95,6 @@ function columnsOf(run: Run, toggle: (taskId: string) => void): Column<Row>[] {
       key: 'tries',
       head: t('run.tasks.tries'),
       width: '56px',
-      align: 'right',
       cell: (row) => (row.kind === 'one' ? triesMade(row.ti) : ''),
     },
     {

@@ -18,11 +18,10 @@ import { useLiveQueries } from '@/live/live';
 import { Link } from '@/routing/Link';
 import { to } from '@/routing/paths';
 import { useUrlState } from '@/routing/router';
-import { isFinished } from '@/states/states';
+import { RUN_STATES, isFinished } from '@/states/states';
 import { t } from '@/texts';
 import classes from './RunsPage.module.css';
 
-const STATES = ['failed', 'running', 'queued', 'success'] as const;
 const TYPES = ['scheduled', 'manual', 'backfill', 'asset_triggered'] as const;
 const FILTERS = ['dag', 'state', 'type', 'search'];
 
@@ -62,7 +61,7 @@ const COLUMNS: readonly Column<Run>[] = [
 
 export default function RunsPage() {
   const [url, setUrl] = useUrlState();
-  const state = STATES.find((each) => each === url.get('state'));
+  const state = RUN_STATES.find((each) => each === url.get('state'));
   const type = TYPES.find((each) => each === url.get('type'));
   const asked = {
     dag_id: url.get('dag') ?? undefined,
@@ -81,7 +80,7 @@ export default function RunsPage() {
     <>
       <PageHeader title={t('runs.title')} />
       <Filters names={FILTERS}>
-        <StateFilter states={STATES} all={t('runs.allStates')} />
+        <StateFilter states={RUN_STATES} />
         <DagFilter chosen={url.get('dag')} onChange={(dag) => setUrl({ dag })} />
         <NativeSelect
           aria-label={t('runs.type')}

@@ -1,5 +1,5 @@
 /** One task instance: its tries, why it waits, its log, and what it left. */
-import { ActionIcon, Button, Tabs } from '@mantine/core';
+import { ActionIcon, Button } from '@mantine/core';
 import { IconChevronLeft, IconChevronRight, IconNote } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Suspense, lazy, useMemo, useState } from 'react';
@@ -13,10 +13,11 @@ import { PageHeader } from '@/components/PageHeader';
 import { Pending } from '@/components/Pending';
 import { StateBadge } from '@/components/StateBadge';
 import { StateIcon } from '@/components/StateIcon';
+import { TabLinks } from '@/components/TabLinks';
 import { Time } from '@/components/Time';
 import { Link } from '@/routing/Link';
 import { type TaskTab, to } from '@/routing/paths';
-import { navigate, useUrlState } from '@/routing/router';
+import { useUrlState } from '@/routing/router';
 import { isFinished, wordOf } from '@/states/states';
 import { t } from '@/texts';
 import { Details } from './Details';
@@ -68,6 +69,13 @@ export function Instance({ dagId, runId, taskId, tab, mapIndex, known }: Props) 
   const shown = tries.find((each) => each.try_number === wanted) ?? tries.at(-1);
   const last = shown === tries.at(-1);
   const current: TaskTab = TABS.includes(tab as TaskTab) ? (tab as TaskTab) : 'log';
+  const attempt = last ? undefined : shown?.try_number;
+  const links = TABS.map((name) => ({
+    name,
+    label: t(`task.tab.${name}`),
+    to: to.task(dagId, runId, taskId, { mapIndex, attempt, tab: name === 'log' ? undefined : name }),
+    count: name === 'tries' && tries.length > 1 ? tries.length : undefined,
+  }));
   const saveNote = (text: string) =>
     api.put('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/note', {
       path,
@@ -135,56 +143,30 @@ export function Instance({ dagId, runId, taskId, tab, mapIndex, known }: Props) 
         </section>
       )}
       {shown && <Cause of={shown} retryAt={last && ti.state === 'up_for_retry' ? ti.retry_at : null} />}
-      <Tabs
-        value={current}
-        onChange={(next) => {
-          const more = {
-            mapIndex,
-            attempt: last ? undefined : shown?.try_number,
-            tab: next === 'log' ? undefined : (next as TaskTab),
-          };
-          navigate(to.task(dagId, runId, taskId, more), { replace: true });
-        }}
-        keepMounted={false}
-      >
-        <Tabs.List aria-label={t('task.tabs')}>
-          {TABS.map((each) => (
-            <Tabs.Tab key={each} value={each}>
-              {t(`task.tab.${each}`)}
-              {each === 'tries' && tries.length > 1 && <span className={classes.count}>{tries.length}</span>}
-            </Tabs.Tab>
-          ))}
-        </Tabs.List>
-        <Tabs.Panel value={current} className={classes.tab}>
-          {current === 'log' &&
-            (shown ? (
-              <Suspense fallback={<Pending />}>
-                <LogViewer
-                  key={shown.try_number}
-                  of={{ dagId, runId, taskId, mapIndex, attempt: shown.try_number }}
-                  fromEnd={!shown.ended_at || shown.state === 'failed' || shown.state === 'up_for_retry'}
-                  live={!shown.ended_at}
-                />
-              </Suspense>
-            ) : (
-              <NoTry state={ti.state} />
-            ))}
-          {current === 'xcom' && <XComs dagId={dagId} runId={runId} taskId={taskId} mapIndex={mapIndex} />}
-          {current === 'rendered' &&
-            (shown ? (
-              <Rendered dagId={dagId} runId={runId} taskId={taskId} mapIndex={mapIndex} attempt={shown.try_number} />
-            ) : (
-              <NoTry state={ti.state} />
-            ))}
-          {current === 'tries' &&
-            (tries.length ? (
-              <Tries tries={tries} of={{ dagId, runId, taskId, mapIndex }} />
-            ) : (
-              <NoTry state={ti.state} />
-            ))}
-          {current === 'details' && <Details ti={ti} />}
-        </Tabs.Panel>
-      </Tabs>
+      <TabLinks links={links} current={current} label={t('task.tabs')} />
+      {current === 'log' &&
+        (shown ? (
+          <Suspense fallback={<Pending />}>
+            <LogViewer
+              key={shown.try_number}
+              of={{ dagId, runId, taskId, mapIndex, attempt: shown.try_number }}
+              fromEnd={!shown.ended_at || shown.state === 'failed' || shown.state === 'up_for_retry'}
+              live={!shown.ended_at}
+            />
+          </Suspense>
+        ) : (
+          <NoTry state={ti.state} />
+        ))}
+      {current === 'xcom' && <XComs dagId={dagId} runId={runId} taskId={taskId} mapIndex={mapIndex} />}
+      {current === 'rendered' &&
+        (shown ? (
+          <Rendered dagId={dagId} runId={runId} taskId={taskId} mapIndex={mapIndex} attempt={shown.try_number} />
+        ) : (
+          <NoTry state={ti.state} />
+        ))}
+      {current === 'tries' &&
+        (tries.length ? <Tries tries={tries} of={{ dagId, runId, taskId, mapIndex }} /> : <NoTry state={ti.state} />)}
+      {current === 'details' && <Details ti={ti} />}
     </div>
   );
 }

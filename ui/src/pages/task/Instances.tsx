@@ -48,10 +48,7 @@ export function Instances({ dagId, runId, taskId }: Props) {
       />
       <div>
         <Filters names={['state']} after={list.data && t('task.instances.head', { count: items.length })}>
-          <StateFilter
-            states={STATES.includes(state ?? '') || !state ? STATES : [...STATES, state]}
-            all={t('task.instances.all')}
-          />
+          <StateFilter states={STATES.includes(state ?? '') || !state ? STATES : [...STATES, state]} />
         </Filters>
         {!list.data ? (
           <Pending error={list.error} retry={() => void list.refetch()} />
@@ -86,7 +83,7 @@ function columnsOf(dagId: string, runId: string, taskId: string): Column<TaskIns
       ),
     },
     { key: 'state', head: t('task.instances.state'), width: '160px', cell: (ti) => <StateBadge state={ti.state} /> },
-    { key: 'tries', head: t('task.instances.tries'), width: '60px', align: 'right', cell: (ti) => triesMade(ti) },
+    { key: 'tries', head: t('task.instances.tries'), width: '60px', cell: (ti) => triesMade(ti) },
     { key: 'started', head: t('task.instances.started'), width: '170px', cell: (ti) => <Time at={ti.started_at} /> },
     {
       key: 'took',

@@ -43,6 +43,8 @@ type Props = {
 const MANY = 300;
 const READABLE = 0.55;
 const LEAST_ZOOM = 0.01;
+const BEGIN_ZOOM = 0.75;
+const MARGIN = 28;
 
 export function GraphView({ dagId, structure, runId, counts, controls }: Props) {
   const [url, setUrl] = useUrlState();
@@ -217,6 +219,21 @@ function Flow({ arranged, structure, selected, size }: FlowProps) {
     () => getViewportForBounds(boundsOf(arranged), size.width, size.height, LEAST_ZOOM, 1, 0.06),
     [arranged, size.width, size.height],
   );
+  // At first a graph that is too wide to be read as a whole shows its beginning, readably.
+  const [first] = useState(() => {
+    const all = whole();
+    if (many || all.zoom >= BEGIN_ZOOM) return all;
+    const bounds = boundsOf(arranged);
+    const place = (from: number, length: number, room: number) =>
+      length * BEGIN_ZOOM <= room - 2 * MARGIN
+        ? (room - length * BEGIN_ZOOM) / 2 - from * BEGIN_ZOOM
+        : MARGIN - from * BEGIN_ZOOM;
+    return {
+      x: place(bounds.x, bounds.width, size.width),
+      y: place(bounds.y, bounds.height, size.height),
+      zoom: BEGIN_ZOOM,
+    };
+  });
   const [begun, setBegun] = useState(false);
   const moved = useRef(false);
 
@@ -241,7 +258,7 @@ function Flow({ arranged, structure, selected, size }: FlowProps) {
       edges={edges}
       nodeTypes={nodeTypes}
       edgeTypes={edgeTypes}
-      defaultViewport={whole()}
+      defaultViewport={first}
       onInit={() => setBegun(true)}
       onNodeClick={(_, { data: { node } }) =>
         setUrl(node.task ? { task: node.task.task_id, group: null } : { group: node.group!.group_id, task: null })

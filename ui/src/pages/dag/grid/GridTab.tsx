@@ -6,6 +6,7 @@ import { EmptyState } from '@/components/EmptyState';
 import { Filters, SearchFilter, StateFilter } from '@/components/Filters';
 import { Pending } from '@/components/Pending';
 import { useUrlState } from '@/routing/router';
+import { RUN_STATES } from '@/states/states';
 import { t } from '@/texts';
 import type { TabProps } from '../DagPage';
 import { type Target, TouchDialog } from '../TouchDialog';
@@ -20,7 +21,6 @@ import { useGrid } from './useGrid';
 const MOST_RUNS = 1_000;
 const NONE: ReadonlySet<string> = new Set();
 const TYPES = ['scheduled', 'manual', 'backfill', 'asset_triggered'];
-const RUN_STATES = ['running', 'failed', 'success', 'queued'];
 
 export default function GridTab({ dagId, dag }: TabProps) {
   const [url, setUrl] = useUrlState();
@@ -61,7 +61,7 @@ export default function GridTab({ dagId, dag }: TabProps) {
             ...TYPES.map((value) => ({ value, label: typeWord(value) })),
           ]}
         />
-        <StateFilter states={RUN_STATES} all={t('dag.runs.all')} />
+        <StateFilter states={RUN_STATES} />
         {groups.length > 0 && (
           <Button variant="default" onClick={() => setFolded(folded.size > 0 ? [] : groups)}>
             {folded.size > 0 ? t('dag.groups.open') : t('dag.groups.fold')}

@@ -19,7 +19,7 @@ import { useLiveQueries } from '@/live/live';
 import { Link } from '@/routing/Link';
 import { to } from '@/routing/paths';
 import { useUrlState } from '@/routing/router';
-import { isFinished } from '@/states/states';
+import { RUN_STATES, isFinished } from '@/states/states';
 import { t } from '@/texts';
 import type { TabProps } from '../DagPage';
 import { type Target, TouchDialog } from '../TouchDialog';
@@ -27,7 +27,6 @@ import { CountsBar } from '../CountsBar';
 import { typeWord } from '../grid/labels';
 import classes from './Runs.module.css';
 
-const STATES = ['running', 'failed', 'success', 'queued'];
 const TYPES = ['scheduled', 'manual', 'backfill', 'asset_triggered'];
 const DAY = 86_400_000;
 
@@ -77,7 +76,7 @@ export default function RunsTab({ dagId, dag }: TabProps) {
           value={day ?? ''}
           onChange={(event) => setUrl({ day: event.currentTarget.value })}
         />
-        <StateFilter states={STATES} all={t('dag.runs.all')} />
+        <StateFilter states={RUN_STATES} />
       </Filters>
       {may && picked.length > 0 && <Bulk dagId={dagId} runs={picked} onDone={() => setChosen(new Set())} />}
       {!list.data ? (

@@ -1,8 +1,9 @@
 import { ActionIcon, Button, Group, Textarea } from '@mantine/core';
 import { IconNote, IconPencil } from '@tabler/icons-react';
 import { useMutation } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import type { Note as NoteData } from '@/api/schema';
+import { useReturnFocus } from '@/components/Dialog';
 import { Time } from '@/components/Time';
 import { toastDone, toastError } from '@/components/toasts';
 import { t } from '@/texts';
@@ -20,6 +21,9 @@ type Props = {
 /** A note, and how it is written. Nothing where there is none and none is being written. */
 export function Note({ note, mayEdit, writing, onWriting, save, onSaved }: Props) {
   const [typed, setText] = useState<string | null>(null);
+  const field = useRef<HTMLTextAreaElement>(null);
+  useReturnFocus(writing);
+  useEffect(() => field.current?.focus(), [writing]);
   const text = typed ?? note?.text ?? '';
   const leave = () => {
     setText(null);
@@ -57,8 +61,7 @@ export function Note({ note, mayEdit, writing, onWriting, save, onSaved }: Props
             if (event.key === 'Escape') leave();
             if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) saving.mutate(text);
           }}
-          data-autofocus
-          autoFocus
+          ref={field}
         />
         <Group justify="flex-end" gap="xs" mt="xs">
           <Button variant="default" onClick={leave}>

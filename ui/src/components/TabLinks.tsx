@@ -1,8 +1,9 @@
 import { useRef } from 'react';
 import { Link } from '@/routing/Link';
+import { formatNumber } from '@/texts';
 import classes from './TabLinks.module.css';
 
-type TabLink = { name: string; label: string; to: string };
+type TabLink = { name: string; label: string; to: string; count?: number };
 
 /** Tabs that are addresses: links, so that they open in new windows and Back works. Arrows move between them. */
 export function TabLinks({ links, current, label }: { links: readonly TabLink[]; current: string; label: string }) {
@@ -24,6 +25,7 @@ export function TabLinks({ links, current, label }: { links: readonly TabLink[];
           }}
         >
           {link.label}
+          {link.count !== undefined && <span className={classes.count}>{formatNumber(link.count)}</span>}
         </Link>
       ))}
     </nav>
