@@ -39,7 +39,7 @@ from airloom.sdk.params import run_params
 from airloom.services.aside import run_aside
 from airloom.services.followers import Followers
 from airloom.services.inbox_listener import InboxListener
-from airloom.services.keeper import Keeper
+from airloom.services.keeper import NICE, Keeper
 from airloom.services.leader import Leadership
 from airloom.services.listening import Sockets, listen_at
 from airloom.services.loader import FolderWatch, Loader, LoaderSettings
@@ -179,6 +179,7 @@ def api(loaded: Loaded, on_ready: Callable[[str], None], inherited: str = "") ->
     if inherited:
         parent, *numbers = map(int, inherited.split(","))
         die_with_parent(parent)
+        os.nice(NICE)
         sockets = Sockets.inherited(numbers)
     else:
         sockets = listen_at(settings.api)

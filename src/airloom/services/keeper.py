@@ -25,6 +25,8 @@ log = logging.getLogger("airloom.keeper")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 #: seconds that the child has to end
 _LAST_WORDS = 5.0
+#: by how much the child gives way to this process, and to what that starts
+NICE = 5
 
 
 class Keeper:
@@ -109,6 +111,8 @@ def _run(name: str, parent: int, ready: int, prepare: Callable[[], object], serv
         # Ctrl-C in the terminal is for the parent, which ends everything in order.
         os.setsid()
         die_with_parent(parent)
+        # Where there are not cores enough for both, people who look give way to tasks that run.
+        os.nice(NICE)
         prepare()
         if os.read(ready, 1) == b"!":
             serve()

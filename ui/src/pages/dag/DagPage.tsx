@@ -4,6 +4,7 @@ import { type ComponentType, Suspense, lazy } from 'react';
 import type { RouteProps } from '@/app/routes';
 import { query, keyOf } from '@/api/queries';
 import type { DagDetails } from '@/api/schema';
+import { PageHeader } from '@/components/PageHeader';
 import { Pending } from '@/components/Pending';
 import { TabLinks } from '@/components/TabLinks';
 import { useLiveQueries } from '@/live/live';
@@ -11,7 +12,7 @@ import { NotFound } from '@/app/NotFound';
 import { type DagTab, to } from '@/routing/paths';
 import { useUrlState } from '@/routing/router';
 import { t } from '@/texts';
-import { Header } from './Header';
+import { CRUMBS, Header } from './Header';
 
 export type TabProps = { dagId: string; dag: DagDetails };
 
@@ -35,7 +36,14 @@ export default function DagPage({ dagId = '', tab = 'grid' }: RouteProps) {
   useLiveQueries({ dagId, kinds: ['dags', 'runs'] }, [keyOf('/dags/{dag_id}', { path })], 1_000);
   const [url] = useUrlState();
   if (!Object.hasOwn(TABS, tab)) return <NotFound path={to.dag(dagId) + `/${tab}`} />;
-  if (!dag.data) return <Pending error={dag.error} retry={() => void dag.refetch()} />;
+  if (!dag.data) {
+    return (
+      <>
+        <PageHeader title={dagId} crumbs={CRUMBS} />
+        <Pending error={dag.error} retry={() => void dag.refetch()} />
+      </>
+    );
+  }
   const name = tab as DagTab;
   const Tab = TABS[name];
   // A run that is chosen in one tab stays chosen in the others, and so do folded groups.

@@ -16,7 +16,7 @@ import { t } from '@/texts';
 import classes from './Header.module.css';
 import { TriggerDialog } from '@/components/trigger/TriggerDialog';
 
-const CRUMBS = [{ label: t('shell.dags'), to: to.dags() }];
+export const CRUMBS = [{ label: t('shell.dags'), to: to.dags() }];
 
 export function Header({ dag }: { dag: DagDetails }) {
   const may = useMay()('editor', dag.dag_id) && dag.can_edit;

@@ -31,6 +31,7 @@ export function RunSelect({
       <Select
         aria-label={t('dag.run')}
         w={300}
+        miw={0}
         searchable
         allowDeselect={false}
         value={chosen ?? LATEST}

@@ -1,10 +1,13 @@
 /** A task of a run: the one instance that it is, or, where it is mapped, its instances. */
 import { useQuery } from '@tanstack/react-query';
+import { useMemo } from 'react';
 import { query } from '@/api/queries';
 import { EmptyState } from '@/components/EmptyState';
+import { PageHeader } from '@/components/PageHeader';
 import { Pending } from '@/components/Pending';
 import { useUrlState } from '@/routing/router';
 import { t } from '@/texts';
+import { crumbsOf } from './crumbs';
 import { Instance } from './Instance';
 import { Instances } from './Instances';
 import { useTrueRun } from './useTask';
@@ -28,9 +31,18 @@ function Task(props: Props) {
   );
   const ti = first.data?.items[0];
   useTrueRun(runId, ti?.run_id);
-  if (!first.data) return <Pending error={first.error} retry={() => void first.refetch()} />;
-  if (!ti) {
-    return <EmptyState title={t('task.missing', { task: taskId })}>{t('task.missing.text')}</EmptyState>;
+  const crumbs = useMemo(() => crumbsOf(dagId, runId), [dagId, runId]);
+  if (!first.data || !ti) {
+    return (
+      <>
+        <PageHeader title={taskId} crumbs={crumbs} />
+        {first.data ? (
+          <EmptyState title={t('task.missing', { task: taskId })}>{t('task.missing.text')}</EmptyState>
+        ) : (
+          <Pending error={first.error} retry={() => void first.refetch()} />
+        )}
+      </>
+    );
   }
   return ti.map_index === -1 ? <Instance {...props} mapIndex={-1} known={ti} /> : <Instances {...props} />;
 }

@@ -125,7 +125,7 @@ function Chart({ dagId, runId, rows, whole, span, now, look }: ChartProps) {
     estimateSize: () => ROW,
     overscan: 10,
   });
-  const ticks = timeTicks(span.from - whole.from, span.until - whole.from, 8);
+  const ticks = timeTicks(span.from - whole.from, span.until - whole.from, innerWidth < 640 ? 3 : 8);
   const fill = useFill(scroller);
   return (
     <div className={classes.scroller} ref={scroller} style={fill}>

@@ -69,7 +69,7 @@ export function LogBar({ hits, at, onStep, follow, canFollow, onFollow, onCopy, 
             { value: 'error', label: t('task.log.level.error') },
           ]}
         />
-        <Tool label={t('task.log.times')} pressed={times} onClick={() => set({ times: times ? 'off' : null })}>
+        <Tool label={t('task.log.times')} pressed={times} onClick={() => set({ times: times ? 'off' : 'on' })}>
           <IconClock size={15} aria-hidden />
         </Tool>
         <Tool label={t('task.log.wrap')} pressed={wrap} onClick={() => set({ wrap: wrap ? 'off' : null })}>

@@ -34,7 +34,8 @@ export default function LogViewer({ of, fromEnd, live }: Props) {
   const { book } = reader;
   const [url, setUrl] = useUrlState();
   const [chosen, choose] = useLineHash();
-  const times = url.get('times') !== 'off';
+  // A narrow screen has better use for the room, unless they are asked for.
+  const times = (url.get('times') ?? (innerWidth < 640 ? 'off' : 'on')) === 'on';
   const wrap = url.get('wrap') !== 'off';
   const needle = url.get('find') ?? '';
   const level = url.get('level') as LevelName | null;
