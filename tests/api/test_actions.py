@@ -87,6 +87,18 @@ def test_tasks_of_several_runs_are_cleared_after_a_dry_run(client: TestClient, s
     assert len(tries) == 2
 
 
+def test_what_is_not_asked_for_any_more_when_no_scheduler_answers_is_told(
+    client: TestClient, impatient: TestClient, settings: Settings
+) -> None:
+    names = [f"r{number}" for number in range(30)]
+    with leading(settings):
+        for name in names:
+            trigger(client, name)
+    answer = impatient.post(f"{FLIGHTS}/clear", json={"runs": names})
+    assert answer.status_code == 503
+    assert "for 25 of 30 runs" in answer.json()["detail"]
+
+
 def test_a_run_that_is_not_there_leaves_the_others_alone(client: TestClient, settings: Settings) -> None:
     with leading(settings):
         trigger(client, "one")

@@ -301,37 +301,6 @@ def test_xcoms_beyond_the_limit_fail_their_try(api: Api, ops: Ops, alone: TryKey
     assert "[xcom] max_size" in kept.detail
 
 
-@pytest.mark.parametrize(
-    "odd",
-    [
-        {"exit_code": 2**40},
-        {"signal": -(2**31)},
-        {"map_length": -1},
-        {"map_length": 2**63},
-        {"xcoms": (XComValue(key="a\0b", value=b"1"),)},
-        {"xcoms": (XComValue(key="k" * 251, value=b"1"),)},
-    ],
-)
-def test_an_end_that_no_database_can_hold_fails_its_try(
-    worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens, odd: dict[str, Any]
-):
-    end = Ended(key=alone, at=1.0, outcome=Outcome.SUCCESS, token=tokens.make(alone))
-    worker.say(Reports(seq=1, reports=(msgspec.structs.replace(end, **odd),)))
-    (kept,) = waiting(ops)
-    assert kept == Ended(key=alone, at=1.0, outcome=Outcome.FAILED, cause=Cause.RESULT, detail=kept.detail)
-    assert kept.detail
-
-
-def test_what_a_runner_says_of_itself_is_made_fit(worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens):
-    token = tokens.make(alone)
-    start = Started(key=alone, at=1.0, runner="r\0" * 999, host="h" * 999, pid=2**40, token=token)
-    back = HandedBack(key=alone, at=1.0, detail="a\0b", token=token)
-    worker.say(Reports(seq=1, reports=(start, back)))
-    kept, handed = waiting(ops)
-    assert kept == Started(key=alone, at=1.0, runner="r\ufffd" * 125, host="h" * 250, pid=0)
-    assert handed.detail == "a\ufffdb"
-
-
 # --- questions --------------------------------------------------------------------------------------------------------
 def test_only_a_live_try_is_answered_and_only_with_its_token(
     worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens

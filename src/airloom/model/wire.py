@@ -181,12 +181,12 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def frame(message: Any, limit: int = MAX_FRAME) -> bytes:
-    """One message as bytes to send. Raises FrameError if it has more than `limit` bytes, or a number of more than 64
-    bits."""
+    """One message as bytes to send. Raises FrameError if it has more than `limit` bytes, a number of more than 64 bits,
+    or is nested too deep."""
     try:
         body = _encoder.encode(message)
-    except OverflowError as error:
-        raise FrameError(f"a message with a number that is too large: {error}") from None
+    except (OverflowError, RecursionError) as error:
+        raise FrameError(f"a message with a number that is too large, or nested too deep: {error}") from None
     if len(body) > limit:
         raise FrameError(f"a message of {len(body):,} bytes; the limit is {limit:,}")
     return len(body).to_bytes(4, "big") + body

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from airloom.decide.schedule import run_name
-from airloom.model.errors import AirloomError, Conflict, InvalidRequest, NotFound
+from airloom.model.errors import AirloomError, Conflict, InvalidRequest, NoAnswer, NotFound
 from airloom.model.events import CancelRun, ClearTasks, MarkRun, MarkTasks, TriggerRun
 from airloom.model.run import RunRow, RunType
 from airloom.model.states import MARKS, RUN_FINISHED, RunState
@@ -199,7 +199,16 @@ def _over_runs(ops: Ops, wanted: C, run_ids: Sequence[str], done: str) -> list[s
     refused: list[AirloomError] = []
     for start in range(0, len(commands), _AT_ONCE):
         part = commands[start : start + _AT_ONCE]
-        for command, answer in zip(part, ask_all(ops, part), strict=True):
+        try:
+            answers = ask_all(ops, part)
+        except NoAnswer as error:
+            asked = start + len(part)
+            if asked == len(commands):
+                raise
+            raise NoAnswer(
+                f"{error}. That is so for {asked} of {len(commands)} runs; no other one is touched"
+            ) from None
+        for command, answer in zip(part, answers, strict=True):
             if isinstance(answer, AirloomError):
                 refused.append(answer)
             else:
@@ -240,6 +249,8 @@ def _check_conf(conf: Mapping[str, Any]) -> None:
     try:
         json.dumps(conf, allow_nan=False)
         msgspec.msgpack.encode(conf)
+    except RecursionError:
+        raise InvalidRequest("the conf is nested too deep to be carried to the tasks") from None
     except (ValueError, OverflowError):
         raise InvalidRequest(
             "the conf holds a number that cannot be carried to the tasks: NaN, an infinite one, or a whole one of more "
