@@ -182,3 +182,8 @@ def test_pools_that_make_no_sense_are_refused(ops: Ops) -> None:
         pools.delete_pool(ops, "default_pool")
     with pytest.raises(NotFound, match="did you mean default_pool"):
         pools.get_pool(ops, "defaultpool")
+
+
+def test_a_conf_that_is_too_large_for_a_list_of_runs_is_refused(ops: Ops) -> None:
+    with pytest.raises(InvalidRequest, match=r"the conf has 300,\d\d\d bytes, and 262,144 at most"):
+        runs.trigger(ops, "flights", conf={"airport": "x" * 300_000})

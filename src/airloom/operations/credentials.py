@@ -90,6 +90,7 @@ def make_token(
             conn, TOKEN, username, name=name, role=role, dags=dags, created_at=now, expires_at=expires_at
         )
         record(conn, ops, "token.add", subject=username, detail=f"{name} ({made.row.id})")
+        tell(conn, "accounts")
     return Made(row=made.row, text=TOKEN_PREFIX + made.text)
 
 
@@ -101,6 +102,7 @@ def delete_token(ops: Ops, token_id: str, username: str | None = None) -> None:
             raise NotFound(f"there is no token {token_id!r}")
         credentials.delete_credential(conn, TOKEN, token_id)
         record(conn, ops, "token.delete", subject=row.username, detail=f"{row.name} ({row.id})")
+        tell(conn, "accounts")
 
 
 def check_pattern(pattern: str) -> None:

@@ -19,6 +19,8 @@ from airloom.sdk.params import run_params
 from airloom.store import choices, history, runs
 
 _LONGEST_RUN_ID = 250
+#: bytes; lists of runs show the conf of each
+_LARGEST_CONF = 256 * 1024
 #: seconds
 _CLOCKS_DIFFER = 2.0
 #: what can be told as a date in any time zone
@@ -248,7 +250,7 @@ def get_note(ops: Ops, dag_id: str, run_id: str) -> str | None:
 def _check_conf(conf: Mapping[str, Any]) -> None:
     try:
         json.dumps(conf, allow_nan=False)
-        msgspec.msgpack.encode(conf)
+        size = len(msgspec.msgpack.encode(conf))
     except RecursionError:
         raise InvalidRequest("the conf is nested too deep to be carried to the tasks") from None
     except (ValueError, OverflowError):
@@ -256,6 +258,11 @@ def _check_conf(conf: Mapping[str, Any]) -> None:
             "the conf holds a number that cannot be carried to the tasks: NaN, an infinite one, or a whole one of more "
             "than 64 bits; give it as a text"
         ) from None
+    if size > _LARGEST_CONF:
+        raise InvalidRequest(
+            f"the conf has {size:,} bytes, and {_LARGEST_CONF:,} at most are carried along with a run: keep large data in "
+            "a file or an object store, and say in the conf where it is"
+        )
 
 
 def _check_run_id(run_id: str) -> None:

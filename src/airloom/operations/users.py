@@ -78,6 +78,7 @@ def add_user(ops: Ops, username: str, first: UserChange) -> AccountRow:
                 raise Conflict(taken)
             accounts.add_account(conn, row)
             record(conn, ops, "user.add", subject=username, detail=_described(first))
+            tell(conn, "accounts")
     except Rejected:
         # Somebody else made them between the look and the commit.
         raise Conflict(taken) from None
@@ -101,6 +102,7 @@ def change_user(ops: Ops, username: str, change: UserChange) -> AccountRow:
         elif hashed is not None:
             credentials.delete_credentials_of(conn, username, (SESSION, LINK))
         record(conn, ops, "user.change", subject=username, detail=_described(change))
+        tell(conn, "accounts")
     return row
 
 
@@ -113,6 +115,7 @@ def delete_user(ops: Ops, username: str) -> None:
         _keep_one(conn, administrators, username)
         credentials.delete_credentials_of(conn, username, (SESSION, LINK, TOKEN))
         record(conn, ops, "user.delete", subject=username)
+        tell(conn, "accounts")
 
 
 def make_link(ops: Ops, username: str) -> Link:

@@ -5,7 +5,11 @@ import classes from './Pending.module.css';
 
 /** What an error says to people. */
 export function messageOf(error: unknown): string {
-  if (error instanceof ApiError) return error.status === 0 ? t('shared.unreachable') : error.message;
+  if (error instanceof ApiError) {
+    return error.status === 0
+      ? t('shared.unreachable')
+      : error.message.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase());
+  }
   return error instanceof Error ? error.message : String(error);
 }
 

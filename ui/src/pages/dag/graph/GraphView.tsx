@@ -222,7 +222,7 @@ function Flow({ arranged, structure, selected, size }: FlowProps) {
   // At first a graph that is too wide to be read as a whole shows its beginning, readably.
   const [first] = useState(() => {
     const all = whole();
-    if (many || all.zoom >= BEGIN_ZOOM) return all;
+    if (many || all.zoom >= READABLE + 0.05) return all;
     const bounds = boundsOf(arranged);
     const place = (from: number, length: number, room: number) =>
       length * BEGIN_ZOOM <= room - 2 * MARGIN
