@@ -13,9 +13,11 @@ from airloom.operations.auditing import record
 from airloom.operations.ops import Ops
 from airloom.store import accounts, credentials
 from airloom.store.credentials import TOKEN, CredentialRow
+from airloom.store.feed import tell
 
 #: what API tokens begin with, so that people and scanners know them
 TOKEN_PREFIX = "alm_"
+_TOPIC = "accounts"
 _DAY = 86400.0
 _LONGEST_NAME = 250
 #: patterns that one token may be narrowed to
@@ -90,6 +92,7 @@ def make_token(
             conn, TOKEN, username, name=name, role=role, dags=dags, created_at=now, expires_at=expires_at
         )
         record(conn, ops, "token.add", subject=username, detail=f"{name} ({made.row.id})")
+        tell(conn, _TOPIC)
         tell(conn, "accounts")
     return Made(row=made.row, text=TOKEN_PREFIX + made.text)
 
@@ -102,6 +105,7 @@ def delete_token(ops: Ops, token_id: str, username: str | None = None) -> None:
             raise NotFound(f"there is no token {token_id!r}")
         credentials.delete_credential(conn, TOKEN, token_id)
         record(conn, ops, "token.delete", subject=row.username, detail=f"{row.name} ({row.id})")
+        tell(conn, _TOPIC)
         tell(conn, "accounts")
 
 

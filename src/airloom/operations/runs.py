@@ -260,8 +260,8 @@ def _check_conf(conf: Mapping[str, Any]) -> None:
         ) from None
     if size > _LARGEST_CONF:
         raise InvalidRequest(
-            f"the conf has {size:,} bytes, and {_LARGEST_CONF:,} at most are carried along with a run: keep large data in "
-            "a file or an object store, and say in the conf where it is"
+            f"the conf has {size:,} bytes, and {_LARGEST_CONF:,} at most are carried along with a run: keep large data "
+            "in a file or an object store, and say in the conf where it is"
         )
 
 

@@ -16,6 +16,7 @@ from airloom.operations.passwords import hash_password
 from airloom.store import accounts, credentials
 from airloom.store.accounts import AccountRow
 from airloom.store.credentials import LINK, SESSION, TOKEN
+from airloom.store.feed import tell
 
 #: the user that an installation begins with
 FIRST_ADMIN = "admin"
@@ -25,6 +26,7 @@ LINK_LASTS = 86400.0
 #: No sign that has a meaning in addresses, and nothing that cannot be seen.
 NAME = re.compile(r"\w[\w.@+-]{0,249}")
 _MOST_GRANTS = 1000
+_TOPIC = "accounts"
 
 
 class UserChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +80,7 @@ def add_user(ops: Ops, username: str, first: UserChange) -> AccountRow:
                 raise Conflict(taken)
             accounts.add_account(conn, row)
             record(conn, ops, "user.add", subject=username, detail=_described(first))
+            tell(conn, _TOPIC)
             tell(conn, "accounts")
     except Rejected:
         # Somebody else made them between the look and the commit.
@@ -102,6 +105,7 @@ def change_user(ops: Ops, username: str, change: UserChange) -> AccountRow:
         elif hashed is not None:
             credentials.delete_credentials_of(conn, username, (SESSION, LINK))
         record(conn, ops, "user.change", subject=username, detail=_described(change))
+        tell(conn, _TOPIC)
         tell(conn, "accounts")
     return row
 
@@ -115,6 +119,7 @@ def delete_user(ops: Ops, username: str) -> None:
         _keep_one(conn, administrators, username)
         credentials.delete_credentials_of(conn, username, (SESSION, LINK, TOKEN))
         record(conn, ops, "user.delete", subject=username)
+        tell(conn, _TOPIC)
         tell(conn, "accounts")
 
 

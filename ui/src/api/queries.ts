@@ -38,9 +38,11 @@ export const queryClient = new QueryClient({
       staleTime: 1_000,
       gcTime: 5 * 60_000,
       refetchOnWindowFocus: false,
+      // Whoever has no network is told so, by the error of a request.
+      networkMode: 'always',
       retry: (count, error) => count < 2 && error instanceof ApiError && (error.status === 0 || error.status >= 502),
       retryDelay: (count) => 500 * 2 ** count,
     },
-    mutations: { retry: false },
+    mutations: { retry: false, networkMode: 'always' },
   },
 });

@@ -126,6 +126,16 @@ function close(): void {
   source = null;
 }
 
+/** The network is gone or there again; a stream that died with it may not know for minutes. */
+function onNetwork(): void {
+  if (state === 'paused') return;
+  close();
+  become('connecting');
+  if (!navigator.onLine) return;
+  open();
+  refetchAll();
+}
+
 function onVisibility(): void {
   clearTimeout(hiding);
   if (document.hidden) {
@@ -148,9 +158,13 @@ export function startLive(): () => void {
   if (document.hidden) become('paused');
   else open();
   document.addEventListener('visibilitychange', onVisibility);
+  addEventListener('online', onNetwork);
+  addEventListener('offline', onNetwork);
   return () => {
     started = false;
     document.removeEventListener('visibilitychange', onVisibility);
+    removeEventListener('online', onNetwork);
+    removeEventListener('offline', onNetwork);
     close();
     clearTimeout(hiding);
     clearInterval(poll);
