@@ -11,7 +11,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from airloom import __version__
-from airloom.services.tracing import Span
+from airloom.model.spans import Span
 
 # Each attempt that fails would be a line of its own: that traces are dropped is said once, by who sends them.
 logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)

@@ -8,12 +8,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from airloom.decide.state import Run, World
 from airloom.model.errors import SettingsError
 from airloom.model.plan import Plan
 from airloom.model.report import TryKey
+from airloom.model.spans import Span
 from airloom.model.states import RUN_FINISHED, RunState, TIState
 from airloom.model.trace_ids import run_span_id, trace_id, try_span_id
 from airloom.settings import OtelSection
@@ -25,19 +24,6 @@ CAPACITY = 20_000
 BATCH = 512
 #: seconds that spans are gathered
 _EVERY = 1.0
-
-
-class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """One span. start, end: seconds since the epoch. parent None: it is the run's own. problem: why it failed."""
-
-    name: str
-    trace: int
-    id: int
-    parent: int | None
-    start: float
-    end: float
-    attributes: dict[str, str | int | float]
-    problem: str | None = None
 
 
 #: sends spans; False if they could not be sent

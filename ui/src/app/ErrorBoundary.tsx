@@ -3,6 +3,7 @@ import { Component, type ReactNode } from 'react';
 import { Command } from '@/components/Command';
 import { EmptyState } from '@/components/EmptyState';
 import { t } from '@/texts';
+import { PartMissing, isPartMissing } from './PartMissing';
 
 type State = { error: Error | null };
 
@@ -17,16 +18,15 @@ export class ErrorBoundary extends Component<{ children: ReactNode }, State> {
   override render() {
     const { error } = this.state;
     if (!error) return this.props.children;
-    // After an update the parts of the page that were not loaded yet are gone from the server.
-    const outdated = /dynamically imported module|Importing a module script failed/i.test(error.message);
+    if (isPartMissing(error)) return <PartMissing />;
     return (
       <div role="alert">
         <EmptyState
           title={t('shell.crashed')}
           action={<Button onClick={() => location.reload()}>{t('shell.crashed.reload')}</Button>}
         >
-          {outdated ? t('shell.updated') : t('shell.crashed.text')}
-          {!outdated && <Command text={(error.stack ?? error.message).split('\n').slice(0, 4).join('\n')} />}
+          {t('shell.crashed.text')}
+          <Command text={(error.stack ?? error.message).split('\n').slice(0, 4).join('\n')} />
         </EmptyState>
       </div>
     );

@@ -42,6 +42,7 @@ export const shell = {
   'shell.crashed.text':
     'This is a fault in the page, not in your data. Load it again; if it happens again, report the text below.',
   'shell.crashed.reload': 'Load the page again',
+  'shell.updated.title': 'There is a new version',
   'shell.updated': 'Airloom was updated while this page was open. Load it again to go on.',
   'palette.title': 'Go to a page, or do something',
   'palette.placeholder': 'Type a DAG, a page or an action',
