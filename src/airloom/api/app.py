@@ -1,5 +1,6 @@
 """Puts the API together: routers, authorisation, errors."""
 
+import importlib
 import importlib.metadata
 
 from fastapi import APIRouter, FastAPI
@@ -34,9 +35,10 @@ from airloom.api.routes import (
 from airloom.api.security.gate import Gate
 from airloom.api.security.headers import SecureHeaders
 from airloom.api.security.known import Guards
-from airloom.api.security.provider import make_provider
+from airloom.api.security.provider import Provider
 from airloom.api.state import Api
 from airloom.api.static import Pages
+from airloom.settings import OidcSection
 
 PREFIX = "/api/v1"
 
@@ -79,7 +81,7 @@ def make_app(api: Api) -> FastAPI:
         lifespan=live.lifespan,
     )
     app.state.api = api
-    app.state.guards = Guards(provider=make_provider(api.settings.oidc))
+    app.state.guards = Guards(provider=_provider(api.settings.oidc))
     app.state.live = live
     problems.install(app)
     problems.document(app)
@@ -93,3 +95,12 @@ def make_app(api: Api) -> FastAPI:
     guarded = SecureHeaders(Gate(app.build_middleware_stack(), api.settings), api.settings)
     app.middleware_stack = Measured(guarded, live.requests)
     return app
+
+
+def _provider(section: OidcSection) -> Provider | None:
+    """The provider that the settings name, if they name one."""
+    if not section.issuer:
+        return None
+    # An HTTP client and signatures take 7 MB that most installations have no use for.
+    provider: Provider = importlib.import_module("airloom.api.security.oidc").OpenIdProvider(section)
+    return provider

@@ -1,11 +1,8 @@
-"""The provider of OpenID Connect as the routes see it; its client is imported only where one is set."""
+"""The provider of OpenID Connect as the routes see it; oidc.py talks to a real one."""
 
-import importlib
 from typing import Any, Protocol
 
 import msgspec
-
-from airloom.settings import OidcSection
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,12 +24,3 @@ class Provider(Protocol):
 
     def finish(self, begun: Begun, code: str, redirect_uri: str) -> dict[str, Any]:
         """The claims about who came back with `code`. Raises LoginRefused."""
-
-
-def make_provider(section: OidcSection) -> Provider | None:
-    """The provider that the settings name, if they name one."""
-    if not section.issuer:
-        return None
-    # An HTTP client and signatures take 7 MB that most installations have no use for.
-    provider: Provider = importlib.import_module("airloom.api.security.oidc").OpenIdProvider(section)
-    return provider
