@@ -123,7 +123,7 @@ def test_pools_variables_and_connections_are_kept_there(airloom: Elsewhere) -> N
 
 
 def test_what_goes_wrong_is_said_as_it_is_on_the_machine_itself(airloom: Elsewhere) -> None:
-    assert "there is no dag 'helo'; did you mean hello?" in airloom("dags", "show", "helo", status=3)
+    assert "there is no dag 'helo'" in airloom("dags", "show", "helo", status=3)
     assert "has a run 'twice' already" in (
         airloom("dags", "trigger", "hello", "--run-id", "twice")
         and airloom("dags", "trigger", "hello", "--run-id", "twice", status=4)

@@ -50,3 +50,9 @@ export const sections: readonly NavSection[] = [
     ],
   },
 ];
+
+/** The role that the page at a path needs; undefined if it needs none. */
+export const neededFor = (path: string): RoleName | undefined =>
+  sections
+    .flatMap((section) => section.pages)
+    .find((page) => page.needs && (path === page.to || path.startsWith(`${page.to}/`)))?.needs;

@@ -13,6 +13,10 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Whether asking again gives the same answer: it is not there, or not for who asks. */
+const isFinal = (error: unknown): boolean =>
+  error instanceof ApiError && (error.status === 403 || error.status === 404);
+
 /** In place of what is not there yet: that it loads, or why it cannot. */
 export function Pending({ error, retry }: { error?: unknown; retry?: () => void }) {
   if (!error) {
@@ -26,7 +30,7 @@ export function Pending({ error, retry }: { error?: unknown; retry?: () => void 
     <div className={classes.pending} role="alert">
       <strong>{t('shared.failedToLoad')}</strong>
       <span className="dim">{messageOf(error)}</span>
-      {retry && (
+      {retry && !isFinal(error) && (
         <Button size="xs" variant="default" onClick={retry}>
           {t('shared.retry')}
         </Button>

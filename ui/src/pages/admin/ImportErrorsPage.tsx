@@ -13,7 +13,8 @@ import { t } from '@/texts';
 import classes from './Admin.module.css';
 
 export default function ImportErrorsPage() {
-  const list = useQuery(query('/import-errors'));
+  // A file that has never been read makes no change that the stream tells of.
+  const list = useQuery({ ...query('/import-errors'), refetchInterval: 4_000 });
   useLiveQueries({ kinds: ['dags'], topics: ['import_errors'] }, [keyOf('/import-errors')]);
   return (
     <div className={classes.page}>

@@ -38,6 +38,10 @@ export const shell = {
   'shell.notFound': 'There is no such page',
   'shell.notFound.text': 'Nothing is at {path}. The link may be old, or it was cut off when it was copied.',
   'shell.notFound.action': 'Go to Home',
+  'shell.notAllowed': 'Not for you yet',
+  'shell.notAllowed.title': 'This page needs the role {role}',
+  'shell.notAllowed.text': 'An administrator can give it to you. Your account says what you may do now.',
+  'shell.notAllowed.action': 'See your account',
   'shell.crashed': 'This page broke',
   'shell.crashed.text':
     'This is a fault in the page, not in your data. Load it again; if it happens again, report the text below.',
