@@ -38,8 +38,8 @@ def test_a_user_comes_back_as_it_was_put(db: Database) -> None:
     for row in (ADA, bare):
         write(db, accounts.add_account, row)
         assert read(db, accounts.get_account, row.username) == row
-    assert read(db, accounts.account_of_identity, "https://x#42") == ADA
-    assert read(db, accounts.account_of_identity, "https://x#43") is None
+    assert write(db, accounts.account_of_identity, "https://x#42") == ADA
+    assert write(db, accounts.account_of_identity, "https://x#43") is None
     assert read(db, accounts.list_accounts) == [ADA, bare]
     assert read(db, accounts.list_accounts, "ada", 1) == [bare]
     assert read(db, accounts.list_accounts, None, 1) == [ADA]
