@@ -24,6 +24,7 @@ NAMES = (
     "at_rest",
     "hand_off",
     "with_ui",
+    "pages",
     "events",
     "throughput",
     "scheduler_cpu",

@@ -71,7 +71,7 @@ def _measure(home: Path, name: str, url: str | None) -> list[Figure]:
     with open_ops(options) as ops:
         users.add_user(ops, "ada", users.UserChange(role=Role.ADMIN))
         token = credentials.make_token(ops, "ada", "benchmark").text
-    with _serving(home, environment) as address:
+    with serving(home, environment) as address:
         reader = _Reader(address, token)
         floor = median(reader.times(_FLOOR, _ROUNDS))
         figures = [
@@ -117,7 +117,7 @@ def _fill(db: Database) -> None:
 
 
 @contextmanager
-def _serving(home: Path, environment: dict[str, str]) -> Iterator[str]:
+def serving(home: Path, environment: dict[str, str]) -> Iterator[str]:
     """A process that serves the API on that home; its address."""
     out = home / "api.out"
     with out.open("w") as file:
