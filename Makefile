@@ -21,7 +21,7 @@ test: ## Run all tests (on Debian and Ubuntu it installs PostgreSQL and Chromium
 	@.ci/postgresql
 	@.ci/chromium
 	@.ci/ui
-	@$(BIN)/pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 check: ## Linters, formatting, strict types, the direction of imports, the shape of the code
 	@.ci/venv test

@@ -143,3 +143,8 @@ def test_a_server_that_is_none_or_refuses_is_named() -> None:
 def test_a_wrong_token_is_refused_with_the_servers_reason(airloom: Elsewhere) -> None:
     with pytest.raises(AirloomError, match="refuses"):
         Server(airloom.address, "alm_wrong_token").get("/dags")
+
+
+def test_an_address_that_is_not_that_of_an_api_is_said_to_be_none(airloom: Elsewhere) -> None:
+    with pytest.raises(AirloomError, match="Airloom server"):
+        Server(f"{airloom.address}/elsewhere", "alm_wrong_token").get("/dags")

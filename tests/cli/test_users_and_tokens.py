@@ -1,13 +1,17 @@
 """`airloom users` and `airloom tokens`, on the database of this machine."""
 
 import json
+import socket
+import time
 
 import pytest
 
+from airloom.model.processes import ProcessKind, ProcessRow
 from airloom.operations.login import identify, log_in_by_link, log_in_by_password
 from airloom.operations.ops import open_ops
 from airloom.settings import Settings
 from airloom.store.credentials import TOKEN
+from airloom.store.processes import renew
 from tests.cli.conftest import Airloom
 
 PASSWORD = "correct horse battery"
@@ -66,6 +70,32 @@ def test_a_link_is_printed_alone_and_lets_in(
     assert airloom("users", "link", "ada").stdout.startswith("http://[::1]:8080/login#code=")
     monkeypatch.setenv("AIRLOOM__API__BASE_URL", "https://air.example/")
     assert airloom("users", "link", "ada").stdout.startswith("https://air.example/login#code=")
+
+
+def test_a_link_leads_to_the_server_that_runs_on_this_machine(airloom: Airloom, settings: Settings) -> None:
+    airloom("users", "add", "ada")
+    now = time.time()
+    rows = [
+        ProcessRow(
+            id=name,
+            kind=ProcessKind.API,
+            host=host,
+            pid=1,
+            version="1",
+            started_at=began,
+            seen_at=seen,
+            state={"clients": 0, "address": f"http://127.0.0.1:{port}"},
+        )
+        for name, host, began, seen, port in (
+            ("old", socket.gethostname(), now - 90, now, 9001),
+            ("new", socket.gethostname(), now - 60, now, 9002),
+            ("gone", socket.gethostname(), now - 40, now - 30, 9003),
+            ("elsewhere", "elsewhere", now - 10, now, 9004),
+        )
+    ]
+    with open_ops(settings) as ops, ops.db.transaction() as conn:
+        renew(conn, rows)
+    assert airloom("users", "link", "ada").stdout.startswith("http://127.0.0.1:9002/login#code=")
 
 
 def test_a_token_is_printed_alone_once(airloom: Airloom, settings: Settings) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.faults.home import alive, wait_for
 PARENT = """
 import os, subprocess, sys, time
 from pathlib import Path
+from typing import Any
 from airloom.runtime.process import die_with_parent
 from airloom.services.keeper import Keeper
 
@@ -132,6 +134,24 @@ def test_a_port_in_use_is_refused_with_what_to_do() -> None:
             listen_at(ApiSection(host="nowhere.invalid", port=0))
     finally:
         first.close()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"port": 99999}, "ports go up to 65535"),
+        ({"task_port": 70000}, "task_port is 70000"),
+        ({"base_url": "flows.example.org"}, "with http:// or https://"),
+        ({"tls_certificate": "nowhere.pem"}, "No such file"),
+        ({"tls_certificate": __file__, "tls_key": __file__}, "both in PEM"),
+        ({"tls_key": "key.pem"}, "give the files of a certificate"),
+    ],
+)
+def test_an_address_or_a_certificate_that_is_of_no_use_is_refused_before_anything_starts(
+    wrong: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(SettingsError, match=says):
+        listen_at(ApiSection(**{"port": 0, **wrong}))
 
 
 def test_the_address_is_one_that_a_browser_on_this_machine_can_open() -> None:

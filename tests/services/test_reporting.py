@@ -62,7 +62,7 @@ def test_a_row_is_there_at_once_renewed_while_the_process_lives_and_gone_with_it
     assert 0 < service.tick() < 20
     [row] = rows(db)
     assert (row.kind, row.pid, row.started_at, row.seen_at) == (ProcessKind.API, os.getpid(), 1_000.0, 1_000.0)
-    assert row.state == {"clients": 3}
+    assert row.state == {"clients": 3, "address": ""}
     clock.now += 5
     service.tick()
     [row] = rows(db)

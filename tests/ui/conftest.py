@@ -15,6 +15,14 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1440, "height": 900}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of one site go to one worker: a second one would need a site of its own."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.path.parent == Path(__file__).parent:
+            kind = item.callspec.params.get("site") if hasattr(item, "callspec") else None
+            item.add_marker(pytest.mark.xdist_group(f"ui {kind}"))
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The system's Chromium, without a window."""

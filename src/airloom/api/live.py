@@ -30,6 +30,7 @@ class Live:
         self.turns = Turns()
         #: logs that are being followed; changed in the event loop only
         self.log_streams = 0
+        self._address = api.address
         self._reporting = Daemon(Reporting(api.ops.db, self._tell, time.time), Bell())
 
     @contextlib.asynccontextmanager
@@ -47,7 +48,7 @@ class Live:
             self.examiner.close()
 
     def _tell(self, _inbox: int) -> Iterator[Told]:
-        yield Told(kind=ProcessKind.API, state=ApiState(clients=self.hub.clients))
+        yield Told(kind=ProcessKind.API, state=ApiState(clients=self.hub.clients, address=self._address))
 
 
 def live_of(request: Request) -> Live:

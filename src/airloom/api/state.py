@@ -14,13 +14,15 @@ from airloom.settings import Settings
 
 @dataclass(frozen=True)
 class Api:
-    """One API server. ops: by nobody; a route takes its caller's (access.Caller). logs: the folder of task logs."""
+    """One API server. ops: by nobody; a route takes its caller's (access.Caller). logs: the folder of task logs.
+    address: what a browser is given to come here."""
 
     ops: Ops
     settings: Settings
     world_config: WorldConfig
     logs: Path
     now: Callable[[], float]
+    address: str = ""
 
 
 async def api_of(request: Request) -> Api:

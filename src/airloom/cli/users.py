@@ -110,7 +110,7 @@ def link(username: Name, output: Output = Format.TABLE) -> None:
     """
     with on_this_machine() as here:
         made = users.make_link(here.ops, username)
-        address = _base_url(here.settings.api) + made.path
+        address = _base_url(here.settings.api, users.served_at(here.ops)) + made.path
         if output is Format.TABLE:
             typer.echo(address)
         else:
@@ -130,9 +130,12 @@ def on_this_machine() -> Iterator[Opened]:
         yield here
 
 
-def _base_url(api: ApiSection) -> str:
+def _base_url(api: ApiSection, served_at: str | None) -> str:
     if api.base_url:
         return api.base_url.rstrip("/")
+    if served_at:
+        # Its command line may have named another place than the settings.
+        return served_at
     if api.port == 0:
         # Any free port: the server has said which.
         return ""

@@ -117,9 +117,10 @@ class LoaderState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApiState(msgspec.Struct, frozen=True, kw_only=True):
-    """An API server. clients: browsers that follow its events."""
+    """An API server. clients: browsers that follow its events. address: what a browser is given to come to it."""
 
     clients: int = 0
+    address: str = ""
 
 
 class RunnerState(msgspec.Struct, frozen=True, kw_only=True):

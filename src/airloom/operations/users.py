@@ -1,6 +1,7 @@
 """Verbs about users: who they are, what they may do, and the one-time links that let them in."""
 
 import re
+import socket
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from airloom.model.access import Grant, Role
 from airloom.model.errors import Conflict, InvalidRequest, NotFound, Rejected
+from airloom.model.processes import ApiState, ProcessKind
 from airloom.operations.auditing import record
 from airloom.operations.credentials import check_pattern, make_credential
 from airloom.operations.lookup import nearest
@@ -17,6 +19,7 @@ from airloom.store import accounts, credentials
 from airloom.store.accounts import AccountRow
 from airloom.store.credentials import LINK, SESSION, TOKEN
 from airloom.store.feed import tell
+from airloom.store.processes import list_processes
 
 #: the user that an installation begins with
 FIRST_ADMIN = "admin"
@@ -133,6 +136,16 @@ def make_link(ops: Ops, username: str) -> Link:
         made = make_credential(conn, LINK, username, created_at=now, expires_at=now + LINK_LASTS)
         record(conn, ops, "user.link", subject=username)
     return Link(code=made.text, expires_at=now + LINK_LASTS)
+
+
+def served_at(ops: Ops) -> str | None:
+    """The address of the API server of this machine that began last; None if none runs."""
+    now = ops.now()
+    with ops.db.reading() as conn:
+        rows = [row for row in list_processes(conn, ProcessKind.API) if row.alive(now)]
+    here = [row for row in rows if row.host == socket.gethostname()]
+    last = max(here, key=lambda row: row.started_at, default=None)
+    return None if last is None else msgspec.convert(last.state, ApiState).address or None
 
 
 def ensure_first_admin(ops: Ops) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from airloom.model.errors import SettingsError
 from airloom.settings import ApiSection
 
 _BACKLOG = 1024
+_HIGHEST_PORT = 65535
 #: addresses that mean every network of the machine; a browser here is sent to localhost
 _EVERYWHERE = {"0.0.0.0", "::", ""}
 
@@ -45,13 +47,35 @@ class Sockets:
 
 
 def listen_at(settings: ApiSection) -> Sockets:
-    """Open the sockets that the settings ask for. Raises SettingsError with what to do."""
+    """Open the sockets that the settings ask for. Raises SettingsError with what to do, also for an address or a
+    certificate that is of no use."""
+    _check(settings)
     public = _listen(settings.host, settings.port)
     try:
         return Sockets(public, _listen(settings.host, settings.task_port) if settings.task_port else None)
     except SettingsError:
         public.close()
         raise
+
+
+def _check(settings: ApiSection) -> None:
+    if settings.base_url and not settings.base_url.startswith(("http://", "https://")):
+        raise SettingsError(f"[api] base_url is {settings.base_url!r}; write it with http:// or https:// before it")
+    for name, port in (("port", settings.port), ("task_port", settings.task_port)):
+        if port > _HIGHEST_PORT:
+            raise SettingsError(f"[api] {name} is {port}; ports go up to {_HIGHEST_PORT}")
+    if not settings.tls_certificate and not settings.tls_key:
+        return
+    try:
+        # An empty password: one that is asked for in the terminal would be asked for by a server.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key or None, password="")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(
+            f"[api] tls_certificate {settings.tls_certificate!r} with tls_key {settings.tls_key!r} cannot be used "
+            f"({why}): give the files of a certificate and of its key, both in PEM and without a password"
+        ) from None
 
 
 def _listen(host: str, port: int) -> socket.socket:

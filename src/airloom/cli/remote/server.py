@@ -26,8 +26,8 @@ class Server:
             raise SettingsError(f"the server {address!r} is no address such as https://airloom.example.org")
         if not token:
             raise SettingsError(
-                f"a token is needed to work on {address}: make one there (user menu, Tokens) and put it into the "
-                "environment variable AIRLOOM_TOKEN"
+                f"a token is needed to work on {address}: make one there (account menu, API tokens) and put it into "
+                "the environment variable AIRLOOM_TOKEN"
             )
         self.address = address.rstrip("/")
         headers = {"Authorization": f"Bearer {token}", "User-Agent": "airloom"}
@@ -67,10 +67,21 @@ class Server:
         try:
             answer = self._client.request(method, path, json=body, params=wanted)
         except httpx.HTTPError as error:
-            raise AirloomError(f"{self.address} cannot be reached: {error or type(error).__name__}") from None
+            why = f"{error or type(error).__name__}"
+            if "CERTIFICATE_VERIFY_FAILED" in why:
+                why += "; to trust a certificate of your own, name its file in the environment variable SSL_CERT_FILE"
+            raise AirloomError(f"{self.address} cannot be reached: {why}") from None
         if answer.is_success:
-            return answer.json() if answer.content else None
+            return self._read(answer) if answer.content else None
         raise _ERRORS.get(answer.status_code, AirloomError)(self._why(answer))
+
+    def _read(self, answer: httpx.Response) -> Any:
+        try:
+            return answer.json()
+        except ValueError:
+            raise AirloomError(
+                f"{self.address} answered with what is no JSON: is it an Airloom server, and is the path right?"
+            ) from None
 
     def _why(self, answer: httpx.Response) -> str:
         try:
