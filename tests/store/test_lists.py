@@ -6,18 +6,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Connection, Select, text
+from sqlalchemy import Connection, Select
 
 from airloom.model.plan import Plan
 from airloom.model.report import TryKey
 from airloom.model.run import RunType, TIRow, TryRow
 from airloom.model.states import RunState, TIState
 from airloom.store import dag_lists, history, run_lists, ti_lists
-from airloom.store.database import Database, connect
+from airloom.store.database import Database
 from airloom.store.merging import merge
 from airloom.store.plans import apply_plan
 from airloom.store.run_lists import RunChoice
 from airloom.store.ti_lists import TIChoice
+from tests.store.query_plans import explained, filled
 from tests.store.rows import NOW, commit, lead, read, run, save_dag, spec, tis
 
 DAGS = ("sales", "stock", "staff")
@@ -227,13 +228,11 @@ _HISTORY = 20_000
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def past(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     """A database with 20,000 finished runs of 2 tasks each, one in ten failed; a connection that reads it."""
-    if request.param == "sqlite":
-        path = tmp_path_factory.mktemp("past") / "airloom.db"
-        path.write_bytes(request.getfixturevalue("migrated_sqlite").read_bytes())
-        db = connect(f"sqlite:///{path}")
-    else:
-        server = request.getfixturevalue("postgres_server")
-        db = connect(server.url(server.create(request.getfixturevalue("migrated_postgres"))))
+    with filled(request, tmp_path_factory, _add_past) as conn:
+        yield conn
+
+
+def _add_past(db: Database) -> None:
     epoch = lead(db)
     plan = Plan()
     for number in range(1, _HISTORY + 1):
@@ -248,12 +247,6 @@ def past(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             )
     with db.transaction() as conn:
         apply_plan(conn, plan, epoch, NOW)
-    if request.param == "postgresql":
-        with db.session() as conn:
-            conn.execute(text("ANALYZE"))
-    with db.reading() as conn:
-        yield conn
-    db.close()
 
 
 _PLACE = (NOW + 10_000, 10_000)
@@ -293,12 +286,9 @@ _QUERIES: dict[str, Select[Any]] = {
 
 @pytest.mark.parametrize("name", _QUERIES)
 def test_no_list_reads_a_whole_table(past: Connection, name: str) -> None:
-    shown = str(_QUERIES[name].compile(past, compile_kwargs={"literal_binds": True}))
-    sqlite = past.dialect.name == "sqlite"
-    lines = [str(row[-1]) for row in past.execute(text(f"{'EXPLAIN QUERY PLAN' if sqlite else 'EXPLAIN'} {shown}"))]
-    plan = "\n".join(lines)
+    plan = explained(past, _QUERIES[name])
     for table in ("task_instance", "task_try", "dag_run"):
         assert f"Seq Scan on {table}" not in plan
         # SQLite's word for a whole table, unless it is an index that is walked and left when the page is full.
-        assert not any(line == f"SCAN {table}" and name != "all runs" for line in lines), plan
+        assert not any(line == f"SCAN {table}" and name != "all runs" for line in plan.splitlines()), plan
     assert "TEMP B-TREE FOR ORDER BY" not in plan or name in ("live runs", "live runs of a dag"), plan

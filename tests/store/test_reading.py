@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Select, text
+from sqlalchemy import Connection, Select
 
 from airloom.model.plan import Plan
 from airloom.model.report import TryKey
@@ -12,7 +12,7 @@ from airloom.model.run import RunType, TIRow, TryRow, XComRow
 from airloom.model.states import RunState, TIState
 from airloom.store import overview
 from airloom.store.cleanup import doomed_tis_query
-from airloom.store.database import Database, connect
+from airloom.store.database import Database
 from airloom.store.dialects import dialect_of
 from airloom.store.inbox import sizes_query, take_query
 from airloom.store.plans import apply_plan
@@ -32,6 +32,7 @@ from airloom.store.runs import (
 from airloom.store.snapshots import live_runs_query, live_tis_query, load_snapshot
 from airloom.store.tables import inbox
 from airloom.store.xcoms import get_xcoms
+from tests.store.query_plans import explain, explained, filled
 from tests.store.rows import NOW, commit, lead, new_run, queued, read, run, save_dag, spec, tis
 
 
@@ -106,13 +107,11 @@ _TASKS = 2
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def history(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     """A database with 20,000 finished runs of 2 tasks each, and one live run; a connection that reads it."""
-    if request.param == "sqlite":
-        path = tmp_path_factory.mktemp("history") / "airloom.db"
-        path.write_bytes(request.getfixturevalue("migrated_sqlite").read_bytes())
-        db = connect(f"sqlite:///{path}")
-    else:
-        server = request.getfixturevalue("postgres_server")
-        db = connect(server.url(server.create(request.getfixturevalue("migrated_postgres"))))
+    with filled(request, tmp_path_factory, _add_history) as conn:
+        yield conn
+
+
+def _add_history(db: Database) -> None:
     epoch = lead(db)
     plan = Plan()
     for number in range(1, _HISTORY + 2):
@@ -132,22 +131,6 @@ def history(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with db.transaction() as conn:
         apply_plan(conn, plan, epoch, NOW)
         dialect_of(conn).insert(conn, inbox, [{"command": b"{}", "created_at": NOW} for _ in range(2_000)])
-    if request.param == "postgresql":
-        with db.session() as conn:
-            conn.execute(text("ANALYZE"))
-    with db.reading() as conn:
-        yield conn
-    db.close()
-
-
-def _explained(conn: Connection, query: Select[Any]) -> str:
-    shown = str(query.compile(conn, compile_kwargs={"literal_binds": True}))
-    return _explain(conn, shown)
-
-
-def _explain(conn: Connection, statement: str) -> str:
-    keyword = "EXPLAIN QUERY PLAN" if conn.dialect.name == "sqlite" else "EXPLAIN"
-    return "\n".join(str(row[-1]) for row in conn.execute(text(f"{keyword} {statement}")))
 
 
 _TI_KEY = ("uq_task_instance", "sqlite_autoindex_task_instance_1")
@@ -175,7 +158,7 @@ _TI_KEY = ("uq_task_instance", "sqlite_autoindex_task_instance_1")
     ],
 )
 def test_hot_reads_go_by_an_index(history: Connection, query: Select[Any], indexes: tuple[str, ...]) -> None:
-    shown = _explained(history, query)
+    shown = explained(history, query)
     assert any(name in shown for name in indexes)
     for table in ("task_instance", "task_try", "dag_run", "inbox"):
         assert f"Seq Scan on {table}" not in shown
@@ -185,11 +168,11 @@ def test_hot_reads_go_by_an_index(history: Connection, query: Select[Any], index
 
 def test_the_guarded_update_of_tis_goes_by_the_primary_key(history: Connection) -> None:
     if history.dialect.name == "sqlite":
-        shown = _explain(history, "UPDATE task_instance SET state = 'queued' WHERE id = 5 AND state = 'none'")
+        shown = explain(history, "UPDATE task_instance SET state = 'queued' WHERE id = 5 AND state = 'none'")
         assert shown == "SEARCH task_instance USING INTEGER PRIMARY KEY (rowid=?)"
         return
     history.exec_driver_sql(dialect_of(history).begin_batches.replace(" FOR UPDATE", ""))
-    shown = _explain(
+    shown = explain(
         history,
         "UPDATE task_instance AS t SET state = v.state FROM json_to_recordset('[]'\\:\\:json) "
         "AS v(state text, id bigint, expected text) WHERE t.id = v.id AND t.state = v.expected",

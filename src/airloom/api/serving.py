@@ -5,7 +5,6 @@ import contextlib
 import logging
 import signal
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator
 
@@ -18,7 +17,6 @@ from airloom.api.remote.app import make_task_app
 from airloom.api.security.protocol import GuardedHttp, allow_files
 from airloom.api.state import Api
 from airloom.decide.state import WorldConfig
-from airloom.model.errors import SettingsError
 from airloom.operations.ops import Ops
 from airloom.services.listening import Sockets
 from airloom.settings import Settings
@@ -30,8 +28,8 @@ _KEEP_ALIVE = 30
 
 
 def serve(ops: Ops, settings: Settings, config: WorldConfig, sockets: Sockets) -> None:
-    """Serve until SIGTERM or SIGINT. `config`: what the scheduler runs with. Raises SettingsError when the certificate
-    cannot be used."""
+    """Serve until SIGTERM or SIGINT. `config`: what the scheduler runs with. That a certificate can be used was seen
+    when the sockets were opened."""
     allow_files()
     # It warns of every request that is none: anybody can send as many as they like.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
@@ -85,13 +83,6 @@ def _server(api: Api, app: ASGIApp) -> _Server:
         ssl_certfile=settings.tls_certificate or None,
         ssl_keyfile=settings.tls_key or None,
     )
-    try:
-        config.load()
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(
-            f"[api] tls_certificate and tls_key cannot be used: {error.strerror or error}; give the files of a "
-            "certificate and of its key, both in PEM"
-        ) from None
     return _Server(config)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, func, select, text, tuple_
+from sqlalchemy import Connection, CursorResult, Select, bindparam, func, select, text, tuple_
 
 from airloom.model.run import RunType
 from airloom.model.states import RunState, TIState
@@ -76,16 +76,22 @@ def run_heads(
     return to_structs(RunHead, conn.execute(run_heads_query(dag_id, limit, before, run_type, states)))
 
 
+def _bare(result: CursorResult[Any]) -> Any:
+    """The driver's own rows: a list of tuples, without what SQLAlchemy makes of each."""
+    cursor: Any = result.cursor
+    return cursor.fetchall()
+
+
 def cells(conn: Connection, runs: Sequence[int]) -> list[Cell]:
     """The state of each TI of these runs that is not mapped. Bare rows: there may be 100,000 of them."""
-    cursor: Any = conn.execute(_CELLS, {"runs": list(runs)}).cursor
-    return list(cursor.fetchall())
+    found: list[Cell] = _bare(conn.execute(_CELLS, {"runs": list(runs)}))
+    return found
 
 
 def mapped_cells(conn: Connection, runs: Sequence[int]) -> list[MappedCell]:
     """How many TIs of each mapped task of these runs are in each state."""
-    cursor: Any = conn.execute(_MAPPED_CELLS, {"runs": list(runs)}).cursor
-    return list(cursor.fetchall())
+    found: list[MappedCell] = _bare(conn.execute(_MAPPED_CELLS, {"runs": list(runs)}))
+    return found
 
 
 def task_seconds(conn: Connection, runs: Sequence[int], task_ids: Sequence[str]) -> dict[tuple[int, str], float]:
@@ -137,8 +143,8 @@ def spans(conn: Connection, run: int) -> list[tuple[str, int, float | None, floa
     """(task, map index, start, end) of each TI of a run."""
     c = task_instance.c
     query = select(c.task_id, c.map_index, c.started_at, c.ended_at).where(c.run_id == run)
-    cursor: Any = conn.execute(query).cursor
-    return list(cursor.fetchall())
+    found: list[tuple[str, int, float | None, float | None]] = _bare(conn.execute(query))
+    return found
 
 
 def notes(conn: Connection, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], NoteRow]:

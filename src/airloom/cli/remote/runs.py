@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airloom.cli.remote.server import Server, moment, path_of, seconds
+from airloom.cli.remote.server import Server, path_of, seconds
+from airloom.cli.times import iso
 from airloom.model.events import ClearTasks, MarkTasks
 from airloom.model.run import RunRow, RunType
 from airloom.model.states import RunState
-
-_RECENT = 1000
 
 
 def trigger(
@@ -23,8 +22,8 @@ def trigger(
     """As operations.runs.trigger."""
     body = {
         "run_id": run_id,
-        "logical_date": moment(logical_date),
-        "run_after": moment(run_after),
+        "logical_date": iso(logical_date),
+        "run_after": iso(run_after),
         "conf": dict(conf or {}),
     }
     return str(ops.send("POST", path_of("dags", dag_id, "runs"), body)["run_id"])

@@ -99,8 +99,3 @@ def path_of(*parts: object) -> str:
 def seconds(text: str | None) -> float | None:
     """Seconds since the epoch of a time as the API writes it."""
     return None if text is None else datetime.fromisoformat(text).timestamp()
-
-
-def moment(at: float | None) -> str | None:
-    """A time as the API reads it."""
-    return None if at is None else f"{datetime.utcfromtimestamp(at).isoformat()}Z"
