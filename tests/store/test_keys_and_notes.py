@@ -4,12 +4,12 @@ import threading
 
 from airloom.model.run import TryRow
 from airloom.model.states import TIState
-from airloom.store import history, idempotency, notes
+from airloom.store import idempotency, notes
 from airloom.store.cleanup import clean
 from airloom.store.database import Database
 from airloom.store.dialects import dialect_of
-from airloom.store.history import NoteRow
 from airloom.store.idempotency import Key
+from airloom.store.notes import NoteRow, notes_on
 from airloom.store.queues import count_live
 from airloom.store.rows import to_rows
 from airloom.store.tables import task_try
@@ -57,10 +57,10 @@ def test_a_note_is_written_over_and_removed(db: Database) -> None:
         for text in ("first", "with \0 in it"):
             notes.set_note(conn, NoteRow(run_id=1, ti_id=0, text=text, by="ada", at=1.0))
         notes.set_note(conn, NoteRow(run_id=1, ti_id=5, text="about a task", by="ada", at=1.0))
-        assert history.notes(conn, [(1, 0)])[1, 0].text == "with \ufffd in it"
+        assert notes_on(conn, [(1, 0)])[1, 0].text == "with \ufffd in it"
         assert notes.remove_note(conn, 1)
         assert not notes.remove_note(conn, 1)
-        assert list(history.notes(conn, [(1, 0), (1, 5)])) == [(1, 5)]
+        assert list(notes_on(conn, [(1, 0), (1, 5)])) == [(1, 5)]
 
 
 def test_the_notes_of_a_run_go_with_it(db: Database) -> None:
@@ -72,7 +72,7 @@ def test_the_notes_of_a_run_go_with_it(db: Database) -> None:
             notes.set_note(conn, NoteRow(run_id=run_id, ti_id=ti_id, text="x", by="ada", at=1.0))
     clean(db, 15.0)
     with db.reading() as conn:
-        assert list(history.notes(conn, [(1, 0), (1, 10), (2, 0)])) == [(2, 0)]
+        assert list(notes_on(conn, [(1, 0), (1, 10), (2, 0)])) == [(2, 0)]
 
 
 def test_live_tries_are_counted_by_queue(db: Database) -> None:

@@ -13,9 +13,9 @@ from airloom.model.states import FINISHED, LIVE_TRY, RunState, TIState
 from airloom.operations.dag_lists import head_of
 from airloom.operations.lookup import find_run, find_tis, nearest
 from airloom.operations.ops import Ops
-from airloom.store import dag_lists, history, run_lists, runs, ti_lists, xcoms
-from airloom.store.history import NoteRow
+from airloom.store import dag_lists, run_lists, runs, ti_lists, xcoms
 from airloom.store.merging import merge
+from airloom.store.notes import NoteRow, notes_on
 from airloom.store.run_lists import Place, RunChoice
 from airloom.store.ti_lists import REMARKABLE, TIChoice, TIView
 
@@ -81,7 +81,7 @@ def get_run(ops: Ops, dag_id: str, run_id: str) -> RunCard:
             run=run,
             version=dag_lists.version_numbers(conn, [run.version_id])[run.version_id],
             counts=runs.count_tis(conn, [run.id])[run.id],
-            note=history.notes(conn, [(run.id, 0)]).get((run.id, 0)),
+            note=notes_on(conn, [(run.id, 0)]).get((run.id, 0)),
         )
 
 
@@ -112,7 +112,7 @@ def list_tis_of_run(
         begun = after is not None and wanted != () and places[wanted[0].task_id] == after[0]
         found = _in_order(conn, run.id, wanted, states, after[1] if after is not None and begun else None, limit + 1)
         part = found[:limit]
-        notes = history.notes(conn, [(run.id, ti.id) for ti in part])
+        notes = notes_on(conn, [(run.id, ti.id) for ti in part])
     cards = [_card(ti, run, tasks[places[ti.task_id]], notes.get((run.id, ti.id))) for ti in part]
     return cards, (places[part[-1].task_id], part[-1].map_index) if len(found) > limit else None
 
@@ -122,7 +122,7 @@ def get_ti(ops: Ops, name: tuple[str, str], task_id: str, map_index: int) -> TIC
     with ops.db.reading() as conn:
         run, ti = _find(conn, name, task_id, map_index)
         spec = ops.catalogue.spec(conn, run.version_id)
-        note = history.notes(conn, [(run.id, ti.id)]).get((run.id, ti.id))
+        note = notes_on(conn, [(run.id, ti.id)]).get((run.id, ti.id))
     return _card(ti, run, next((task for task in spec.tasks if task.task_id == task_id), None), note)
 
 

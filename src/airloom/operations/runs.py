@@ -16,7 +16,8 @@ from airloom.operations.asking import ask, ask_all
 from airloom.operations.lookup import LATEST, find_dag, find_run, find_tis
 from airloom.operations.ops import Ops
 from airloom.sdk.params import run_params
-from airloom.store import choices, history, runs
+from airloom.store import choices, runs
+from airloom.store.notes import notes_on
 
 _LONGEST_RUN_ID = 250
 #: bytes; lists of runs show the conf of each
@@ -243,7 +244,7 @@ def get_note(ops: Ops, dag_id: str, run_id: str) -> str | None:
     """What somebody wrote about a run. Raises NotFound, InvalidRequest."""
     with ops.db.reading() as conn:
         key = (find_run(conn, dag_id, run_id).id, 0)
-        note = history.notes(conn, [key]).get(key)
+        note = notes_on(conn, [key]).get(key)
     return None if note is None else note.text
 
 

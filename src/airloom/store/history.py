@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, CursorResult, Select, bindparam, func, select, text, tuple_
+from sqlalchemy import Connection, CursorResult, Select, bindparam, func, select, text
 
 from airloom.model.run import RunType
 from airloom.model.states import RunState, TIState
 from airloom.store.dag_lists import RUN_HEAD_COLUMNS, RunHead
 from airloom.store.rows import to_structs
-from airloom.store.tables import dag_run, note, task_instance, task_try
+from airloom.store.tables import dag_run, task_instance, task_try
 
 DAY = 86400.0
 
@@ -38,16 +38,6 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     queued_at: float
     started_at: float | None = None
     ended_at: float | None = None
-
-
-class NoteRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody wrote about a run (ti_id 0) or about a TI."""
-
-    run_id: int
-    ti_id: int
-    text: str
-    by: str
-    at: float
 
 
 def run_heads_query(
@@ -145,11 +135,3 @@ def spans(conn: Connection, run: int) -> list[tuple[str, int, float | None, floa
     query = select(c.task_id, c.map_index, c.started_at, c.ended_at).where(c.run_id == run)
     found: list[tuple[str, int, float | None, float | None]] = _bare(conn.execute(query))
     return found
-
-
-def notes(conn: Connection, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], NoteRow]:
-    """The notes on runs and TIs, by (run, TI or 0)."""
-    if not keys:
-        return {}
-    query = select(note).where(tuple_(note.c.run_id, note.c.ti_id).in_(list(keys)))
-    return {(row.run_id, row.ti_id): row for row in to_structs(NoteRow, conn.execute(query))}

@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, tuple_
 
 from airloom.store.dialects import dialect_of
 from airloom.store.rows import storable, to_structs
 from airloom.store.tables import note
-
-#: ids in one statement: databases have a limit
-_BATCH = 500
 
 
 class NoteRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,16 +31,9 @@ def remove_note(conn: Connection, run_key: int, ti_id: int = 0) -> bool:
     return conn.execute(delete(note).where(note.c.run_id == run_key, note.c.ti_id == ti_id)).rowcount > 0
 
 
-def notes_of_runs(conn: Connection, run_keys: Sequence[int]) -> dict[int, NoteRow]:
-    """The notes about runs, by the runs' numbers."""
-    found: dict[int, NoteRow] = {}
-    for start in range(0, len(run_keys), _BATCH):
-        query = select(note).where(note.c.run_id.in_(run_keys[start : start + _BATCH]), note.c.ti_id == 0)
-        found.update((row.run_id, row) for row in to_structs(NoteRow, conn.execute(query)))
-    return found
-
-
-def notes_of_tis(conn: Connection, run_key: int) -> dict[int, NoteRow]:
-    """The notes about the task instances of a run, by their numbers."""
-    query = select(note).where(note.c.run_id == run_key, note.c.ti_id != 0)
-    return {row.ti_id: row for row in to_structs(NoteRow, conn.execute(query))}
+def notes_on(conn: Connection, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], NoteRow]:
+    """The notes on runs and TIs, by (run, TI or 0)."""
+    if not keys:
+        return {}
+    query = select(note).where(tuple_(note.c.run_id, note.c.ti_id).in_(list(keys)))
+    return {(row.run_id, row.ti_id): row for row in to_structs(NoteRow, conn.execute(query))}
