@@ -1,4 +1,4 @@
-# Every target sets up what it needs in .venv (see .ci/venv); nothing is installed elsewhere but PostgreSQL, by `make test`.
+# Every target sets up what it needs in .venv (see .ci/venv); nothing is installed elsewhere but the servers that `make test` needs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo ui test check format docs bench wheel clean
@@ -16,9 +16,10 @@ ui: ## Build the web UI into the package (with this machine's Node, or with one 
 	@.ci/venv demo
 	@.ci/ui
 
-test: ## Run all tests (on Debian and Ubuntu it installs PostgreSQL and Chromium if there are none)
+test: ## Run all tests (on Debian and Ubuntu it installs PostgreSQL, Redis, RabbitMQ and Chromium if there are none)
 	@.ci/venv test
 	@.ci/postgresql
+	@.ci/brokers
 	@.ci/chromium
 	@.ci/ui
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
@@ -43,6 +44,7 @@ docs: ## Write anew what is generated in docs/
 bench: ## Measure: ours, the floor, and the ratio, from one run
 	@.ci/venv test
 	@.ci/postgresql
+	@.ci/brokers
 	@.ci/ui
 	@$(BIN)/python -m benchmarks
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.servers import PostgresServer
 
-from airloom import settings, wiring
+from airloom import settings
 from airloom.bundles.local import LocalFolder
 from airloom.decide.state import World
 from airloom.executors.base import Executor
@@ -36,6 +36,7 @@ from airloom.store.database import Database, connect
 from airloom.store.migrate import migrate
 from airloom.store.notify import notifier
 from airloom.store.secrets import Secrets
+from airloom.wiring import parts
 
 #: whoever waits for longer than this waits for something that does not come
 PATIENCE = 120.0
@@ -143,7 +144,7 @@ class Bed:
         """A loader of this home's DAG files."""
         options = self.settings.loader
         parser = ParserPool(options.processes, options.parse_timeout)
-        folder = LocalFolder(wiring.DAGS_BUNDLE, self.dags)
+        folder = LocalFolder(parts.DAGS_BUNDLE, self.dags)
         return Loader(self.db, folder, parser, notify, time.time, LoaderSettings(refresh=0.0, paused=False))
 
     def wake(self) -> None:
@@ -207,7 +208,7 @@ def make_bed(
         made = executors(bed)
         for executor in made.values():
             stack.callback(executor.close, 0.0)
-        config = wiring.world_config(options, schedules=False)
+        config = parts.world_config(options, schedules=False)
         bed.brain = Scheduler(db, config, made, leadership, time.time, bed.committed)
         if thread:
             service = Daemon(bed.brain, bed.bell)
@@ -221,9 +222,9 @@ def make_bed(
 
 def local(bed: Bed) -> dict[str, Executor]:
     """The local executor, as configured."""
-    bundles = {wiring.DAGS_BUNDLE: bed.dags}
-    return wiring.make_executors(
-        ("local",), wiring.local_settings(bed.settings, bed.db, bed.home, bundles), bed.ops, bed.bell.ring
+    bundles = {parts.DAGS_BUNDLE: bed.dags}
+    return parts.make_executors(
+        ("local",), parts.local_settings(bed.settings, bed.db, bed.home, bundles), bed.ops, bed.bell.ring
     )
 
 

@@ -3,10 +3,10 @@
 import time
 from pathlib import Path
 
-from airloom import wiring
 from airloom.model.states import TIState
 from airloom.services.leader import Leadership
 from airloom.services.scheduler import Scheduler
+from airloom.wiring import parts
 from benchmarks import fill, floors
 from benchmarks.bed import InstantExecutor, instant, make_bed, postgres
 from benchmarks.figures import Figure, median
@@ -48,7 +48,7 @@ def _measure(folder: Path, name: str, url: str | None, floor: floors.Floor) -> F
             began = time.perf_counter()
             leadership = Leadership(bed.db, bed.settings.scheduler.lease, time.time)
             executor = InstantExecutor(None)
-            brain = Scheduler(bed.db, wiring.world_config(bed.settings), {"local": executor}, leadership, time.time)
+            brain = Scheduler(bed.db, parts.world_config(bed.settings), {"local": executor}, leadership, time.time)
             brain.tick()
             seconds.append(time.perf_counter() - began)
             assert brain.world is not None

@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from airloom.model.states import FINISHED, MOVES, Actor, TIState
-from airloom.settings import Settings, describe, load
+from airloom.sections import Settings
+from airloom.settings import describe, load
 
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py. Change the code that it is made from, then run `make docs`. -->\n"

@@ -13,8 +13,8 @@ from airloom.api.security.authentication import authenticate
 from airloom.api.state import Api
 from airloom.model.access import Identity, Role
 from airloom.operations.ops import Ops, open_ops
-from airloom.settings import Settings
-from airloom.wiring import world_config
+from airloom.sections import Settings
+from airloom.wiring.parts import world_config
 from tests.operations.leading import FLIGHTS, WEATHER, make_home, save_dags
 
 ADMIN = Identity(username="ada", display_name="Ada", role=Role.ADMIN, credential="test")

@@ -14,7 +14,7 @@ from typing import Any
 
 import uvicorn
 
-from airloom import settings, wiring
+from airloom import settings
 from airloom.api.remote.app import make_task_app
 from airloom.api.state import Api
 from airloom.bundles.local import LocalFolder
@@ -41,6 +41,7 @@ from airloom.store import runs
 from airloom.store.database import Database, connect
 from airloom.store.notify import feed_notifier, listener, notifier
 from airloom.store.secrets import Secrets
+from airloom.wiring import parts
 
 #: seconds after which a test gives up; nothing takes a tenth of that
 DEADLINE = 60.0
@@ -163,7 +164,7 @@ class Remote:
         self.worker = worker
         self.dags = options.core.dags_folder
         logs = options.core.home / "logs"
-        api = Api(ops=ops, settings=options, world_config=wiring.world_config(options), logs=logs, now=time.time)
+        api = Api(ops=ops, settings=options, world_config=parts.world_config(options), logs=logs, now=time.time)
         self.api = ApiServer(api)
         self.runner: subprocess.Popen[bytes] | None = None
         self.local: LocalSettings | None = None
@@ -179,7 +180,7 @@ class Remote:
             home=str(self.worker),
             name="celery",
             owner=remote_runners.database_of(self.ops),
-            bundles={wiring.DAGS_BUNDLE: str(self.dags)},
+            bundles={parts.DAGS_BUNDLE: str(self.dags)},
             parallelism=4,
             heartbeat=0.2,
             grace=1.0,
@@ -226,7 +227,7 @@ class Remote:
             self.brain.hint()
             self.bell.ring()
 
-        folder = LocalFolder(wiring.DAGS_BUNDLE, self.dags)
+        folder = LocalFolder(parts.DAGS_BUNDLE, self.dags)
         options = LoaderSettings(refresh=0.0, paused=False)
         with closing(Loader(self.db, folder, ParserPool(1, 30.0), wake, time.time, options)) as loader:
             loader.tick()
@@ -283,7 +284,7 @@ def remote_rig(folder: Path, url: str) -> Iterator[Remote]:
         leadership = Leadership(db, options.scheduler.lease, time.time)
         work_socket = LocalSettings(home=str(worker), name="celery", bundles={}).work_socket
         remote.executor = HandingExecutor(try_tokens(ops), work_socket, remote.bell.ring)
-        config = wiring.world_config(options, schedules=False)
+        config = parts.world_config(options, schedules=False)
         remote.brain = Scheduler(db, config, {"local": remote.executor}, leadership, time.time)
         remote.brain.watch(lambda _, plan: followers.notify() if plan.feed is not None else None)
         for daemon in (

@@ -15,7 +15,7 @@ from airloom.api.state import Api
 from airloom.api.turns import Turns
 from airloom.model.report import Outcome
 from airloom.model.work import Work
-from airloom.settings import Settings
+from airloom.sections import Settings
 from tests.api.conftest import ADMIN
 from tests.api.served import served
 from tests.operations.leading import leading, never_end

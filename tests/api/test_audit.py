@@ -14,7 +14,7 @@ from airloom.model.events import ClearTasks, Command, SetPool
 from airloom.model.run import PoolRow
 from airloom.operations import auditing, connections, dags, pools, variables
 from airloom.operations.ops import Ops
-from airloom.settings import Settings
+from airloom.sections import Settings
 from airloom.store.audit import AuditFilter, AuditRow
 from airloom.store.connections import ConnectionRow
 from tests.api.logins import PASSWORD, add, bearer, browser, log_in, token

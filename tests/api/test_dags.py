@@ -10,7 +10,7 @@ from airloom.model.access import Grant, Identity, Role
 from airloom.model.loading import LoadError
 from airloom.model.spec import Cron, DagSpec, TaskSpec
 from airloom.operations.ops import Ops
-from airloom.settings import Settings
+from airloom.sections import Settings
 from tests.api.past import DAG, FIRST, ODD, save, write
 from tests.operations.leading import FLIGHTS, WEATHER, save_dags
 

@@ -3,7 +3,7 @@
 from fastapi.testclient import TestClient
 
 from airloom.model.access import Grant, Identity, Role
-from airloom.settings import Settings
+from airloom.sections import Settings
 from tests.api.conftest import As
 from tests.operations.leading import leading, never_end
 

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from airloom.api.state import Api
 from airloom.operations import runs
 from airloom.operations.ops import Ops
-from airloom.settings import Settings
+from airloom.sections import Settings
 from airloom.store import idempotency
 from airloom.store.idempotency import Key
 from tests.operations.leading import leading

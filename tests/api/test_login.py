@@ -19,7 +19,7 @@ from airloom.model.access import Role
 from airloom.operations import auditing, users
 from airloom.operations.ops import Ops
 from airloom.operations.users import UserChange
-from airloom.settings import Settings
+from airloom.sections import Settings
 from airloom.store import accounts
 from airloom.store.accounts import AccountRow
 from airloom.store.audit import AuditFilter

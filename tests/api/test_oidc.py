@@ -18,7 +18,7 @@ from airloom.model.access import Grant, Role
 from airloom.operations import auditing, users
 from airloom.operations.ops import Ops
 from airloom.operations.users import UserChange
-from airloom.settings import OidcSection
+from airloom.sections import OidcSection
 from airloom.store.audit import AuditFilter
 from tests.api.logins import add, at, browser, with_settings
 from tests.api.provider import CLIENT, SECRET, TestProvider, signed_by_public_key, unsigned

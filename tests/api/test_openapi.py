@@ -20,7 +20,7 @@ from airloom.api.app import PREFIX, make_app
 from airloom.api.security.authentication import authenticate
 from airloom.api.state import Api
 from airloom.operations.ops import open_ops
-from airloom.wiring import world_config
+from airloom.wiring.parts import world_config
 from tests.api.conftest import ADMIN
 from tests.operations.leading import FLIGHTS, WEATHER, leading, make_home, save_dags
 from tests.servers import PostgresServer

@@ -3,7 +3,7 @@
 from fastapi.testclient import TestClient
 
 from airloom.model.run import DEFAULT_POOL
-from airloom.settings import Settings
+from airloom.sections import Settings
 from tests.operations.leading import leading, never_end
 
 POOLS = "/api/v1/pools"

@@ -42,7 +42,7 @@ from airloom.operations.ops import Ops, open_ops
 from airloom.operations.try_tokens import TryTokens, try_tokens
 from airloom.operations.users import UserChange, add_user
 from airloom.runtime.logs import log_path
-from airloom.settings import Settings
+from airloom.sections import Settings
 from airloom.store import inbox, processes, runs
 from tests.operations.leading import leading, never_end
 

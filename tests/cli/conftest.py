@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from airloom.cli.main import app
-from airloom.settings import Settings
+from airloom.sections import Settings
 from tests.operations.leading import FLIGHTS, WEATHER, make_home, save_dags
 
 

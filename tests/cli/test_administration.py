@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airloom.settings import Settings
+from airloom.sections import Settings
 from tests.cli.conftest import Airloom
 from tests.operations.leading import leading
 

@@ -9,7 +9,7 @@ from airloom.model.loading import LoadError
 from airloom.model.report import Outcome
 from airloom.model.spec import DagSpec, TaskSpec
 from airloom.runtime.logs import log_path
-from airloom.settings import Settings
+from airloom.sections import Settings
 from tests.cli.conftest import Airloom
 from tests.operations.leading import FLIGHTS, leading, make_home, never_end, save_dags
 

@@ -5,7 +5,7 @@ import json
 from airloom.model.report import Outcome
 from airloom.operations import notes
 from airloom.operations.ops import open_ops
-from airloom.settings import Settings
+from airloom.sections import Settings
 from tests.cli.conftest import Airloom
 from tests.operations.leading import leading, never_end
 

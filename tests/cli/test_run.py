@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-import airloom as package
+from airloom import wiring
 from airloom.model.errors import DagDefinitionError
 from airloom.model.report import Cause
 from airloom.model.run import TIRow
@@ -42,8 +42,9 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     def put(**functions: Any) -> ModuleType:
         module = ModuleType("airloom.wiring")
         vars(module).update(functions)
-        monkeypatch.setitem(sys.modules, "airloom.wiring", module)
-        monkeypatch.setattr(package, "wiring", module, raising=False)
+        for name in ("roles", "foreground"):
+            monkeypatch.setitem(sys.modules, f"airloom.wiring.{name}", module)
+            monkeypatch.setattr(wiring, name, module, raising=False)
         return module
 
     before = {command: sys.modules.pop(f"airloom.cli.{command}", None) for command in COMMANDS}

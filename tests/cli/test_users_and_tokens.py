@@ -9,7 +9,7 @@ import pytest
 from airloom.model.processes import ProcessKind, ProcessRow
 from airloom.operations.login import identify, log_in_by_link, log_in_by_password
 from airloom.operations.ops import open_ops
-from airloom.settings import Settings
+from airloom.sections import Settings
 from airloom.store.credentials import TOKEN
 from airloom.store.processes import renew
 from tests.cli.conftest import Airloom

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from airloom import settings as settings_of
-from airloom import wiring
 from airloom.bundles.local import LocalFolder
 from airloom.model.errors import StoreError
 from airloom.operations.ops import open_ops
@@ -22,6 +21,7 @@ from airloom.services.scheduler import Scheduler
 from airloom.services.service import Bell
 from airloom.store.database import Connection, Database, connect
 from airloom.store.migrate import migrate
+from airloom.wiring import parts
 from tests.faults.home import DEADLINE, home_at
 from tests.faults.traced import DAG_ID, Traces
 
@@ -75,15 +75,15 @@ def test_a_database_that_fails_now_and_then_loses_nothing_and_runs_nothing_twice
         db = connect(settings.database.url)
         migrate(db)
         parser = ParserPool(1)
-        bundle = LocalFolder(wiring.DAGS_BUNDLE, home.dags)
+        bundle = LocalFolder(parts.DAGS_BUNDLE, home.dags)
         Loader(db, bundle, parser, lambda: None, time.time, LoaderSettings(paused=False)).tick()
         parser.close()
         bell = Bell()
         with open_ops(settings) as ops:
-            local = wiring.local_settings(settings, db, home.path, {bundle.name: bundle.root})
-            executors = wiring.make_executors(("local",), local, ops, bell.ring)
+            local = parts.local_settings(settings, db, home.path, {bundle.name: bundle.root})
+            executors = parts.make_executors(("local",), local, ops, bell.ring)
             leadership = Leadership(db, settings.scheduler.lease, time.time)
-            brain = Scheduler(db, wiring.world_config(settings), executors, leadership, time.time)
+            brain = Scheduler(db, parts.world_config(settings), executors, leadership, time.time)
             failures = Failures(random.Random(seed), db, monkeypatch)
             give_up = time.monotonic() + DEADLINE
             while home.run_state(DAG_ID) != "success":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from airloom.operations.ops import Ops, open_ops
-from airloom.settings import Settings
+from airloom.sections import Settings
 from tests.operations.leading import FLIGHTS, WEATHER, make_home, save_dags
 
 

@@ -16,7 +16,8 @@ from airloom.model.report import Cause, Ended, Outcome, Started
 from airloom.model.spec import DagSpec, TaskSpec
 from airloom.model.work import Work
 from airloom.operations.ops import wake_path
-from airloom.settings import Settings, load
+from airloom.sections import Settings
+from airloom.settings import load
 from airloom.store import dags, inbox, leadership
 from airloom.store.database import Database, connect
 from airloom.store.migrate import migrate

@@ -13,7 +13,7 @@ from airloom.model.run import PoolRow
 from airloom.model.states import RunState, TIState
 from airloom.operations import dags, pools, runs, tasks
 from airloom.operations.ops import Ops
-from airloom.settings import Settings
+from airloom.sections import Settings
 from airloom.store import inbox
 from tests.operations.leading import leading, never_end
 

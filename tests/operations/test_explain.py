@@ -9,7 +9,7 @@ from airloom.model.states import TIState
 from airloom.operations import runs, tasks
 from airloom.operations.explain import explain
 from airloom.operations.ops import Ops
-from airloom.settings import Settings
+from airloom.sections import Settings
 from tests.operations.leading import leading, never_end
 from tests.operations.test_commands import ended, until
 

@@ -12,7 +12,7 @@ from airloom.model.spec import DagSpec, TaskSpec
 from airloom.model.states import RunState, TIState
 from airloom.operations import runs
 from airloom.operations.ops import Ops
-from airloom.settings import Settings
+from airloom.sections import Settings
 from airloom.store import inbox
 from tests.operations.leading import FLIGHTS, leading, never_end, save_dags
 

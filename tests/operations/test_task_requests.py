@@ -13,7 +13,7 @@ from airloom.model.wire import GetConnection, GetPreviousRun, GetVariable, GetXC
 from airloom.operations import connections, runs, tasks, variables
 from airloom.operations.ops import Ops
 from airloom.operations.task_requests import answer
-from airloom.settings import Settings
+from airloom.sections import Settings
 from airloom.store.connections import ConnectionRow
 from tests.operations.leading import leading
 from tests.operations.test_commands import ended, until

@@ -11,7 +11,8 @@ from airloom.operations import connections, variables
 from airloom.operations.environment import connection_from, parse_connection, variable_from
 from airloom.operations.ops import Ops, open_ops
 from airloom.operations.secret_key import read_secret_keys
-from airloom.settings import Settings, load
+from airloom.sections import Settings
+from airloom.settings import load
 from airloom.store.connections import ConnectionRow
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from airloom.model.errors import SettingsError, StoreError
+from airloom.sections import ApiSection
 from airloom.services.aside import run_aside
 from airloom.services.listening import listen_at
-from airloom.settings import ApiSection
 from tests.faults.home import alive, wait_for
 
 #: a parent that keeps a child; the child writes its number into a file named by how often it was started

@@ -16,10 +16,10 @@ from airloom.model.events import ClearTasks
 from airloom.model.report import Cause, Outcome, TryKey
 from airloom.model.spans import Span
 from airloom.model.trace_ids import run_span_id, trace_id, try_span_id
+from airloom.sections import OtelSection
 from airloom.services import tracing
 from airloom.services.otlp import Otlp
 from airloom.services.tracing import Tracing, make_tracing
-from airloom.settings import OtelSection
 from tests.services.rig import Rig, dag, task
 
 _LONG = 30.0

@@ -95,7 +95,7 @@ def test_text_from_the_environment_becomes_the_settings_type(
     [
         ("[core]\nparalelism = 3\n", ["airloom.toml", "[core]", "paralelism", "Did you mean parallelism?"]),
         ("[cores]\nparallelism = 3\n", ["airloom.toml", "[cores]", "Did you mean core?"]),
-        ("[core]\ngrace = 3\n", ["[core] has no setting grace", "There is [local] grace."]),
+        ("[core]\ngrace = 3\n", ["[core] has no setting grace", "There is [local] grace and [worker] grace."]),
         ("[core]\nparallelism = '3'\n", ["[core] parallelism is '3'", "a whole number of at least 0"]),
         ("[core]\nparallelism = -3\n", ["[core] parallelism is -3", "a whole number of at least 0"]),
         ("[core]\ndags_are_paused_at_creation = 1\n", ["true or false"]),
@@ -103,7 +103,7 @@ def test_text_from_the_environment_becomes_the_settings_type(
         ("[local]\ngrace = 'soon'\n", ["'soon'", "a duration", '"10m"']),
         ("[local]\nmemory_limit = '3 potatoes'\n", ["a size"]),
         ("[loader]\ninterval = 0\n", ["above 0"]),
-        ("[core]\nexecutors = ['CeleryExecutor']\n", ["CeleryExecutor", "not in this version yet"]),
+        ("[core]\nexecutors = ['KubernetesExecutor']\n", ["KubernetesExecutor", "not in this version yet"]),
         ("[core]\nexecutors = ['locl']\n", ["'locl'", "Did you mean local?"]),
         ("[core]\nexecutors = []\n", ["at least one"]),
         ("[core]\nexecutors = 3\n", ["[core] executors is 3", "a list of texts"]),

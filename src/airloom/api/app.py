@@ -38,7 +38,7 @@ from airloom.api.security.known import Guards
 from airloom.api.security.provider import Provider
 from airloom.api.state import Api
 from airloom.api.static import Pages
-from airloom.settings import OidcSection
+from airloom.sections import OidcSection
 
 PREFIX = "/api/v1"
 

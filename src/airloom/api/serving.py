@@ -18,8 +18,8 @@ from airloom.api.security.protocol import GuardedHttp, allow_files
 from airloom.api.state import Api
 from airloom.decide.state import WorldConfig
 from airloom.operations.ops import Ops
+from airloom.sections import Settings
 from airloom.services.listening import Sockets
-from airloom.settings import Settings
 
 #: seconds that requests have to end when the server stops; event streams are cut off then
 _LAST_WORDS = 2

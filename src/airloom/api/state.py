@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 
 from airloom.decide.state import WorldConfig
 from airloom.operations.ops import Ops
-from airloom.settings import Settings
+from airloom.sections import Settings
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from airloom import settings, wiring
+from airloom import settings
 from airloom.cli.output import console
+from airloom.wiring import roles
 
 app = typer.Typer()
 
@@ -32,4 +33,4 @@ def api(host: Host = None, port: Port = None, inherited: str = typer.Option("", 
         once = "good for one login: " if "#code=" in link else ""
         screen.print(f"The API is running. In a browser, {once}{link}  Ctrl-C stops.", markup=False, soft_wrap=True)
 
-    raise typer.Exit(wiring.api(loaded, ready, inherited))
+    raise typer.Exit(roles.api(loaded, ready, inherited))

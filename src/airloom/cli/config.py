@@ -8,6 +8,7 @@ import typer
 from airloom import settings
 from airloom.cli.output import Format, Output, show_rows
 from airloom.model.errors import InvalidRequest
+from airloom.sections import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Settings.")
 
@@ -26,8 +27,8 @@ def list_settings(
 
     Example: airloom config list --section core
     """
-    if section and section not in settings.Settings.__struct_fields__:
-        sections = settings.Settings.__struct_fields__
+    if section and section not in Settings.__struct_fields__:
+        sections = Settings.__struct_fields__
         raise InvalidRequest(f"there is no section {section!r}; there are {', '.join(sections)}")
     rows = [
         {"section": info.section, "key": info.key, "value": info.value, "origin": info.origin, "meaning": info.doc}

@@ -18,13 +18,14 @@ from airloom.cli.elsewhere import named_server
 from airloom.cli.times import zone_of
 from airloom.model.errors import InvalidRequest
 from airloom.operations.ops import Ops, open_ops
+from airloom.sections import Settings
 
 
 @dataclass(frozen=True)
 class Opened:
     """What a command works with."""
 
-    settings: settings.Settings
+    settings: Settings
     ops: Ops
     zone: tzinfo | None
 

@@ -12,7 +12,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from airloom import settings, wiring
+from airloom import settings
 from airloom.cli.live import LiveView, SummaryView, TIView
 from airloom.cli.opening import json_object
 from airloom.cli.output import Format, console
@@ -20,6 +20,7 @@ from airloom.cli.statuses import Status
 from airloom.cli.times import iso, zone_of
 from airloom.model.errors import InvalidRequest
 from airloom.model.spec import DagSpec
+from airloom.wiring.foreground import run_file
 
 app = typer.Typer()
 
@@ -80,7 +81,7 @@ def run(
     with ExitStack() as stack:
         zone, grace = zone_of(loaded.settings.cli.timezone), loaded.settings.local.grace
         observer = ViewObserver(screen, zone, grace, stack)
-        summary = wiring.run_file(loaded, file.resolve(), dag, json_object(conf, "--conf"), observer, keep=keep)
+        summary = run_file(loaded, file.resolve(), dag, json_object(conf, "--conf"), observer, keep=keep)
         observer.finish(summary)
     screen.print(f"logs: {summary.logs}", markup=False, soft_wrap=True)
     if output is Format.JSON:

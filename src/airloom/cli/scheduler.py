@@ -5,8 +5,9 @@ from pathlib import Path
 
 import typer
 
-from airloom import settings, wiring
+from airloom import settings
 from airloom.cli.output import console
+from airloom.wiring import roles
 
 app = typer.Typer()
 
@@ -19,4 +20,4 @@ def scheduler() -> None:
     """
     loaded = settings.load(os.environ, Path.cwd())
     screen = console(stderr=True)
-    raise typer.Exit(wiring.scheduler(loaded, on_ready=lambda: screen.print("The scheduler is running. Ctrl-C stops.")))
+    raise typer.Exit(roles.scheduler(loaded, on_ready=lambda: screen.print("The scheduler is running. Ctrl-C stops.")))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import typer
 
-from airloom import settings, wiring
+from airloom import settings
 from airloom.cli.api import Host, Port
 from airloom.cli.output import console
+from airloom.wiring import roles
 
 app = typer.Typer()
 
@@ -44,4 +45,4 @@ def standalone(
             soft_wrap=True,
         )
 
-    raise typer.Exit(wiring.standalone(loaded, dags_folder=folder, on_ready=ready))
+    raise typer.Exit(roles.standalone(loaded, dags_folder=folder, on_ready=ready))

@@ -15,7 +15,7 @@ from airloom.model.errors import InvalidRequest
 from airloom.operations import users
 from airloom.operations.ops import Ops
 from airloom.operations.users import UserChange
-from airloom.settings import ApiSection
+from airloom.sections import ApiSection
 from airloom.store.accounts import AccountRow
 
 app = typer.Typer(no_args_is_help=True)

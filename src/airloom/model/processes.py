@@ -127,7 +127,9 @@ class RunnerState(msgspec.Struct, frozen=True, kw_only=True):
     """A runner: supervises tries on a machine. queues empty: it takes the work of every queue. slots None: no limit.
 
     Of a runner on another machine, tries: those that it has in hand, which are leased to it while its row counts as
-    alive; credential: what it proved itself with.
+    alive; credential: what it proved itself with; worker, home: as in its Hello; lease: seconds out of touch after
+    which it has ended them; clock: seconds by which its clock is ahead of the server's; memory in bytes; drained: it is
+    to take nothing new.
     """
 
     executor: str
@@ -136,3 +138,10 @@ class RunnerState(msgspec.Struct, frozen=True, kw_only=True):
     running: int = 0
     tries: tuple[TryKey, ...] = ()
     credential: str = ""
+    worker: str = ""
+    home: str = ""
+    lease: float = 0.0
+    clock: float = 0.0
+    memory_free: int = 0
+    memory: int = 0
+    drained: bool = False

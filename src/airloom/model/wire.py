@@ -5,7 +5,7 @@ A frame is a 4-byte big-endian length and a msgpack array [tag, fields...]; an e
 """
 
 import functools
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -15,6 +15,8 @@ from airloom.model.run import RunType
 from airloom.model.work import Cancel, Work
 
 PROTOCOL = 1
+#: the oldest version that this one works with: parts of two neighbouring releases work together
+OLDEST_PROTOCOL = 1
 MAX_FRAME = 256 * 1024 * 1024
 #: bytes of one request, one answer, one work or all XComs of a try: with what is around them they fit into a frame
 MAX_PAYLOAD = MAX_FRAME // 2
@@ -68,7 +70,9 @@ TaskRequest = GetXCom | GetVariable | SetVariable | GetConnection | GetPreviousR
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", array_like=True):
     """First message of a connection. `live`: the tries that this runner has in hand, `pending` those whose report
     of the end is still to come over this connection, `owner`: the database whose tries they are. A runner on another
-    machine says for which executor it works, at which queues, and how many tries it takes at once (0: any number)."""
+    machine says for which executor it works, at which queues, and how many tries it takes at once (0: any number);
+    as whose (worker: a name that no other home may use at the same time; home: an id of its home folder); after how
+    many seconds out of touch it has ended its tries (lease); and what time it is there (clock)."""
 
     protocol: int
     runner: str
@@ -81,6 +85,10 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", array_like=T
     executor: str = ""
     queues: tuple[str, ...] = ()
     slots: int = 0
+    worker: str = ""
+    home: str = ""
+    lease: float = 0.0
+    clock: float = 0.0
 
 
 class Reports(msgspec.Struct, frozen=True, kw_only=True, tag="reports", array_like=True):
@@ -93,11 +101,31 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True, tag="reports", array_li
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat", array_like=True):
     """The leases of everything in hand are renewed. What is missing twice in a row is lost.
 
-    `tokens`: those of the tries, in the same order, from a runner on another machine.
+    `tokens`: those of the tries, in the same order, from a runner on another machine. It tells how many tries it takes
+    at once by now (0: any number), and bytes of memory that are free there, and that there are (0: not known).
     """
 
     live: tuple[TryKey, ...]
     tokens: tuple[str, ...] = ()
+    slots: int = 0
+    memory_free: int = 0
+    memory: int = 0
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True, tag="claim", array_like=True):
+    """The runner wants to run these: asked before any of them is started. A Claimed answers it. `tokens`: theirs, in
+    the same order. Asking again is harmless."""
+
+    keys: tuple[TryKey, ...]
+    tokens: tuple[str, ...]
+
+
+class GetSource(msgspec.Struct, frozen=True, kw_only=True, tag="get_source", array_like=True):
+    """The text of the DAG file of this try's version, for a machine that has another one. A Source answers it."""
+
+    key: TryKey
+    file_hash: str
+    token: str = ""
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask", array_like=True):
@@ -154,23 +182,72 @@ class LogAck(msgspec.Struct, frozen=True, kw_only=True, tag="log_ack", array_lik
     offset: int | None
 
 
+class Refusal(NamedTuple):
+    """A try that the runner must not start, and why."""
+
+    key: TryKey
+    reason: str
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True, tag="claimed", array_like=True):
+    """The granted are the runner's: nobody else is given them. The refused it forgets."""
+
+    granted: tuple[TryKey, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, tag="source", array_like=True):
+    """The text of a DAG file; None: the server does not have it."""
+
+    file_hash: str
+    text: bytes | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, tag="wanted", array_like=True):
+    """What people want of the worker. drain: it takes nothing new. stop: and ends when what it has is over."""
+
+    drain: bool = False
+    stop: bool = False
+
+
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop", array_like=True):
     """Take no more work. grace > 0: let what runs go on for so many seconds, then end it; report all; exit."""
 
     grace: float
 
 
-FromRunner = Hello | Reports | Heartbeat | Ask | LogChunk
-ToRunner = Submit | CancelTries | Ack | Reply | LogAck | Stop
+# --- between a runner on another machine and who hands it work there: a Celery worker --------------------------------
+class Slots(msgspec.Struct, frozen=True, kw_only=True, tag="slots", array_like=True):
+    """To the runner: so many tries at once are handed to it from now on."""
+
+    slots: int
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True, tag="standing", array_like=True):
+    """From the runner, at first and whenever it changes: whether it can take work now, and if not why (the server is
+    out of reach, the worker is drained). stop: the worker is to end in good order."""
+
+    taking: bool
+    why: str = ""
+    stop: bool = False
+
+
+FromRunner = Hello | Reports | Heartbeat | Claim | GetSource | Ask | LogChunk
+ToRunner = Submit | CancelTries | Ack | Reply | LogAck | Claimed | Source | Wanted | Stop
+#: what a runner on another machine hears and says at its work socket; it passes on Claimed when it has acted on it
+ToIntake = Submit | CancelTries | Slots | Stop
+FromIntake = Claimed | Reports | Standing
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     """What HTTP answers to a Hello. `session` is part of the address of all that follows; `alive`: seconds between two
-    signs of life on its stream; `longest`: bytes that one request may have."""
+    signs of life on its stream; `longest`: bytes that one request may have; now: the server's clock."""
 
     session: str
     alive: float
     longest: int = MAX_FRAME
+    protocol: int = PROTOCOL
+    now: float = 0.0
 
 
 class FrameError(AirloomError):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airloom.model.errors import Conflict, InvalidRequest
-from airloom.settings import Settings
+from airloom.sections import Settings
 from airloom.store import cleanup, leadership, migrate
 from airloom.store.cleanup import CleanCounts
 from airloom.store.database import Database, connect

@@ -12,7 +12,7 @@ from pathlib import Path
 from airloom.model.errors import StoreError
 from airloom.operations.catalogue import Catalogue
 from airloom.operations.secret_key import read_secret_keys
-from airloom.settings import Settings
+from airloom.sections import Settings
 from airloom.store.database import Database, connect
 from airloom.store.notify import Notifier, notifier
 from airloom.store.revision import check

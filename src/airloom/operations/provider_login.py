@@ -13,7 +13,7 @@ from airloom.operations.auditing import record
 from airloom.operations.login import LoggedIn, begin_session, record_failure
 from airloom.operations.ops import Ops
 from airloom.operations.users import NAME
-from airloom.settings import OidcSection
+from airloom.sections import OidcSection
 from airloom.store import accounts
 from airloom.store.accounts import AccountRow
 

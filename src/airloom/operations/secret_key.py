@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 
 from airloom.model.errors import SettingsError
-from airloom.settings import Settings
+from airloom.sections import Settings
 
 FILE_NAME = "secret.key"
 

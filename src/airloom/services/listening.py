@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airloom.model.errors import SettingsError
-from airloom.settings import ApiSection
+from airloom.sections import ApiSection
 
 _BACKLOG = 1024
 _HIGHEST_PORT = 65535

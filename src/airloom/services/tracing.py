@@ -15,7 +15,7 @@ from airloom.model.report import TryKey
 from airloom.model.spans import Span
 from airloom.model.states import RUN_FINISHED, RunState, TIState
 from airloom.model.trace_ids import run_span_id, trace_id, try_span_id
-from airloom.settings import OtelSection
+from airloom.sections import OtelSection
 
 log = logging.getLogger("airloom.tracing")
 

@@ -7,7 +7,7 @@ from airloom.model.errors import StoreError
 from airloom.store.database import Database
 
 #: Oldest to newest; the last is the one that this version of Airloom works with.
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 #: Airloom's own name for it, so that another application's tables are never taken for ours.
 VERSION_TABLE = "airloom_revision"
 _revision = Table(VERSION_TABLE, MetaData(), Column("version_num", Text))

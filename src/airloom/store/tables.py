@@ -375,3 +375,25 @@ note = Table(
     _required("by", Text),
     _required("at", Double),
 )
+
+# What people want of a worker: that it is drained, until it is resumed; that one runner of it stops.
+worker_order = Table(
+    "worker_order",
+    metadata,
+    Column("worker", Name, primary_key=True),
+    _required("kind", Name),
+    Column("runner", Name),
+    _required("by", Text),
+    _required("at", Double),
+)
+
+# Logs of tries that ran on other machines, in pieces as they came: `data` is compressed, `size` its length before.
+log_chunk = Table(
+    "log_chunk",
+    metadata,
+    Column("ti_id", Id, primary_key=True, autoincrement=False),
+    Column("try_number", Integer, primary_key=True, autoincrement=False),
+    Column("start", Id, primary_key=True, autoincrement=False),
+    _required("size", Integer),
+    _required("data", LargeBinary),
+)

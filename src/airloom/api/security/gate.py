@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airloom.api.problems import Refused, problem
-from airloom.settings import Settings
+from airloom.sections import Settings
 
 #: seconds in which the whole body of a request has to come
 BODY_TIME = 30.0

@@ -3,7 +3,7 @@
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from airloom.settings import Settings
+from airloom.sections import Settings
 
 #: For what is data: should a browser ever show it as a page, nothing in it runs and nothing is loaded.
 _DATA_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"

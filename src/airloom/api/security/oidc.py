@@ -18,7 +18,7 @@ from joserfc.jwk import KeySet
 
 from airloom.api.security.provider import Begun
 from airloom.operations.provider_login import LoginRefused
-from airloom.settings import OidcSection
+from airloom.sections import OidcSection
 
 T = TypeVar("T")
 

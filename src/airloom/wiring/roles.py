@@ -1,0 +1,258 @@
+"""The roles of a process: standalone, scheduler, API."""
+
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from airloom.bundles.local import LocalFolder
+from airloom.model.errors import SettingsError
+from airloom.operations.ops import Ops, open_ops, wake_path
+from airloom.operations.users import first_link
+from airloom.runtime.parsing import ParserPool
+from airloom.runtime.process import die_with_parent
+from airloom.sections import Settings
+from airloom.services.aside import run_aside
+from airloom.services.followers import Followers
+from airloom.services.inbox_listener import InboxListener
+from airloom.services.keeper import NICE, Keeper
+from airloom.services.leader import Leadership
+from airloom.services.listening import Sockets, listen_at
+from airloom.services.loader import FolderWatch, Loader, LoaderSettings
+from airloom.services.maintenance import Maintenance
+from airloom.services.reporting import Reporting, SchedulerReport, scheduler_tells
+from airloom.services.scheduler import Scheduler
+from airloom.services.service import Bell, Daemon
+from airloom.services.tracing import make_tracing
+from airloom.settings import Loaded
+from airloom.store.database import Database, connect
+from airloom.store.notify import feed_notifier, listener
+from airloom.store.revision import check, is_current
+from airloom.wiring.parts import (
+    DAGS_BUNDLE,
+    local_settings,
+    log_to_stderr,
+    make_executors,
+    make_home,
+    make_ops,
+    migrating,
+    world_config,
+)
+
+log = logging.getLogger("airloom")
+
+#: seconds that a stopping process waits for each of its threads
+_JOIN = 10.0
+
+
+def _find_dags(folder: Path, home: Path) -> None:
+    """The folder of DAG files is there, or a SettingsError says so. The one in the home folder is made."""
+    if folder == home / "dags" and not folder.exists():
+        folder.mkdir()
+    if not folder.is_dir():
+        raise SettingsError(f"the folder of DAG files {folder} {'is a file' if folder.exists() else 'does not exist'}")
+
+
+def standalone(loaded: Loaded, dags_folder: Path, on_ready: Callable[[str], None]) -> int:
+    """Scheduler, loader, executors, and in a process of its own the API with the web UI, until SIGINT or SIGTERM. Makes
+    and migrates its database. `on_ready` is given a link that logs in, once."""
+    settings = loaded.settings
+    make_home(settings.core.home)
+    log_to_stderr()
+    sockets = listen_at(settings.api)
+    address = sockets.address(settings.api)
+    serve = partial(_serve_api, settings, sockets)
+    keeper = Keeper("the API", _serving, serve, partial(_start_api, settings, sockets))
+
+    def ready(ops: Ops) -> Callable[[], None]:
+        link = first_link(ops, address)
+        keeper.go()
+        on_ready(link)
+        # Before the database is closed here: the last one who closes SQLite tidies it up.
+        return keeper.stop
+
+    try:
+        return _serve(loaded, dags_folder, ready, _migrate)
+    finally:
+        keeper.stop()
+        sockets.close()
+
+
+def api(loaded: Loaded, on_ready: Callable[[str], None], inherited: str = "") -> int:
+    """The API with the web UI alone, on a database that is migrated already. `on_ready` is given its address, with a
+    login for once while nobody could log in otherwise.
+
+    inherited: the parent's number and those of the sockets that it opened, when this one takes the place of another.
+    """
+    settings = loaded.settings
+    log_to_stderr()
+    if inherited:
+        parent, *numbers = map(int, inherited.split(","))
+        die_with_parent(parent)
+        os.nice(NICE)
+        sockets = Sockets.inherited(numbers)
+    else:
+        sockets = listen_at(settings.api)
+        with open_ops(settings) as ops:
+            on_ready(first_link(ops, sockets.address(settings.api)))
+    _serve_api(settings, sockets)
+    return 0
+
+
+def _start_api(settings: Settings, sockets: Sockets) -> "subprocess.Popen[bytes]":
+    """Another API process, in the place of the one that was forked."""
+    numbers = sockets.numbers()
+    inherited = ",".join(map(str, (os.getpid(), *numbers)))
+    # Where this one listens may have been said on its command line.
+    place = {"AIRLOOM__API__HOST": settings.api.host, "AIRLOOM__API__PORT": str(settings.api.port)}
+    environment = {**os.environ, **place}
+    command = [sys.executable, "-P", "-m", "airloom", "api", "--inherited", inherited]
+    return subprocess.Popen(command, env=environment, pass_fds=numbers, start_new_session=True)
+
+
+def _migrate(db: Database) -> None:
+    """Bring the database to this version. What does that is large, and hardly ever needed: it gets a process."""
+    if not is_current(db):
+        db.close()
+        run_aside(lambda: migrating().migrate(db))
+
+
+def _serving() -> Any:
+    """The web framework, a third of the memory of the process that serves, is loaded by no other one."""
+    return importlib.import_module("airloom.api.serving")
+
+
+def _serve_api(settings: Settings, sockets: Sockets) -> None:
+    with open_ops(settings) as ops:
+        _serving().serve(ops, settings, world_config(settings), sockets)
+
+
+def scheduler(loaded: Loaded, on_ready: Callable[[], None]) -> int:
+    """The same on a database that is migrated already, where several may stand by."""
+    make_home(loaded.settings.core.home)
+    log_to_stderr()
+
+    def ready(_: Ops) -> Callable[[], None]:
+        on_ready()
+        return lambda: None
+
+    return _serve(loaded, loaded.settings.core.dags_folder, ready, check)
+
+
+def _serve(
+    loaded: Loaded,
+    dags_folder: Path,
+    on_ready: Callable[[Ops], Callable[[], None]],
+    prepare: Callable[[Database], None],
+) -> int:
+    """`on_ready` gives what is to be called at the end, while the database is open still."""
+    settings = loaded.settings
+    _find_dags(dags_folder, settings.core.home)
+    with contextlib.ExitStack() as stack:
+        db = stack.enter_context(contextlib.closing(connect(settings.database.url)))
+        prepare(db)
+        ops = make_ops(settings, db)
+        stack.callback(ops.notifier.close)
+        leadership = Leadership(db, settings.scheduler.lease, time.time)
+        if db.path is not None:
+            leadership.require()
+        bell = Bell()
+        local = local_settings(settings, db, settings.core.home, {DAGS_BUNDLE: dags_folder})
+        executors = make_executors(settings.core.executors, local, ops, bell.ring)
+        for executor in executors.values():
+            stack.callback(executor.close, 0.0)
+        brain = Scheduler(db, world_config(settings), executors, leadership, time.time)
+        hints = feed_notifier(db, settings.core.home)
+        stack.callback(hints.close)
+        brain.watch(Followers(hints).on_commit)
+        loader, loader_bell = _loader(settings, dags_folder, ops, brain, bell)
+        daemons = [
+            Daemon(brain, bell),
+            Daemon(InboxListener(listener(db, wake_path(settings)), brain, bell), Bell()),
+            Daemon(loader, loader_bell),
+            _maintenance(settings, db, leadership),
+        ]
+        tracing = make_tracing(settings.otel, local.owner)
+        if tracing is not None:
+            brain.watch(tracing.on_commit)
+            daemons.append(Daemon(tracing, Bell()))
+        report = SchedulerReport(leadership, brain.turns, lambda: 0 if tracing is None else tracing.dropped)
+        brain.watch(report.on_commit)
+        tell = partial(scheduler_tells, report, lambda: loader.state, executors)
+        daemons.append(Daemon(Reporting(db, tell, time.time), Bell()))
+        with _stop_signal() as stopped:
+            for daemon in daemons:
+                daemon.start()
+            stack.callback(on_ready(ops))
+            stopped.wait()
+            log.info("stopping")
+            # What runs is ended; the next start hears of it and runs it again.
+            for executor in executors.values():
+                executor.close(0.0)
+            for daemon in reversed(daemons):
+                daemon.stop()
+            for daemon in daemons:
+                if not daemon.join(_JOIN):
+                    log.warning("%s did not end within %g s", daemon.name, _JOIN)
+            stack.close()
+    return 0
+
+
+def _loader(settings: Settings, dags_folder: Path, ops: Ops, brain: Scheduler, bell: Bell) -> tuple[Loader, Bell]:
+    """The loader, and the file events that wake it by its bell."""
+
+    def tell_the_leader() -> None:
+        # The one in this process at once, any other by the database.
+        brain.hint()
+        bell.ring()
+        ops.notifier.notify()
+
+    loader = Loader(
+        ops.db,
+        LocalFolder(DAGS_BUNDLE, dags_folder),
+        ParserPool(settings.loader.processes, settings.loader.parse_timeout),
+        tell_the_leader,
+        ops.now,
+        LoaderSettings(
+            interval=settings.loader.interval,
+            refresh=settings.loader.refresh,
+            paused=settings.core.dags_are_paused_at_creation,
+            home=settings.core.home,
+        ),
+    )
+    wake = Bell()
+    loader.watch(FolderWatch(dags_folder, wake.ring))
+    return loader, wake
+
+
+def _maintenance(settings: Settings, db: Database, leadership: Leadership) -> Daemon:
+    keep = (settings.retention.days, settings.logs.retention, settings.retention.audit)
+    logs = settings.core.home / "logs"
+    return Daemon(Maintenance(db, logs, keep, settings.retention.every, lambda: leadership.epoch is not None), Bell())
+
+
+@contextlib.contextmanager
+def _stop_signal() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; a second SIGINT interrupts for good."""
+    stopped = threading.Event()
+
+    def on_signal(number: int, frame: Any) -> None:
+        if stopped.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
