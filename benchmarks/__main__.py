@@ -34,6 +34,7 @@ NAMES = (
     "take_over",
     "task_api",
     "api_reads",
+    "cluster",
 )
 #: seconds that one benchmark may take
 _LIMIT = 180.0

@@ -145,3 +145,30 @@ class RunnerState(msgspec.Struct, frozen=True, kw_only=True):
     memory_free: int = 0
     memory: int = 0
     drained: bool = False
+
+
+class OrderKind(StrEnum):
+    """What a worker is told. drain: to take nothing new until it is resumed. stop: nothing but that a runner stops."""
+
+    DRAIN = "drain"
+    STOP = "stop"
+
+
+class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What people want of a worker, by its name (RunnerState.worker). A drain holds for every runner that bears the
+    name, also after a restart. runner: the one that is to stop in good order, whatever the kind; None: none is.
+    by, at: who ordered it, and when."""
+
+    worker: str
+    kind: OrderKind
+    by: str
+    at: float
+    runner: str | None = None
+
+    def drains(self) -> bool:
+        """Whether the worker is to take nothing new."""
+        return self.kind is OrderKind.DRAIN
+
+    def stops(self, runner: str) -> bool:
+        """Whether this runner is to stop."""
+        return self.runner == runner
