@@ -33,6 +33,7 @@ NAMES = (
     "restart",
     "take_over",
     "task_api",
+    "log_ingest",
     "api_reads",
     "cluster",
 )

@@ -16,8 +16,10 @@ from tests.servers import PostgresServer
 
 from airloom import settings
 from airloom.bundles.local import LocalFolder
+from airloom.bundles.sources import FolderSource
 from airloom.decide.state import World
 from airloom.executors.base import Executor
+from airloom.model.bundles import LocalBundle
 from airloom.model.events import Command, TriggerRun
 from airloom.model.plan import Plan
 from airloom.model.report import Ended, Outcome, Report, Started, TryKey
@@ -144,7 +146,7 @@ class Bed:
         """A loader of this home's DAG files."""
         options = self.settings.loader
         parser = ParserPool(options.processes, options.parse_timeout)
-        folder = LocalFolder(parts.DAGS_BUNDLE, self.dags)
+        folder = FolderSource(LocalFolder(settings.DAGS_BUNDLE, self.dags))
         return Loader(self.db, folder, parser, notify, time.time, LoaderSettings(refresh=0.0, paused=False))
 
     def wake(self) -> None:
@@ -222,7 +224,7 @@ def make_bed(
 
 def local(bed: Bed) -> dict[str, Executor]:
     """The local executor, as configured."""
-    bundles = {parts.DAGS_BUNDLE: bed.dags}
+    bundles = {settings.DAGS_BUNDLE: LocalBundle(path=str(bed.dags))}
     return parts.make_executors(
         ("local",), parts.local_settings(bed.settings, bed.db, bed.home, bundles), bed.ops, bed.bell.ring
     )

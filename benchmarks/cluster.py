@@ -155,16 +155,16 @@ def measure(folder: Path) -> list[Figure]:
     with ExitStack() as stack:
         server = stack.enter_context(postgres())
         broker = RedisServer()
-        stack.callback(broker.stop)
-        cluster = Cluster(folder, server.url(server.create()), broker.url, stack)
-        floors = _floors(folder, broker.url)
+        stack.callback(broker.close)
+        cluster = Cluster(folder, server.url(server.create()), broker.url(), stack)
+        floors = _floors(folder, broker.url())
         figures = []
         with cluster.workers("fork"):
             figures += _rates(cluster, "fork", "a fork and a wait in each", floors["forked"], 0.5)
             figures += _hand_off(cluster)
         with cluster.workers("reuse"):
             figures += _rates(cluster, "reuse", "doing nothing", floors["noop"], 0.8)
-        return figures + _heap(cluster, broker.url)
+        return figures + _heap(cluster, broker.url())
 
 
 def _floors(folder: Path, broker: str) -> dict[str, float]:

@@ -77,7 +77,9 @@ def settings_page() -> str:
         "",
         NOTE,
         "Write settings in `airloom.toml` in Airloom's home, or give them as environment variables named",
-        "`AIRLOOM__SECTION__KEY`. A variable wins over the file. `AIRLOOM_HOME` is the home; without it, `~/airloom`.",
+        "`AIRLOOM__SECTION__KEY`. A variable wins over the file. With `_FILE` at its end it names a file",
+        "that holds the value, as container platforms give secrets: `AIRLOOM__DATABASE__URL_FILE=/run/secrets/url`.",
+        "`AIRLOOM_HOME` is the home; without it, `~/airloom`.",
         'Durations are seconds or texts such as `"90s"`, `"10m"`, `"7d"`; sizes are bytes or texts such as `"2GiB"`.',
         "`airloom config list` shows each value and where it comes from. A wrong name or value stops the start with a",
         "sentence that names it.",
@@ -95,6 +97,7 @@ def settings_page() -> str:
             else f"`{msgspec.json.encode(setting.value).decode()}`"
         )
         lines.append(f"| `{setting.key}` | {default} | {setting.doc} |")
+    lines += ["", "## [bundles.NAME]", "", "Where DAG code comes from, a table for each: [bundles.md](bundles.md)."]
     return "\n".join([*lines, ""])
 
 

@@ -1,4 +1,5 @@
-"""Databases for any test that wants one: `db` and `database_url` run it on SQLite and on PostgreSQL.
+"""Databases and brokers for any test that wants one: `database_url` runs it on SQLite and PostgreSQL, `broker_url` on
+Redis and RabbitMQ.
 
 The servers are private to the pytest process (one for each worker of pytest-xdist) and end with it.
 """
@@ -7,11 +8,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from airloom.store.database import Database, connect
 from airloom.store.migrate import migrate
+from tests.brokers import NO_BROKERS, NoBroker, RabbitServer, RedisServer
 from tests.servers import NO_POSTGRES, NoPostgres, PostgresServer
 
 # Servers that tests start take any free port: several run at once, beside whatever else this machine does.
@@ -88,3 +91,55 @@ def db(database_url: str) -> Iterator[Database]:
     database = connect(database_url)
     yield database
     database.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis; the tests fail where it is not installed, unless they are told to skip."""
+    server = _broker(RedisServer)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[RabbitServer]:
+    """A RabbitMQ; the tests fail where it is not installed, unless they are told to skip."""
+    server = _broker(RabbitServer)
+    yield server
+    server.close()
+
+
+B = TypeVar("B", RedisServer, RabbitServer)
+
+
+def _broker(kind: type[B]) -> B:
+    if os.environ.get(NO_BROKERS) == "1":
+        pytest.skip(f"{NO_BROKERS}=1 is set: nothing is tested with a message broker")
+    try:
+        return kind()
+    except NoBroker as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The address of an empty database at Redis."""
+    redis_server.ensure()
+    return redis_server.fresh()
+
+
+@pytest.fixture
+def rabbitmq_url(rabbitmq_server: RabbitServer) -> Iterator[str]:
+    """The address of an empty virtual host at RabbitMQ."""
+    rabbitmq_server.ensure()
+    url = rabbitmq_server.fresh()
+    yield url
+    rabbitmq_server.ensure()
+    rabbitmq_server.forget(url)
+
+
+@pytest.fixture(params=["redis", "rabbitmq"])
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """The address of an empty broker, once for each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from airloom.model.bundles import Bundle
+
 _SECONDS = {"unit": "seconds"}
 _BYTES = {"unit": "bytes"}
 _TIMEZONE = {"unit": "timezone"}
@@ -27,7 +29,9 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     """What everything shares."""
 
     home: Annotated[Path, _doc("The folder of everything Airloom keeps; set by AIRLOOM_HOME.", _READ_ONLY)]
-    dags_folder: Annotated[Path, _doc("The folder of DAG files; default: dags in the home folder.")]
+    dags_folder: Annotated[
+        Path, _doc("The folder of DAG files, as bundle dags; default: dags in the home folder, without [bundles].")
+    ]
     executors: Annotated[tuple[str, ...], _doc("Executors, the first is the default.", _EXECUTOR)] = ("local",)
     parallelism: Annotated[int, _doc("How many tasks run at once over all executors; 0 = no limit.", ge=0)] = 0
     dags_are_paused_at_creation: Annotated[bool, _doc("Whether a new DAG waits to be unpaused.")] = True
@@ -124,6 +128,7 @@ class Loader(msgspec.Struct, frozen=True, kw_only=True):
 class Scheduler(msgspec.Struct, frozen=True, kw_only=True):
     """The scheduler."""
 
+    loader: Annotated[bool, _doc("Whether it parses DAG files, too; if not, `airloom loader` does.")] = True
     lease: Annotated[float, _doc("How long a silent leader keeps its place.", _SECONDS, gt=0)] = 5.0
     answer_timeout: Annotated[float, _doc("How long a command waits for an answer.", _SECONDS, gt=0)] = 10.0
 
@@ -138,6 +143,10 @@ class Logs(msgspec.Struct, frozen=True, kw_only=True):
     """Logs of tasks."""
 
     retention: Annotated[int, _doc("Days that task logs are kept; 0 = for ever.", ge=0)] = 0
+    store: Annotated[
+        str, _doc("Where finished logs go, such as s3://bucket/path: any address that fsspec knows.", {"url": True})
+    ] = ""
+    store_options: Annotated[dict[str, Any], _doc("What fsspec is told beside it: a table, JSON.", _TABLE)] = {}
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,3 +225,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     oidc: OidcSection
     otel: OtelSection
     cli: CLI
+    #: by name: those of the tables [bundles.NAME], and "dags" for [core] dags_folder
+    bundles: dict[str, Bundle] = {}

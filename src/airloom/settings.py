@@ -1,7 +1,7 @@
 """Reading the settings of sections.py: what they are given by, what is wrong with them, where each value came from.
 
-Sources, later ones win: defaults, `airloom.toml`, environment variables `AIRLOOM__SECTION__KEY`. The home folder is
-AIRLOOM_HOME.
+Sources, later ones win: defaults, `airloom.toml`, environment variables `AIRLOOM__SECTION__KEY`, or with `_FILE` after
+that the path of a file that holds the value. The home folder is AIRLOOM_HOME.
 """
 
 import difflib
@@ -19,12 +19,19 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from airloom.bundles.definitions import read_bundles, shown
 from airloom.executors.settings import default_parallelism
+from airloom.model.bundles import Bundle, LocalBundle
 from airloom.model.errors import SettingsError
 from airloom.sections import Settings
 
 PREFIX = "AIRLOOM__"
+#: what a variable ends in that names a file with the value, as container platforms give secrets
+_IN_FILE = "_file"
 FILE_NAME = "airloom.toml"
+#: not a section of settings, but one of tables by name; and the bundle of [core] dags_folder
+_BUNDLES = "bundles"
+DAGS_BUNDLE = "dags"
 DEFAULT = "default"
 
 #: executor name -> our name; Airflow's names are accepted
@@ -61,7 +68,12 @@ def load(env: Mapping[str, str], cwd: Path) -> Loaded:
     home = cwd / Path(env.get("AIRLOOM_HOME") or "~/airloom").expanduser()
     origins: dict[str, str] = {}
     given: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
+    bundles: dict[str, Bundle] = {}
     for section, key, raw, origin, base in (*_from_file(_find_file(env, cwd, home)), *_from_environment(env, cwd)):
+        if section == _BUNDLES:
+            bundles = _bundles(raw, origin, base)
+            origins |= {f"{_BUNDLES}.{name}": origin for name in bundles}
+            continue
         given[section][key] = _convert(section, key, raw, origin, base)
         origins[f"{section}.{key}"] = origin
     given["core"]["home"] = home
@@ -69,7 +81,15 @@ def load(env: Mapping[str, str], cwd: Path) -> Loaded:
     given["core"].setdefault("dags_folder", home / "dags")
     given["database"].setdefault("url", f"sqlite:///{home / 'airloom.db'}")
     given["local"].setdefault("parallelism", default_parallelism())
-    settings = Settings(**{section: struct(**given[section]) for section, struct in _SECTIONS.items()})
+    if not bundles or "core.dags_folder" in origins:
+        if DAGS_BUNDLE in bundles:
+            raise SettingsError(
+                f"{origins['core.dags_folder']}: [core] dags_folder is the bundle {DAGS_BUNDLE}, and "
+                f"{origins[f'{_BUNDLES}.{DAGS_BUNDLE}']} has [bundles.{DAGS_BUNDLE}]: leave one of them out."
+            )
+        bundles[DAGS_BUNDLE] = LocalBundle(path=str(given["core"]["dags_folder"]))
+    sections = {section: struct(**given[section]) for section, struct in _SECTIONS.items()}
+    settings = Settings(**sections, bundles=bundles)
     for section, struct in _SECTIONS.items():
         for field in msgspec.structs.fields(struct):
             origins.setdefault(f"{section}.{field.name}", DEFAULT)
@@ -85,6 +105,15 @@ def listening_at(loaded: Loaded, host: str | None, port: int | None) -> Loaded:
     return msgspec.structs.replace(loaded, settings=msgspec.structs.replace(loaded.settings, api=changed))
 
 
+def with_dags_folder(loaded: Loaded, folder: Path) -> Loaded:
+    """The same with another folder of DAG files."""
+    core = msgspec.structs.replace(loaded.settings.core, dags_folder=folder)
+    bundles = {**loaded.settings.bundles, DAGS_BUNDLE: LocalBundle(path=str(folder))}
+    return msgspec.structs.replace(
+        loaded, settings=msgspec.structs.replace(loaded.settings, core=core, bundles=bundles)
+    )
+
+
 def describe(loaded: Loaded) -> Iterator[SettingInfo]:
     """Every setting in order, for `airloom config list`; secrets and passwords are shown as ***."""
     for section, struct in _SECTIONS.items():
@@ -98,6 +127,11 @@ def describe(loaded: Loaded) -> Iterator[SettingInfo]:
                 origin=loaded.origins[f"{section}.{field.name}"],
                 doc=meta.description or "",
             )
+    for name, bundle in loaded.settings.bundles.items():
+        if origin := loaded.origins.get(f"{_BUNDLES}.{name}"):
+            yield SettingInfo(
+                section=_BUNDLES, key=name, value=shown(bundle), origin=origin, doc="Where DAG code comes from."
+            )
 
 
 def mask_url(url: str) -> str:
@@ -109,11 +143,17 @@ def mask_url(url: str) -> str:
     return url.replace(f":{password}@", ":***@", 1) if password else url
 
 
-_SECTIONS: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+_SECTIONS: dict[str, Any] = {
+    field.name: field.type for field in msgspec.structs.fields(Settings) if field.name != _BUNDLES
+}
 _FIELDS: dict[str, dict[str, Any]] = {
     section: {field.name: field.type for field in msgspec.structs.fields(struct)}
     for section, struct in _SECTIONS.items()
 }
+
+#: how a setting is called in a variable, after the prefix -> its section and key; all bundles are one
+_NAMES = {f"{section}__{key}": (section, key) for section, fields in _FIELDS.items() for key in fields}
+_NAMES[_BUNDLES] = (_BUNDLES, "")
 
 #: section, key, raw value, origin, folder that a relative path in it starts from
 _Given = tuple[str, str, Any, str, Path]
@@ -134,6 +174,9 @@ def _from_file(path: Path) -> Iterator[_Given]:
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}.") from None
     for section, table in document.items():
+        if section == _BUNDLES:
+            yield _BUNDLES, "", table, str(path), path.parent
+            continue
         if section in _SECTIONS and not isinstance(table, dict):
             raise SettingsError(f"{path}: {section} is a section; write it as a table, [{section}].")
         if section not in _SECTIONS:
@@ -147,14 +190,34 @@ def _from_file(path: Path) -> Iterator[_Given]:
 
 
 def _from_environment(env: Mapping[str, str], cwd: Path) -> Iterator[_Given]:
+    by: dict[tuple[str, str], str] = {}
     for variable, value in env.items():
         if not variable.startswith(PREFIX):
             continue
-        section, _, key = variable.removeprefix(PREFIX).lower().partition("__")
-        if section not in _SECTIONS or key not in _FIELDS[section]:
-            names = [f"{PREFIX}{s}__{k}".upper() for s, fields in _FIELDS.items() for k in fields]
+        name = variable.removeprefix(PREFIX).lower()
+        # A setting whose own name ends so is that setting.
+        in_file = name not in _NAMES and name.endswith(_IN_FILE)
+        setting = _NAMES.get(name.removesuffix(_IN_FILE) if in_file else name)
+        if setting is None:
+            names = [f"{PREFIX}{known}".upper() for known in _NAMES]
             raise SettingsError(f"Environment variable {variable} names no setting.{_nearest(variable, names)}")
-        yield section, key, value, variable, cwd
+        other = by.setdefault(setting, variable)
+        if other != variable:
+            raise SettingsError(f"{other} and {variable} are both given, for the same setting: leave one of them out.")
+        yield *setting, _read_value(variable, value, cwd) if in_file else value, variable, cwd
+
+
+def _read_value(variable: str, path: str, cwd: Path) -> str:
+    """The text of the file that a variable names, without white space around it."""
+    if not path.strip():
+        raise SettingsError(f"{variable} is empty; give the path of the file that holds the value.")
+    try:
+        return (cwd / Path(path).expanduser()).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{variable}: {path} cannot be read: {error.strerror}.") from None
+    except (UnicodeDecodeError, RuntimeError) as error:
+        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise SettingsError(f"{variable}: {path} cannot be read: {why}.") from None
 
 
 def _convert(section: str, key: str, raw: Any, origin: str, base: Path) -> Any:
@@ -174,6 +237,14 @@ def _convert(section: str, key: str, raw: Any, origin: str, base: Path) -> Any:
         shown = "***" if extra.get("secret") else repr(_shown(section, key, raw))
         ending = "" if problem.endswith("?") else "."
         raise SettingsError(f"{origin}: [{section}] {key} is {shown}; {problem}{ending}") from None
+
+
+def _bundles(raw: Any, origin: str, base: Path) -> dict[str, Bundle]:
+    try:
+        tables = msgspec.json.decode(raw) if isinstance(raw, str) else raw
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"{origin} is not valid JSON: {error}.") from None
+    return read_bundles(tables, origin, base, lambda value: _seconds(value, float, False))
 
 
 class _Refused(ValueError):

@@ -12,10 +12,17 @@ from airloom.api.app import make_app
 from airloom.api.security.authentication import authenticate
 from airloom.api.state import Api
 from airloom.model.access import Identity, Role
+from airloom.model.events import TriggerRun
+from airloom.model.report import TryKey
+from airloom.operations import remote_runners
+from airloom.operations.asking import ask
 from airloom.operations.ops import Ops, open_ops
+from airloom.operations.try_tokens import TryTokens, try_tokens
 from airloom.sections import Settings
+from airloom.store import runs
 from airloom.wiring.parts import world_config
-from tests.operations.leading import FLIGHTS, WEATHER, make_home, save_dags
+from tests.api.caller import Caller
+from tests.operations.leading import FLIGHTS, WEATHER, leading, make_home, never_end, save_dags
 
 ADMIN = Identity(username="ada", display_name="Ada", role=Role.ADMIN, credential="test")
 
@@ -41,8 +48,7 @@ def ops(settings: Settings) -> Iterator[Ops]:
 @pytest.fixture
 def api(settings: Settings, ops: Ops) -> Api:
     """The API's state on that home."""
-    logs = settings.core.home / "logs"
-    return Api(ops=ops, settings=settings, world_config=world_config(settings), logs=logs, now=time.time)
+    return Api(ops=ops, settings=settings, world_config=world_config(settings), now=time.time)
 
 
 @pytest.fixture
@@ -69,3 +75,40 @@ def impatient(api: Api) -> TestClient:
     app = make_app(dataclasses.replace(api, ops=dataclasses.replace(api.ops, answer_timeout=0.05)))
     app.dependency_overrides[authenticate] = lambda: ADMIN
     return TestClient(app, base_url="http://127.0.0.1:8080")
+
+
+# --- runners of other machines ----------------------------------------------------------------------------------------
+@pytest.fixture
+def tokens(ops: Ops) -> TryTokens:
+    return try_tokens(ops)
+
+
+@pytest.fixture
+def worker(api: Api, ops: Ops) -> Caller:
+    """A worker that has registered."""
+    caller = Caller(api, remote_runners.make_runner_token(ops, "workers").text, executor="celery", queues=("gpu",))
+    assert caller.greet().status_code == 200
+    return caller
+
+
+@pytest.fixture
+def key(settings: Settings, ops: Ops) -> Iterator[TryKey]:
+    """A live try; its scheduler goes on leading."""
+    with leading(settings, never_end):
+        run_id = ask(ops, TriggerRun(dag_id="flights", run_id="live"))["run_id"]
+        with ops.db.reading() as conn:
+            run = runs.find_run(conn, "flights", run_id)
+            assert run is not None
+            ti = next(ti for ti in runs.list_tis(conn, run.id) if ti.task_id == "load")
+        yield TryKey(ti.id, 1)
+
+
+@pytest.fixture
+def alone(settings: Settings, ops: Ops) -> TryKey:
+    """A live try whose scheduler has gone: what is reported stays in the inbox."""
+    with leading(settings, never_end):
+        ask(ops, TriggerRun(dag_id="flights", run_id="live"))
+    with ops.db.reading() as conn:
+        run = runs.find_run(conn, "flights", "live")
+        assert run is not None
+        return TryKey(next(ti for ti in runs.list_tis(conn, run.id) if ti.task_id == "load").id, 1)

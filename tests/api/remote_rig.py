@@ -10,27 +10,30 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import uvicorn
 
 from airloom import settings
 from airloom.api.remote.app import make_task_app
 from airloom.api.state import Api
 from airloom.bundles.local import LocalFolder
+from airloom.bundles.sources import FolderSource
 from airloom.executors.settings import LocalSettings, write_settings
 from airloom.executors.unix_socket import connect as connect_unix
 from airloom.model.events import TriggerRun
+from airloom.model.log_lines import LogLine
 from airloom.model.report import Cause, Ended, Outcome, Report, TryKey
 from airloom.model.states import RUN_FINISHED
-from airloom.model.wire import Reports, Submit, Unframer, frame
+from airloom.model.wire import FromIntake, Submit, ToIntake, Unframer, frame
 from airloom.model.work import Cancel, Work
 from airloom.operations import remote_runners
 from airloom.operations.asking import ask
 from airloom.operations.ops import Ops, wake_path
 from airloom.operations.secret_key import read_secret_keys
+from airloom.operations.try_logs import TryLog
 from airloom.operations.try_tokens import TryTokens, try_tokens
-from airloom.runtime.logs import LogLine, log_path, read_log
 from airloom.runtime.parsing import ParserPool
 from airloom.services.inbox_listener import InboxListener
 from airloom.services.leader import Leadership
@@ -42,6 +45,9 @@ from airloom.store.database import Database, connect
 from airloom.store.notify import feed_notifier, listener, notifier
 from airloom.store.secrets import Secrets
 from airloom.wiring import parts
+from tests.logs import lines_of
+
+Heard = TypeVar("Heard", bound=FromIntake)
 
 #: seconds after which a test gives up; nothing takes a tenth of that
 DEADLINE = 60.0
@@ -64,6 +70,8 @@ class HandingExecutor:
         self._path = path
         self._wake = wake
         self._reports: list[Report] = []
+        #: whoever hands over work stays there, or it is given back
+        self._lines: list[Visit] = []
         self.works: dict[TryKey, Work] = {}
         self.held: list[Work] = []
         #: whether work waits for a runner
@@ -78,7 +86,13 @@ class HandingExecutor:
             if self.holding:
                 self.held.append(work)
             else:
-                hand_over(self._path, work)
+                self.hand(work)
+
+    def hand(self, work: Work) -> None:
+        """Give work to the runner that listens there."""
+        line = Visit(self._path)
+        self._lines.append(line)
+        line.say(Submit(works=(work,)))
 
     def poll(self) -> list[Report]:
         reports, self._reports = self._reports, []
@@ -97,30 +111,52 @@ class HandingExecutor:
         return set(keys)
 
     def close(self, grace: float) -> None:
-        """Nothing is open."""
+        for line in self._lines:
+            line.sock.close()
 
 
-def hand_over(path: str, work: Work) -> socket.socket:
-    """Give work to the runner that listens there."""
+class Visit:
+    """A connection to a runner's work socket, as a worker has it."""
 
-    def connected() -> socket.socket | None:
-        try:
-            return connect_unix(path)
-        except OSError:
-            return None
+    def __init__(self, path: str) -> None:
+        def connected() -> socket.socket | None:
+            try:
+                return connect_unix(path)
+            except OSError:
+                return None
 
-    sock: socket.socket = wait_for(connected, "a runner to listen")
-    sock.sendall(frame(Submit(works=(work,))))
-    return sock
+        self.sock: socket.socket = wait_for(connected, "a runner to listen")
+        self.sock.settimeout(DEADLINE)
+        self._unframer: Unframer[FromIntake] = Unframer(FromIntake)
+        self._unread: list[FromIntake] = []
+        #: all that came
+        self.heard: list[FromIntake] = []
 
+    def say(self, message: ToIntake) -> None:
+        self.sock.sendall(frame(message))
 
-def told_of(sock: socket.socket) -> Report:
-    """The first report that comes back there."""
-    sock.settimeout(DEADLINE)
-    unframer: Unframer[Reports] = Unframer(Reports)
-    while not (messages := unframer.feed(sock.recv(65536))):
-        pass
-    return messages[0].reports[0]
+    def hear(self, kind: type[Heard]) -> Heard:
+        """The next message of this kind that comes; others are passed over."""
+        while True:
+            while self._unread:
+                message = self._unread.pop(0)
+                self.heard.append(message)
+                if isinstance(message, kind):
+                    return message
+            data = self.sock.recv(65536)
+            assert data, "the runner has gone"
+            self._unread += self._unframer.feed(data)
+
+    def wait_for(self, message: FromIntake) -> None:
+        """Hear until this comes."""
+        while self.hear(type(message)) != message:
+            pass
+
+    def __enter__(self) -> "Visit":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
 
 
 class ApiServer:
@@ -163,8 +199,7 @@ class Remote:
         self.db: Database = ops.db
         self.worker = worker
         self.dags = options.core.dags_folder
-        logs = options.core.home / "logs"
-        api = Api(ops=ops, settings=options, world_config=parts.world_config(options), logs=logs, now=time.time)
+        api = Api(ops=ops, settings=options, world_config=parts.world_config(options), now=time.time)
         self.api = ApiServer(api)
         self.runner: subprocess.Popen[bytes] | None = None
         self.local: LocalSettings | None = None
@@ -173,14 +208,14 @@ class Remote:
         self.brain: Scheduler
 
     # --- the parts ----------------------------------------------------------------------------------------------------
-    def set_up_runner(self, token: str) -> None:
-        """Write what a runner is told, in a home of its own."""
+    def set_up_runner(self, token: str, **fields: Any) -> None:
+        """Write what a runner is told, in a home of its own. `fields`: settings that are to be others."""
         (self.worker / "token").write_text(token)
-        self.local = LocalSettings(
+        local = LocalSettings(
             home=str(self.worker),
             name="celery",
             owner=remote_runners.database_of(self.ops),
-            bundles={parts.DAGS_BUNDLE: str(self.dags)},
+            bundles={settings.DAGS_BUNDLE: str(self.dags)},
             parallelism=4,
             heartbeat=0.2,
             grace=1.0,
@@ -189,6 +224,7 @@ class Remote:
             token_file=str(self.worker / "token"),
             queues=("default", "gpu"),
         )
+        self.local = msgspec.structs.replace(local, **fields)
         write_settings(self.local)
 
     def start_runner(self, *arguments: str) -> None:
@@ -227,7 +263,7 @@ class Remote:
             self.brain.hint()
             self.bell.ring()
 
-        folder = LocalFolder(parts.DAGS_BUNDLE, self.dags)
+        folder = FolderSource(LocalFolder(settings.DAGS_BUNDLE, self.dags))
         options = LoaderSettings(refresh=0.0, paused=False)
         with closing(Loader(self.db, folder, ParserPool(1, 30.0), wake, time.time, options)) as loader:
             loader.tick()
@@ -258,9 +294,10 @@ class Remote:
     def log(self, key: TryKey) -> list[LogLine]:
         """What the server has of a try's log."""
         work = self.executor.works[key]
-        home = str(self.settings.core.home)
-        path = log_path(home, work.dag_id, work.run.run_id, work.task_id, work.map_index, key.try_number)
-        return read_log(path)[0]
+        log = TryLog(
+            key=key, dag_id=work.dag_id, run_id=work.run.run_id, task_id=work.task_id, map_index=work.map_index
+        )
+        return lines_of(self.ops, log)
 
     def has_logged(self, key: TryKey, text: str) -> bool:
         return any(text in line.text for line in self.log(key))

@@ -23,9 +23,10 @@ from airloom.model.processes import (
 from airloom.operations import health
 from airloom.operations.health import Examiner, Known, judge
 from airloom.operations.ops import Ops
-from airloom.store import leadership, processes
+from airloom.store import processes
 from airloom.store.leadership import LeaderRow
 from tests.api.conftest import As
+from tests.operations.crew import worker_row
 from tests.operations.leading import leading
 
 NOW = 1_000_000.0
@@ -172,32 +173,6 @@ def wait_until(done: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_workers_and_executors_are_what_their_rows_say(api: Api, client: TestClient) -> None:
-    now = time.time()
-    rows = [
-        msgspec.structs.replace(scheduler(ExecutorUse(name="local", slots=2, used=1)), seen_at=now),
-        msgspec.structs.replace(
-            row(ProcessKind.RUNNER, RunnerState(executor="local", slots=2, running=1)), seen_at=now
-        ),
-        msgspec.structs.replace(
-            row(ProcessKind.RUNNER, RunnerState(executor="celery", queues=("gpu",), running=4), pid=2),
-            seen_at=now - 900,
-        ),
-    ]
-    with api.ops.db.transaction() as conn:
-        leadership.acquire(conn, "x", now, 60.0, place=("box", 1, ""))
-        processes.renew(conn, rows)
-    local, celery = sorted(client.get("/api/v1/workers").json(), key=lambda worker: worker["pid"])
-    assert (local["alive"], local["running"], local["slots"], local["queues"]) == (True, 1, 2, [])
-    assert (celery["alive"], celery["running"], celery["executor"], celery["queues"]) == (False, 0, "celery", ["gpu"])
-    [executor] = client.get("/api/v1/executors").json()
-    assert (executor["name"], executor["slots"], executor["used"], executor["why"]) == ("local", 2, 1, "")
-
-
-def test_there_are_no_executors_without_a_scheduler(client: TestClient) -> None:
-    assert client.get("/api/v1/executors").json() == []
-
-
 def test_an_api_server_has_a_row_while_it_runs(api: Api) -> None:
     def kinds() -> list[str]:
         with api.ops.db.reading() as conn:
@@ -221,3 +196,28 @@ def test_who_waited_while_somebody_looked_does_not_look_again(ops: Ops, monkeypa
     assert examiner.examine() is examiner.examine()
     assert looks == 1
     examiner.close()
+
+
+def test_workers_are_counted_and_those_that_are_missed_are_named() -> None:
+    rows = [
+        worker_row("w1", NOW, running=2),
+        worker_row("w2", NOW, running=1),
+        worker_row("w2", NOW, runner="before", silent=60),
+        worker_row("gone", NOW, silent=60),
+        worker_row("long gone", NOW, silent=5_000),
+    ]
+    parts = [part for part in judge(Known(leader=LEADER, rows=rows), NOW).parts if part.kind == "runner"]
+    assert [(part.status, part.text) for part in parts] == [
+        ("ok", "workers: 2; tries in hand: 3"),
+        ("down", "worker gone served executor celery, and is silent"),
+    ]
+
+
+def test_logs_that_cannot_be_stored_degrade_the_whole_and_the_reason_is_told() -> None:
+    spare = row(
+        ProcessKind.SCHEDULER, SchedulerState(logs="the store of logs s3://bucket cannot be written: no"), pid=2
+    )
+    result = judge(Known(leader=LEADER, rows=[scheduler(), LOADER, spare]), NOW)
+    (part,) = [part for part in result.parts if part.kind == "logs"]
+    assert (result.status, part.status, part.seen_at) == ("degraded", "degraded", spare.seen_at)
+    assert part.text.startswith("the store of logs s3://bucket cannot be written: no; finished logs stay")

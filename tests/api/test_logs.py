@@ -1,6 +1,8 @@
 """The routes of logs: pages, download, live, rendered fields. Logs are untrusted, and their files are ours alone."""
 
+import dataclasses
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import msgspec
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import delete
@@ -19,13 +22,19 @@ from airloom.api.security import known, watch
 from airloom.api.security.authentication import authenticate
 from airloom.api.state import Api
 from airloom.model.access import Grant, Identity, Role
+from airloom.model.log_lines import RENDERED, LogLine
 from airloom.model.plan import Plan, TIChange
 from airloom.model.report import TryKey
 from airloom.model.states import TIState
+from airloom.model.wire import LogChunk
 from airloom.operations import credentials
-from airloom.operations.ops import Ops
+from airloom.operations.log_store import LogPlaces, LogStore
+from airloom.operations.ops import Ops, open_ops
+from airloom.operations.try_logs import keep_chunks
 from airloom.runtime.logs import TryLog, log_path
 from airloom.runtime.masking import Masker
+from airloom.sections import Settings
+from airloom.services.log_keeping import LogKeeper
 from airloom.store.tables import task_instance, task_try
 from tests.api import logins
 from tests.api.conftest import ADMIN
@@ -306,10 +315,89 @@ def test_a_reader_that_goes_away_is_not_followed_any_more(address: str) -> None:
     assert answers == [200]
 
 
-def end(ops: Ops) -> None:
+def end(ops: Ops, at: float = NOW + 5) -> None:
     """End the live try well."""
     plan = Plan(
-        ti_changes={10: TIChange(id=10, expected=TIState.RUNNING, state=TIState.SUCCESS, values={"ended_at": NOW + 5})},
-        try_changes={TryKey(10, 1): {"state": TIState.SUCCESS, "ended_at": NOW + 5}},
+        ti_changes={10: TIChange(id=10, expected=TIState.RUNNING, state=TIState.SUCCESS, values={"ended_at": at})},
+        try_changes={TryKey(10, 1): {"state": TIState.SUCCESS, "ended_at": at}},
     )
     commit(ops, plan)
+
+
+# --- of runners on other machines -------------------------------------------------------------------------------------
+def sent(ops: Ops, offset: int, *texts: str, last: bool = False) -> int:
+    """Have a runner elsewhere send lines of the live try to some API; where its log goes to."""
+    lines = (LogLine(t="2023-11-14T22:13:20", level="INFO", source="stdout", text=text) for text in texts)
+    data = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+    (place,) = keep_chunks(ops, [LogChunk(key=TryKey(10, 1), offset=offset, data=data, last=last)], 10**6)
+    assert place == offset + len(data)
+    return place
+
+
+@pytest.fixture
+def elsewhere(api: Api, settings: Settings, tmp_path: Path) -> Iterator[Api]:
+    """Another API on another machine: all that it shares is the database."""
+    with open_ops(settings) as ops:
+        yield dataclasses.replace(api, ops=dataclasses.replace(ops, logs=LogPlaces(folder=tmp_path / "other" / "logs")))
+
+
+def test_a_log_that_one_api_takes_is_followed_at_another(elsewhere: Api, ops: Ops) -> None:
+    app = make_app(elsewhere)
+    app.dependency_overrides[authenticate] = lambda: ADMIN
+    with (
+        served(app) as address,
+        httpx.stream("GET", f"{address}{LIVE}/log/stream", timeout=DEADLINE) as response,
+    ):
+        found = events(response)
+        place = sent(ops, 0, "one")
+        assert texts(next(found)) == ["one"]
+        place = sent(ops, place, "two", "three")
+        more: list[str] = []
+        while len(more) < 2:
+            more += texts(next(found))
+        assert more == ["two", "three"]
+        # The try's end is known before the rest of its log has come.
+        end(ops, at=time.time())
+        sent(ops, place, "last", last=True)
+        rest = list(found)
+    assert [text for event in rest[:-1] for text in texts(event)] == ["last"]
+    assert rest[-1][0] == "end"
+
+
+def test_a_log_of_the_database_is_read_in_pages_filtered_and_downloaded(client: TestClient, ops: Ops, api: Api) -> None:
+    place = sent(ops, 0, *(f"line {number}" for number in range(50)))
+    sent(ops, place, "wanted", "end", last=True)
+    page = client.get(f"{LIVE}/log?limit=3").json()
+    assert [line["number"] for line in page["lines"]] == [1, 2, 3]
+    page = client.get(f"{LIVE}/log?cursor={page['next']}&search=WANTED").json()
+    assert [(line["number"], line["text"]) for line in page["lines"]] == [(51, "wanted")]
+    assert page["ended"] is False
+    assert [line["number"] for line in client.get(f"{LIVE}/log?tail=2").json()["lines"]] == [51, 52]
+    assert len(client.get(f"{LIVE}/log/download").text.splitlines()) == 52
+    end(ops, at=time.time())
+    assert client.get(f"{LIVE}/log?tail=2").json()["ended"] is True
+
+
+def test_the_rendered_fields_of_a_try_elsewhere_are_shown(client: TestClient, ops: Ops) -> None:
+    line = LogLine(t="2023-11-14T22:13:20", level="INFO", source=RENDERED, text='{"bash_command": "true"}')
+    data = msgspec.json.encode(line) + b"\n"
+    keep_chunks(ops, [LogChunk(key=TryKey(10, 1), offset=0, data=data)], 10**6)
+    assert client.get(f"{LIVE}/rendered").json()["fields"] == {"bash_command": "true"}
+    assert client.get(f"{LIVE}/log").json()["lines"] == []
+
+
+def test_a_log_in_a_store_that_is_away_is_answered_with_the_reason(api: Api, ops: Ops, tmp_path: Path) -> None:
+    folder = tmp_path / "objects"
+    stored = dataclasses.replace(ops, logs=LogPlaces(store=LogStore(f"file://{folder}", {})))
+    sent(stored, 0, "one", last=True)
+    LogKeeper(stored, lambda: True, 60.0).tick()
+    app = make_app(dataclasses.replace(api, ops=stored))
+    app.dependency_overrides[authenticate] = lambda: ADMIN
+    client = TestClient(app, base_url="http://127.0.0.1:8080")
+    assert [line["text"] for line in client.get(f"{LIVE}/log").json()["lines"]] == ["one"]
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    for path in ("log", "log/download", "rendered"):
+        answer = client.get(f"{LIVE}/{path}")
+        assert answer.status_code == 503
+        assert "the store of logs" in answer.json()["detail"]

@@ -14,17 +14,21 @@ from airloom.model.processes import (
     Histogram,
     Load,
     LoaderState,
+    OrderKind,
     PoolUse,
     ProcessKind,
     ProcessRow,
+    QueueUse,
     RunnerState,
     SchedulerState,
     WaitingFor,
+    WorkerOrder,
 )
 from airloom.operations.health import Known
 from airloom.store.leadership import LeaderRow
 from tests.api import logins
 from tests.api.conftest import As
+from tests.operations.crew import worker_row
 
 NOW = 1_000_000.0
 LEADER = LeaderRow(holder="x", epoch=1, expires_at=NOW + 5, host="box", pid=1, address="")
@@ -36,6 +40,7 @@ STATE = SchedulerState(
     tries=9,
     inbox=2,
     dropped=3,
+    lost=6,
     load=Load(
         runs=1,
         queued=2,
@@ -49,6 +54,10 @@ STATE = SchedulerState(
         ),
         executors=(ExecutorUse(name="local", slots=4, used=3), ExecutorUse(name="far", slots=None, used=0)),
         pools=(PoolUse(name="small", used=2, waiting=4),),
+        queues=(
+            QueueUse(executor="celery", name="gpu", queued=7, running=3),
+            QueueUse(executor="celery", name="nobody's", queued=1, running=0),
+        ),
     ),
 )
 
@@ -95,6 +104,7 @@ def test_what_the_rows_tell() -> None:
         ("airloom_runner_tries", ("local",)): 3,
         ("airloom_scheduler_runs_total", ()): 7,
         ("airloom_scheduler_tries_total", ()): 9,
+        ("airloom_tries_lost_total", ()): 6,
         ("airloom_trace_spans_dropped_total", ()): 3,
         ("airloom_inbox_commands", ()): 2,
         ("airloom_schedule_lag_seconds", ()): 1.5,
@@ -112,6 +122,30 @@ def test_what_the_rows_tell() -> None:
     # Names of runs are without end: what they hold is counted together.
     assert found["airloom_waiting", ("", "dag_limit")] == 3
     assert "d / r1" not in str(found)
+
+
+def test_what_queues_ask_for_and_what_their_workers_give_is_told() -> None:
+    drained = WorkerOrder(worker="g2", kind=OrderKind.DRAIN, by="ada", at=NOW)
+    rows = [
+        row(ProcessKind.SCHEDULER, STATE),
+        worker_row("g1", NOW, queues=("gpu",), slots=4, running=3),
+        worker_row("g2", NOW, queues=("gpu",), slots=4, running=1),
+        worker_row("all", NOW, queues=("gpu", "spare"), slots=8, running=0),
+        worker_row("gone", NOW, queues=("gpu", "gone"), silent=60),
+        worker_row("", NOW, executor="local", queues=(), runner="r", slots=None),
+    ]
+    found = samples(exposition(Requests(), Known(leader=LEADER, rows=rows, orders=[drained]), 0, 0, NOW))
+
+    def of(name: str) -> dict[tuple[str, ...], float]:
+        return {labels: value for (metric, labels), value in found.items() if metric == f"airloom_{name}"}
+
+    gpu, nobodys, spare = (("celery", name) for name in ("gpu", "nobody's", "spare"))
+    assert of("queue_queued") == {gpu: 7, nobodys: 1, spare: 0}
+    assert of("queue_running") == {gpu: 3, nobodys: 0, spare: 0}
+    assert of("queue_workers") == {gpu: 2, nobodys: 0, spare: 1}
+    assert of("queue_slots") == {gpu: 12, nobodys: 0, spare: 8}
+    assert of("queue_free") == {gpu: 9, nobodys: 0, spare: 8}
+    assert of("workers") == {("celery", "drained"): 1, ("celery", "running"): 2, ("celery", "silent"): 1}
 
 
 def test_without_a_scheduler_there_is_still_something_to_tell() -> None:

@@ -78,7 +78,7 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     made = make_home(tmp_path_factory.mktemp("openapi") / "home", url)
     save_dags(made, FLIGHTS, WEATHER)
     with open_ops(made) as ops, leading(made):
-        api = Api(ops=ops, settings=made, world_config=world_config(made), logs=made.core.home / "logs", now=time.time)
+        api = Api(ops=ops, settings=made, world_config=world_config(made), now=time.time)
         app = make_app(api)
         app.dependency_overrides[authenticate] = lambda: ADMIN
         client = TestClient(app, base_url="http://127.0.0.1:8080", raise_server_exceptions=False)

@@ -1,4 +1,4 @@
-"""Pools and queues as the API shows and changes them."""
+"""Pools as the API shows and changes them."""
 
 from fastapi.testclient import TestClient
 
@@ -47,12 +47,3 @@ def test_a_scheduler_that_is_silent_keeps_nobody_waiting(impatient: TestClient, 
     with leading(settings):
         pass
     assert impatient.get(f"{POOLS}/{DEFAULT_POOL}").json()["used"] is None
-
-
-def test_queues_tell_what_runs_from_them(client: TestClient, settings: Settings) -> None:
-    assert client.get("/api/v1/queues").json() == [{"name": "default", "queued": 0, "running": 0, "workers": []}]
-    with leading(settings, never_end):
-        client.post("/api/v1/dags/flights/runs", json={"run_id": "one"})
-        client.post("/api/v1/dags/flights/runs/one/mark", json={"state": "failed", "dry_run": True})
-        [queue] = client.get("/api/v1/queues").json()
-    assert queue["queued"] + queue["running"] == 1

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from airloom.model.events import CancelRun
-from airloom.operations import remote_runners, variables
+from airloom.model.report import Cause
+from airloom.model.wire import Reports, Submit
+from airloom.operations import variables
 from airloom.operations.asking import ask
 from airloom.store import inbox, runs
-from tests.api.remote_rig import Remote, alive, hand_over, remote_rig, told_of, wait_for, works_file
+from tests.api.caller import in_hand
+from tests.api.remote_rig import Remote, Visit, alive, remote_rig, wait_for, works_file
 
 CHAIN = """
 from airloom import dag, task, Variable
@@ -145,21 +148,23 @@ def _journal_has_an_end(worker: Path) -> bool:
     return any(b"ended" in path.read_bytes() for path in worker.glob("spool/**/*.journal"))
 
 
-def test_a_try_whose_runner_is_killed_is_in_its_lease_and_runs_again_elsewhere(remote: Remote, tmp_path: Path):
+def test_a_try_whose_runner_is_killed_is_told_as_lost_by_the_next_one_and_runs_again(remote: Remote, tmp_path: Path):
     remote.start_runner()
     run_id, pid = held(remote, tmp_path)
     key = remote.key_of("hold")
-    lease = wait_for(lambda: remote_runners.leases(remote.ops).get(key), "the lease")
-    assert lease.executor == "celery"
+    wait_for(lambda: in_hand(remote.ops, key), "the lease")
     remote.kill_runner()
     (tmp_path / "pid").unlink()
     remote.start_runner()
     wait_for(lambda: not alive(pid), "the next runner to end what the dead one left")
-    remote.executor.lose(key)
     wait_for((tmp_path / "pid").exists, "the next try")
     assert remote.key_of("hold") != key
     (tmp_path / "go").touch()
     assert remote.ended("held", run_id) == "success"
+    with remote.db.reading() as conn:
+        lost = runs.list_tries(conn, key.ti_id)[0]
+    assert lost.cause == Cause.LOST
+    assert "was killed, and the next one there has ended" in str(lost.detail)
     wait_for(lambda: remote.has_logged(key, "before"), "the log of the lost try")
 
 
@@ -171,8 +176,9 @@ def test_whoever_hands_work_to_a_runner_hears_of_its_end(remote: Remote, tmp_pat
     run_id = remote.trigger("held")
     remote.key_of("hold")
     assert remote.local is not None
-    with hand_over(remote.local.work_socket, remote.executor.held[0]) as sock:
-        assert told_of(sock).key == remote.key_of("hold")
+    with Visit(remote.local.work_socket) as worker:
+        worker.say(Submit(works=(remote.executor.held[0],)))
+        assert worker.hear(Reports).reports[0].key == remote.key_of("hold")
     assert remote.ended("held", run_id) == "success"
 
 

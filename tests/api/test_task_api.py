@@ -2,14 +2,11 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from fastapi.testclient import TestClient
-from httpx import Response
 
 from airloom.api.remote.app import make_task_app
 from airloom.api.state import Api
@@ -17,99 +14,35 @@ from airloom.model.events import CancelRun, Reported, TriggerRun
 from airloom.model.processes import ProcessKind, ProcessRow
 from airloom.model.report import Cause, Ended, HandedBack, Outcome, Started, TryKey, XComValue
 from airloom.model.wire import (
+    OLDEST_PROTOCOL,
+    PROTOCOL,
     Ack,
     Ask,
     CancelTries,
-    FromRunner,
     GetConnection,
     GetVariable,
     Heartbeat,
-    Hello,
     LogAck,
     LogChunk,
     Reply,
     Reports,
     SetVariable,
-    ToRunner,
-    Unframer,
-    Welcome,
+    Wanted,
     frame,
 )
-from airloom.operations import remote_runners, variables
+from airloom.operations import remote_runners, try_logs, variables
 from airloom.operations.asking import ask
 from airloom.operations.credentials import make_token
 from airloom.operations.ops import Ops, open_ops
-from airloom.operations.try_tokens import TryTokens, try_tokens
+from airloom.operations.try_logs import TryLog
+from airloom.operations.try_tokens import TryTokens
 from airloom.operations.users import UserChange, add_user
-from airloom.runtime.logs import log_path
 from airloom.sections import Settings
 from airloom.store import inbox, processes, runs
-from tests.operations.leading import leading, never_end
-
-ROOT = "/task-api/v1"
-HEADERS = {"Content-Type": "application/msgpack"}
-
-
-class Caller:
-    """A runner as HTTP shows it."""
-
-    def __init__(self, api: Api, token: str, runner: str = "r", **fields: Any) -> None:
-        self.client = TestClient(make_task_app(api), raise_server_exceptions=False)
-        self.headers = {**HEADERS, "Authorization": f"Bearer {token}"}
-        self.hello = Hello(protocol=1, runner=runner, host="far", pid=7, version="1", **fields)
-        self.session = ""
-
-    def post(self, path: str, body: bytes, **headers: str) -> Response:
-        return self.client.post(ROOT + path, content=body, headers={**self.headers, **headers})
-
-    def greet(self) -> Response:
-        answer = self.post("/sessions", frame(self.hello))
-        if answer.status_code == 200:
-            self.session = msgspec.msgpack.decode(answer.content, type=Welcome).session
-        return answer
-
-    def say(self, *messages: FromRunner) -> list[ToRunner]:
-        """What the server answers to these."""
-        answer = self.post(f"/sessions/{self.session}/messages", b"".join(map(frame, messages)))
-        assert answer.status_code == 200, answer.text
-        unframer: Unframer[ToRunner] = Unframer(ToRunner)
-        return unframer.feed(answer.content)
-
-
-@pytest.fixture
-def tokens(ops: Ops) -> TryTokens:
-    return try_tokens(ops)
-
-
-@pytest.fixture
-def worker(api: Api, ops: Ops) -> Caller:
-    """A worker that has registered."""
-    caller = Caller(api, remote_runners.make_runner_token(ops, "workers").text, executor="celery", queues=("gpu",))
-    assert caller.greet().status_code == 200
-    return caller
-
-
-@pytest.fixture
-def key(settings: Settings, ops: Ops) -> Iterator[TryKey]:
-    """A live try; its scheduler goes on leading."""
-    with leading(settings, never_end):
-        run_id = ask(ops, TriggerRun(dag_id="flights", run_id="live"))["run_id"]
-        with ops.db.reading() as conn:
-            run = runs.find_run(conn, "flights", run_id)
-            assert run is not None
-            ti = next(ti for ti in runs.list_tis(conn, run.id) if ti.task_id == "load")
-        yield TryKey(ti.id, 1)
-
-
-@pytest.fixture
-def alone(settings: Settings, ops: Ops) -> TryKey:
-    """A live try whose scheduler has gone: what is reported stays in the inbox."""
-    with leading(settings, never_end):
-        ask(ops, TriggerRun(dag_id="flights", run_id="live"))
-    with ops.db.reading() as conn:
-        run = runs.find_run(conn, "flights", "live")
-        assert run is not None
-        return TryKey(next(ti for ti in runs.list_tis(conn, run.id) if ti.task_id == "load").id, 1)
+from airloom.store.runners import place_of
+from tests.api.caller import HEADERS, ROOT, Caller, in_hand
+from tests.logs import read_bytes
+from tests.operations.leading import leading
 
 
 def waiting(ops: Ops) -> list[Any]:
@@ -196,8 +129,12 @@ def test_a_name_that_another_process_has_is_refused(
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"protocol": 2}, "update the server"),
-        ({"protocol": 0}, "update the runner"),
+        ({"protocol": PROTOCOL + 2, "oldest": PROTOCOL + 1}, "update the server"),
+        ({"protocol": PROTOCOL + 1}, "update the server"),
+        ({"protocol": OLDEST_PROTOCOL - 1}, "update the runner"),
+        ({"lease": -1.0}, "numbers"),
+        ({"clock": float("nan")}, "numbers"),
+        ({"worker": "a\nb"}, "names of runners"),
         ({"owner": "another"}, "another database"),
         ({"runner": ""}, "names of runners"),
         ({"runner": "a\nb"}, "names of runners"),
@@ -238,7 +175,7 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_read(worker: Caller):
 
 def test_a_greeting_is_one_hello(worker: Caller):
     assert worker.post("/sessions", b"").status_code == 400
-    assert worker.post("/sessions", frame(Heartbeat(live=()))).status_code == 422
+    assert worker.post("/sessions", frame(Heartbeat(live=()))).status_code == 400
 
 
 def test_there_is_nothing_else(worker: Caller):
@@ -345,24 +282,25 @@ def test_a_heartbeat_leases_what_is_wanted_and_ends_what_is_not(
 ):
     gone = TryKey(999, 1)
     beat = Heartbeat(live=(key, gone), tokens=(tokens.make(key), tokens.make(gone)))
-    (answer,) = worker.say(beat)
+    answer, wanted = worker.say(beat)
+    assert wanted == Wanted()
     assert isinstance(answer, CancelTries)
     assert [cancel.key for cancel in answer.cancels] == [gone]
-    lease = remote_runners.leases(ops)[key]
-    assert (lease.runner, lease.executor) == ("r", "celery")
-    assert lease.until > time.time()
-    assert list(remote_runners.leases(ops)) == [key]
+    [row] = in_hand(ops, key)
+    assert (row.id, row.state["executor"]) == ("r", "celery")
     ask(ops, CancelRun(dag_id="flights", run_id="live"))
-    (answer,) = worker.say(beat)
+    answer, wanted = worker.say(beat)
+    assert wanted == Wanted()
     assert isinstance(answer, CancelTries)
     assert {cancel.key for cancel in answer.cancels} == {key, gone}
-    assert remote_runners.leases(ops) == {}
+    # It is ending it, which may take long: until then nobody may take it for lost.
+    assert in_hand(ops, key) != []
 
 
 def test_a_lease_needs_its_tries_token(worker: Caller, ops: Ops, alone: TryKey):
-    assert worker.say(Heartbeat(live=(alone,))) == []
-    assert worker.say(Heartbeat(live=(alone,), tokens=("alt_1_1_0",))) == []
-    assert remote_runners.leases(ops) == {}
+    assert worker.say(Heartbeat(live=(alone,))) == [Wanted()]
+    assert worker.say(Heartbeat(live=(alone,), tokens=("alt_1_1_0",))) == [Wanted()]
+    assert in_hand(ops, alone) == []
 
 
 def test_a_runner_whose_row_is_gone_has_to_greet_again_and_has_its_leases(
@@ -375,7 +313,7 @@ def test_a_runner_whose_row_is_gone_has_to_greet_again_and_has_its_leases(
     worker.greet()
     worker.say(beat)
     worker.greet()
-    assert list(remote_runners.leases(ops)) == [alone]
+    assert in_hand(ops, alone) != []
     with ops.db.reading() as conn:
         row = processes.get_process(conn, "r")
     assert row is not None
@@ -386,9 +324,10 @@ def test_a_long_upload_keeps_the_leases(worker: Caller, ops: Ops, alone: TryKey,
     worker.say(Heartbeat(live=(alone,), tokens=(tokens.make(alone),)))
     [credential] = remote_runners.list_runner_tokens(ops)
     later = dataclasses.replace(ops, now=lambda: time.time() + 100.0)
-    before = remote_runners.leases(ops)[alone].until
+    [before] = in_hand(ops, alone)
     remote_runners.touch(later, "r", credential.id)
-    assert remote_runners.leases(ops)[alone].until > before + 90.0
+    [after] = in_hand(ops, alone)
+    assert after.seen_at > before.seen_at + 90.0
 
 
 def test_a_session_that_is_older_than_the_name_of_a_runner_takes_nothing_from_it(
@@ -401,7 +340,7 @@ def test_a_session_that_is_older_than_the_name_of_a_runner_takes_nothing_from_it
     assert worker.greet().status_code == 200
     worker.say(Heartbeat(live=(alone,), tokens=(tokens.make(alone),)))
     assert gone.post(f"/sessions/{gone.session}/messages", frame(Heartbeat(live=()))).status_code == 404
-    assert list(remote_runners.leases(ops)) == [alone]
+    assert in_hand(ops, alone) != []
 
 
 # --- a pod, which has only its try's token ----------------------------------------------------------------------------
@@ -422,17 +361,18 @@ def test_the_token_of_a_try_that_has_ended_opens_nothing_and_its_runner_hears_th
     assert pod.greet().status_code == 200
     with ops.db.reading() as conn:
         assert processes.get_process(conn, "pod") is None
-    (answer,) = pod.say(Heartbeat(live=(gone,), tokens=(tokens.make(gone),)))
+    answer, _ = pod.say(Heartbeat(live=(gone,), tokens=(tokens.make(gone),)))
     assert isinstance(answer, CancelTries)
 
 
 # --- logs -------------------------------------------------------------------------------------------------------------
-def place(api: Api) -> Path:
-    return Path(log_path(str(api.logs.parent), "flights", "live", "load", -1, 1))
+def text_of(ops: Ops, key: TryKey) -> bytes:
+    """What the server has of the log of a try of `load`."""
+    return read_bytes(ops, TryLog(key=key, dag_id="flights", run_id="live", task_id="load", map_index=-1))
 
 
 def test_log_chunks_are_put_together_whatever_comes_twice_or_too_soon(
-    worker: Caller, api: Api, alone: TryKey, tokens: TryTokens
+    worker: Caller, api: Api, ops: Ops, alone: TryKey, tokens: TryTokens
 ):
     def send(offset: int, data: bytes) -> int | None:
         (ack,) = worker.say(LogChunk(key=alone, offset=offset, data=data, token=tokens.make(alone)))
@@ -440,17 +380,18 @@ def test_log_chunks_are_put_together_whatever_comes_twice_or_too_soon(
         return ack.offset
 
     assert send(0, b"") == 0
-    assert not place(api).exists()
+    assert text_of(ops, alone) == b""
     assert send(5, b"world") == 0
     assert send(0, b"hello") == 5
     assert send(0, b"hello") == 5
     assert send(3, b"lo wor") == 9
     assert send(9, b"ld") == 11
-    assert place(api).read_bytes() == b"hello world"
+    assert text_of(ops, alone) == b"hello world"
+    assert not list(api.settings.core.home.glob("logs/**/*.log"))
 
 
 def test_a_log_needs_its_tries_token_and_a_try_that_there_is(
-    worker: Caller, api: Api, alone: TryKey, tokens: TryTokens
+    worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens
 ):
     gone = TryKey(999, 1)
     refused = worker.say(
@@ -458,7 +399,7 @@ def test_a_log_needs_its_tries_token_and_a_try_that_there_is(
         LogChunk(key=gone, offset=0, data=b"x", token=tokens.make(gone)),
     )
     assert refused == [LogAck(key=alone, offset=None), LogAck(key=gone, offset=None)]
-    assert not list(api.logs.rglob("*.log"))
+    assert text_of(ops, alone) == b""
 
 
 def test_a_log_is_taken_to_its_end_after_the_end_of_its_try_for_a_while(
@@ -471,18 +412,22 @@ def test_a_log_is_taken_to_its_end_after_the_end_of_its_try_for_a_while(
             assert run is not None
             key = TryKey(next(ti for ti in runs.list_tis(conn, run.id) if ti.task_id == "load").id, 1)
         deadline = time.monotonic() + 20
-        while remote_runners.log_place(ops, key) is None or not _has_ended(ops, key):
+        while not _has_ended(ops, key):
             assert time.monotonic() < deadline
         pod = Caller(api, tokens.make(key), runner="pod")
         pod.greet()
         chunk = LogChunk(key=key, offset=0, data=b"x", token=tokens.make(key))
+        late = dataclasses.replace(ops, now=lambda: time.time() + try_logs.GRACE + 60)
+        assert try_logs.keep_chunks(late, [chunk], 1000) == [None]
         assert pod.say(chunk) == [LogAck(key=key, offset=1)]
-        late = dataclasses.replace(ops, now=lambda: time.time() + remote_runners.LOG_GRACE + 60)
-        assert remote_runners.log_place(late, key) is None
+        assert pod.say(msgspec.structs.replace(chunk, offset=1, last=True)) == [LogAck(key=key, offset=2)]
+        # It is whole: nothing is added any more.
+        assert pod.say(msgspec.structs.replace(chunk, offset=2)) == [LogAck(key=key, offset=None)]
 
 
 def _has_ended(ops: Ops, key: TryKey) -> bool:
-    found = remote_runners.log_place(ops, key)
+    with ops.db.reading() as conn:
+        found = place_of(conn, key)
     return found is not None and found.ended_at is not None
 
 
@@ -494,7 +439,7 @@ def test_a_log_has_a_limit_which_it_tells(api: Api, ops: Ops, alone: TryKey, tok
     chunk = LogChunk(key=alone, offset=0, data=b"x" * 20_000, token=tokens.make(alone))
     assert caller.say(chunk) == [LogAck(key=alone, offset=None)]
     assert caller.say(chunk) == [LogAck(key=alone, offset=None)]
-    text = place(api).read_text()
+    text = text_of(ops, alone).decode()
     assert text.startswith("x" * 1000)
     assert "has reached its limit" in text.splitlines()[-1]
     assert len(text) < 6000

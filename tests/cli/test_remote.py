@@ -14,7 +14,7 @@ from airloom.cli.remote.server import Server
 from airloom.model.errors import AirloomError, SettingsError
 from tests.faults.home import COMMAND, DEADLINE, Home, home_at, wait_for
 
-NOUNS = ("connections", "dags", "explain", "pools", "runs", "tasks", "variables")
+NOUNS = ("connections", "dags", "explain", "pools", "runs", "tasks", "variables", "workers")
 DAG_FILE = """
 from airloom import dag, task
 
@@ -120,6 +120,14 @@ def test_pools_variables_and_connections_are_kept_there(airloom: Elsewhere) -> N
     assert "hush" not in shown
     assert json.loads(shown)["login"] == "ann"
     assert airloom("pools", "delete", "printer") == "pool printer is deleted\n"
+
+
+def test_workers_are_listed_and_ordered_there(airloom: Elsewhere) -> None:
+    (local,) = json.loads(airloom("workers", "list", "-o", "json"))
+    assert (local["executor"], local["state"]) == ("local", "running")
+    assert "begins and ends with its scheduler" in airloom("workers", "drain", local["name"], status=2)
+    assert "there is no worker 'gpu-1'" in airloom("workers", "resume", "gpu-1", status=3)
+    assert airloom("workers", "stop", "gpu-1", status=3)
 
 
 def test_what_goes_wrong_is_said_as_it_is_on_the_machine_itself(airloom: Elsewhere) -> None:

@@ -1,15 +1,20 @@
 """`airloom users` and `airloom tokens`, on the database of this machine."""
 
 import json
+import secrets
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from airloom.model.processes import ProcessKind, ProcessRow
+from airloom.operations.auditing import list_audit
 from airloom.operations.login import identify, log_in_by_link, log_in_by_password
 from airloom.operations.ops import open_ops
+from airloom.operations.remote_runners import find_runner_token
 from airloom.sections import Settings
+from airloom.store.audit import AuditFilter
 from airloom.store.credentials import TOKEN
 from airloom.store.processes import renew
 from tests.cli.conftest import Airloom
@@ -111,6 +116,44 @@ def test_a_token_is_printed_alone_once(airloom: Airloom, settings: Settings) -> 
     assert (row["name"], row["role"], row["expires_at"]) == ("export", "viewer", None)
     assert airloom("tokens", "delete", row["id"]).status == 0
     assert json.loads(airloom("tokens", "list", "-o", "json").stdout) == []
+
+
+def test_a_token_of_runners_that_was_made_elsewhere_is_registered_once(
+    airloom: Airloom, settings: Settings, tmp_path: Path
+) -> None:
+    text = f"alm_{'0a' * 8}_{secrets.token_hex(24)}"
+    (tmp_path / "token").write_text(f"{text}\n")
+    command = ("tokens", "add-runner", "workers", "--from-file", str(tmp_path / "token"))
+    for _ in range(2):
+        registered = airloom(*command)
+        assert (registered.status, registered.stdout) == (0, f"token {'0a' * 8} is registered\n")
+    assert text not in airloom(*command, "-o", "json").stdout
+    (row,) = json.loads(airloom("tokens", "list-runners", "-o", "json").stdout)
+    assert (row["id"], row["name"]) == ("0a" * 8, "workers")
+    with open_ops(settings) as ops:
+        assert find_runner_token(ops, text) is not None
+        entries = list_audit(ops, AuditFilter(), 10)
+        assert [(entry.action, entry.detail) for entry in entries] == [("runner_token.add", "0a" * 8)]
+    # Somebody else's secret with the same id is not that token, and does not take its place.
+    (tmp_path / "token").write_text(f"alm_{'0a' * 8}_{secrets.token_hex(24)}")
+    assert airloom(*command).status == 4
+    with open_ops(settings) as ops:
+        assert find_runner_token(ops, text) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "secret", "alm_x_y", f"alm_{'a' * 16}_{'b' * 47}", f"alt_{'a' * 16}_{'b' * 48}", f"alm_{'A' * 16}_{'b' * 48}"],
+)
+def test_what_is_no_token_of_runners_is_not_registered(
+    airloom: Airloom, settings: Settings, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "token").write_text(text)
+    refused = airloom("tokens", "add-runner", "workers", "--from-file", str(tmp_path / "token"))
+    assert refused.status == 2
+    assert not text or text not in refused.stderr
+    assert airloom("tokens", "add-runner", "workers", "--from-file", str(tmp_path / "gone")).status == 2
+    assert json.loads(airloom("tokens", "list-runners", "-o", "json").stdout) == []
 
 
 def test_users_and_tokens_are_not_managed_on_a_server_elsewhere(

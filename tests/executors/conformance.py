@@ -8,7 +8,6 @@ import pytest
 from airloom.model.errors import AirloomError, StoreError
 from airloom.model.report import Cause, Ended, Outcome, SkipMode, Started
 from airloom.model.wire import GetVariable
-from airloom.model.work import Cancel
 from tests.executors.rig import MakeExecutor, Rig, gone, keys, values, wait_for
 
 
@@ -125,14 +124,14 @@ class TellsHowTriesEnd:
         work = rig.work("long")
         rig.submit(work)
         wait_for(rig.mark("up").exists, "the task")
-        rig.executor.cancel([Cancel(key=work.key, executor="", reason="no longer wanted")])
+        reason = rig.cancel(work, "no longer wanted")
         ended = rig.end(work)
-        assert (ended.outcome, ended.cause, ended.detail) == (Outcome.FAILED, Cause.CANCELLED, "no longer wanted")
+        assert (ended.outcome, ended.cause, ended.detail) == (Outcome.FAILED, Cause.CANCELLED, reason)
 
     def test_cancelling_a_try_that_is_not_there_does_nothing(self, rig: Rig):
         rig.write("good", "return 1")
         stranger = rig.work("good")
-        rig.executor.cancel([Cancel(key=stranger.key, executor="", reason="mistaken")])
+        rig.cancel(stranger, "mistaken")
         (ended,) = rig.run(rig.work("good"))
         assert ended.outcome is Outcome.SUCCESS
         assert rig.told(Ended, stranger) == []
@@ -148,7 +147,7 @@ class TellsHowTriesEnd:
         work = rig.work("tidy")
         rig.submit(work)
         wait_for(rig.mark("up").exists, "the task")
-        rig.executor.cancel([Cancel(key=work.key, executor="", reason="enough")])
+        rig.cancel(work, "enough")
         assert rig.end(work).cause is Cause.CANCELLED
         assert rig.mark("tidied").exists()
 
@@ -165,7 +164,7 @@ class TellsHowTriesEnd:
         work = rig.work("stubborn")
         rig.submit(work)
         wait_for(rig.mark("pid").exists, "the task")
-        rig.executor.cancel([Cancel(key=work.key, executor="", reason="enough", grace=0.1)])
+        rig.cancel(work, "enough", grace=0.1)
         ended = rig.end(work)
         assert (ended.cause, ended.signal) == (Cause.CANCELLED, signal.SIGKILL)
         for pid in map(int, rig.mark("pid").read_text().split()):

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from airloom.executors.base import AnswerTask, Executor
+from airloom.model.log_lines import LogLine
 from airloom.model.report import Ended, HandedBack, Report, Started, TryKey
 from airloom.model.wire import TaskRequest
-from airloom.model.work import RunInfo, Work
-from airloom.runtime.logs import LogLine, log_path_of, read_log
+from airloom.model.work import Cancel, RunInfo, Work
+from airloom.runtime.logs import log_path_of
+from tests.logs import read_log
 
 #: seconds after which a test gives up; nothing takes a tenth of that
 DEADLINE = 30.0
@@ -43,6 +45,8 @@ class Rig:
         self.works: dict[TryKey, Work] = {}
         #: scheduler processes of a test's own
         self.schedulers: list[subprocess.Popen[str]] = []
+        #: seconds between two looks for reports of which nothing tells
+        self.pause = DEADLINE
 
     # --- authoring -------------------------------------------------------------------------------------------------
     def write(self, name: str, *tasks: str, before: str = "") -> None:
@@ -59,11 +63,15 @@ class Rig:
         run = RunInfo(run_id=f"run-{key.ti_id}", run_type="manual", run_after=0.0, logical_date=0.0)
         values = {
             "key": key, "dag_id": dag, "task_id": task, "run": run, "run_key": 1, "bundle": "dags",
-            "rel_path": f"{dag}.py", "version_id": 1, **fields,
+            "rel_path": self.rel_path(dag), "version_id": 1, **fields,
         }  # fmt: skip
         work = Work(**values)
         self.works[work.key] = work
         return work
+
+    def rel_path(self, dag: str) -> str:
+        """Where in its bundle the file of a dag is."""
+        return f"{dag}.py"
 
     # --- running ---------------------------------------------------------------------------------------------------
     def start(self, make: MakeExecutor) -> None:
@@ -79,6 +87,11 @@ class Rig:
 
     def submit(self, *works: Work) -> None:
         self.executor.submit(works)
+
+    def cancel(self, work: Work, reason: str, grace: float | None = None) -> str:
+        """Have a try ended; the reason that its report is to give."""
+        self.executor.cancel([Cancel(key=work.key, executor="", reason=reason, grace=grace)])
+        return reason
 
     def run(self, *works: Work) -> list[Ended]:
         """Submit tries and wait for their ends, in the order of `works`."""
@@ -111,12 +124,16 @@ class Rig:
         deadline = time.monotonic() + DEADLINE
         while True:
             self._news.clear()
-            self.reports += self.executor.poll()
+            self.reports += self.poll()
             if met():
                 return
             left = deadline - time.monotonic()
             assert left > 0, f"waited {DEADLINE} s for {what}; reports: {self.reports}"
-            self._news.wait(left)
+            self._news.wait(min(left, self.pause))
+
+    def poll(self) -> list[Report]:
+        """What has been reported since the last call."""
+        return self.executor.poll()
 
     # --- looking ---------------------------------------------------------------------------------------------------
     def log(self, work: Work) -> list[LogLine]:

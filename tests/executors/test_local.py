@@ -133,6 +133,7 @@ def test_a_task_finds_its_try_in_its_environment_but_no_way_to_the_database(rig:
 def test_what_names_the_database_or_a_key_is_cleaned_away():
     private = ["AIRLOOM__DATABASE__URL", "AIRLOOM__SECURITY__SECRET_KEY", "AIRLOOM_DATABASE_URL", "AIRLOOM_SECRET_KEY"]
     private += ["AIRLOOM_CONN_SHOP", "AIRLOOM_VAR_REGION", "AIRFLOW_CONN_SHOP", "AIRFLOW_VAR_REGION"]
+    private += ["AIRLOOM__CELERY__BROKER", "AIRLOOM__CELERY__BROKER_FILE", "AIRLOOM__CELERY__BROKER_OPTIONS"]
     private += ["PGPASSWORD", "PGUSER", "PGHOST", "PGSERVICE", "PGPASSFILE"]
     public = ["PATH", "HOME", "AIRLOOM_HOME", "DATABASE_URL_OF_MY_SHOP", "PGUSERS_OF_MY_SHOP", "MY_AIRFLOW_VAR_X"]
     assert list(clean_environment(dict.fromkeys(private + public, "x"))) == public

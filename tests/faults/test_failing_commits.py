@@ -11,6 +11,8 @@ import pytest
 
 from airloom import settings as settings_of
 from airloom.bundles.local import LocalFolder
+from airloom.bundles.sources import FolderSource
+from airloom.model.bundles import LocalBundle
 from airloom.model.errors import StoreError
 from airloom.operations.ops import open_ops
 from airloom.runtime.parsing import ParserPool
@@ -75,12 +77,12 @@ def test_a_database_that_fails_now_and_then_loses_nothing_and_runs_nothing_twice
         db = connect(settings.database.url)
         migrate(db)
         parser = ParserPool(1)
-        bundle = LocalFolder(parts.DAGS_BUNDLE, home.dags)
-        Loader(db, bundle, parser, lambda: None, time.time, LoaderSettings(paused=False)).tick()
+        bundle = LocalFolder(settings_of.DAGS_BUNDLE, home.dags)
+        Loader(db, FolderSource(bundle), parser, lambda: None, time.time, LoaderSettings(paused=False)).tick()
         parser.close()
         bell = Bell()
         with open_ops(settings) as ops:
-            local = parts.local_settings(settings, db, home.path, {bundle.name: bundle.root})
+            local = parts.local_settings(settings, db, home.path, {bundle.name: LocalBundle(path=str(bundle.root))})
             executors = parts.make_executors(("local",), local, ops, bell.ring)
             leadership = Leadership(db, settings.scheduler.lease, time.time)
             brain = Scheduler(db, parts.world_config(settings), executors, leadership, time.time)

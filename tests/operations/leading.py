@@ -72,11 +72,13 @@ def never_end(work: Work) -> Outcome | None:
 
 
 @contextmanager
-def leading(settings: Settings, ending: Ending = succeed) -> Iterator[None]:
-    """A leader at work on the database of `settings`."""
+def leading(
+    settings: Settings, ending: Ending = succeed, *, executor: str = "local", starts: bool = True
+) -> Iterator[None]:
+    """A leader at work on the database of `settings`. Without `starts` its tries are handed over, and no more."""
     db = connect(settings.database.url)
     hints = listener(db, wake_path(settings))
-    leader = _Leader(db, ending)
+    leader = _Leader(db, ending if starts else None, executor)
     stopping = threading.Event()
     failures: list[BaseException] = []
 
@@ -103,16 +105,16 @@ def leading(settings: Settings, ending: Ending = succeed) -> Iterator[None]:
 
 
 class _Leader:
-    def __init__(self, db: Database, ending: Ending) -> None:
+    def __init__(self, db: Database, ending: Ending | None, executor: str) -> None:
         self._db = db
         self._ending = ending
-        self._events: list[Event] = [CapacityChanged(executor="local", slots=None)]
+        self._events: list[Event] = [CapacityChanged(executor=executor, slots=None)]
         with db.transaction() as conn:
             epoch = leadership.acquire(conn, "the test's leader", time.time(), 3600.0)
         assert epoch is not None
         self._epoch = epoch
         with db.reading() as conn:
-            self._world: World = rebuild(load_snapshot(conn), WorldConfig(), time.time())
+            self._world: World = rebuild(load_snapshot(conn), WorldConfig(executors=(executor,)), time.time())
 
     def turn(self) -> bool:
         """Take what there is; False if there was nothing."""
@@ -146,7 +148,7 @@ class _Leader:
     def _reports(self, plan: Plan) -> list[Event]:
         now = time.time()
         reports: list[Event] = []
-        for key, work in plan.work.items():
+        for key, work in plan.work.items() if self._ending is not None else ():
             reports.append(Started(key=key, at=now, host="here", pid=1))
             outcome = self._ending(work)
             if outcome is Outcome.FAILED:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,7 +30,8 @@ from airloom.model.report import Ended, Outcome, TryKey, XComValue
 from airloom.model.wire import ALIVE, MAX_FRAME, Ack, FromRunner, Heartbeat, Hello, Reports, ToRunner, frame
 from airloom.runtime import http_transport
 from airloom.runtime.channel import Closed
-from airloom.runtime.http_transport import HttpServer, HttpTransport
+from airloom.runtime.http_server import HttpServer
+from airloom.runtime.http_transport import HttpTransport
 from tests.runtime.transport_conformance import SECONDS, TransportConformance, wait_and_receive
 
 TOKEN = "a-token"
@@ -40,6 +42,8 @@ class ScriptedDesk:
 
     longest = MAX_FRAME
     alive = 15.0
+    #: seconds by which its clock is ahead
+    ahead = 0.0
 
     def __init__(self) -> None:
         self.heard: queue.Queue[FromRunner] = queue.Queue()
@@ -64,6 +68,9 @@ class ScriptedDesk:
     async def greet(self, visitor: Visitor, hello: Hello) -> str:
         self.heard.put(hello)
         return "session"
+
+    def now(self) -> float:
+        return time.time() + self.ahead
 
     def runner_of(self, visitor: Visitor, session: str) -> str:
         return session
@@ -150,7 +157,7 @@ class TestHttpTransport(TransportConformance):
         (tmp_path / "token").write_text(TOKEN + "\n")
         desk = ScriptedDesk()
         with serving(desk) as port:
-            transport = HttpServer(f"http://127.0.0.1:{port}", str(tmp_path / "token")).connect()
+            transport = HttpTransport(HttpServer(f"http://127.0.0.1:{port}", str(tmp_path / "token")))
             end = HttpEnd(desk)
             # The first word of every connection, which makes the session.
             transport.send(hello())
@@ -171,6 +178,9 @@ class Reached:
         token.write_text(TOKEN)
         self.server = HttpServer(f"{scheme}://localhost:{port}/", str(token), ca_file)
         self.token = token
+
+    def connect(self) -> HttpTransport:
+        return HttpTransport(self.server)
 
 
 def end_of(transport: HttpTransport) -> None:
@@ -208,7 +218,7 @@ def test_https_is_spoken_with_a_server_whose_certificate_is_trusted(tmp_path: Pa
     crt, key = certificate(tmp_path, "localhost")
     with serving(desk, ssl_certfile=crt, ssl_keyfile=key) as port:
         reached = Reached(tmp_path, desk, port, "https", crt)
-        transport = reached.server.connect()
+        transport = reached.connect()
         transport.send(hello())
         assert desk.heard.get(timeout=SECONDS) == hello()
         desk.say(frame(Ack(seq=1)))
@@ -224,7 +234,7 @@ def test_a_certificate_that_is_not_trusted_is_refused_with_what_to_do(
     desk = ScriptedDesk()
     crt, key = certificate(tmp_path, name)
     with serving(desk, ssl_certfile=crt, ssl_keyfile=key) as port:
-        transport = Reached(tmp_path, desk, port, "https", crt if trusted else "").server.connect()
+        transport = Reached(tmp_path, desk, port, "https", crt if trusted else "").connect()
         transport.send(hello())
         end_of(transport)
         transport.close()
@@ -236,7 +246,7 @@ def test_a_certificate_that_is_not_trusted_is_refused_with_what_to_do(
 def test_plain_http_where_https_is_expected_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     desk = ScriptedDesk()
     with serving(desk) as port:
-        transport = Reached(tmp_path, desk, port, "https").server.connect()
+        transport = Reached(tmp_path, desk, port, "https").connect()
         transport.send(hello())
         end_of(transport)
         transport.close()
@@ -251,13 +261,13 @@ def test_a_trouble_is_told_once_and_its_end_once(tmp_path: Path, caplog: pytest.
         port = free.getsockname()[1]
     reached = Reached(tmp_path, desk, port)
     for _ in range(3):
-        transport = reached.server.connect()
+        transport = reached.connect()
         transport.send(hello())
         end_of(transport)
         transport.close()
     assert caplog.text.count("is not reached: ") == 1
     with serving(desk, port=port):
-        transport = reached.server.connect()
+        transport = reached.connect()
         transport.send(hello())
         transport.send(Heartbeat(live=()))
         while desk.heard.get(timeout=SECONDS) != Heartbeat(live=()):
@@ -276,12 +286,12 @@ def test_a_refusal_is_told_with_the_servers_words_and_the_token_never_is(
     with serving(desk) as port:
         reached = Reached(tmp_path, desk, port)
         reached.token.write_text("another-token")
-        transport = reached.server.connect()
+        transport = reached.connect()
         transport.send(hello())
         end_of(transport)
         transport.close()
         reached.token.unlink()
-        transport = reached.server.connect()
+        transport = reached.connect()
         transport.send(hello())
         end_of(transport)
         transport.close()
@@ -293,7 +303,7 @@ def test_a_refusal_is_told_with_the_servers_words_and_the_token_never_is(
 def test_a_connection_that_the_server_closed_while_it_was_idle_is_made_anew(tmp_path: Path):
     desk = ScriptedDesk()
     with serving(desk, timeout_keep_alive=0) as port:
-        transport = Reached(tmp_path, desk, port).server.connect()
+        transport = Reached(tmp_path, desk, port).connect()
         transport.send(hello())
         for number in range(1, 4):
             beat = Heartbeat(live=(TryKey(number, 1),))
@@ -308,11 +318,11 @@ def test_a_connection_that_the_server_closed_while_it_was_idle_is_made_anew(tmp_
 def test_what_is_on_its_way_is_dropped_when_the_transport_is_closed(tmp_path: Path):
     desk = ScriptedDesk()
     with serving(desk) as port:
-        transport = Reached(tmp_path, desk, port).server.connect()
+        transport = Reached(tmp_path, desk, port).connect()
         transport.send(hello())
         assert desk.listened.wait(SECONDS)
         desk.gate.clear()
-        transport.send(Heartbeat(live=()))
+        transport.send(Reports(seq=1, reports=()))
         assert transport.blocked
         transport.close()
         desk.gate.set()
@@ -341,7 +351,7 @@ def test_an_end_that_is_too_large_for_the_server_is_told_as_a_failure_and_holds_
     desk = ScriptedDesk()
     desk.longest = 3 * 1024 * 1024
     with serving(desk) as port:
-        transport = Reached(tmp_path, desk, port).server.connect()
+        transport = Reached(tmp_path, desk, port).connect()
         transport.send(hello())
         big = XComValue(key="return_value", value=b"x" * (4 * 1024 * 1024))
         good = Ended(key=TryKey(1, 1), at=1.0, outcome=Outcome.SUCCESS)

@@ -87,9 +87,58 @@ def test_a_log_is_done_with_when_its_try_has_ended_and_the_server_has_all_of_it(
     rig.turn()
     rig.sender.ended(KEY)
     assert not rig.sender.settled
+    rig.sender.heard(LogAck(key=KEY, offset=4))
+    # All of it was sent before: that it ends is said by itself.
+    (end,) = rig.sent
+    assert (end.offset, end.data, end.last) == (4, b"", True)
+    assert list(rig.folder.glob("*.note"))
+    assert rig.path.exists()
     rig.ack(4)
     assert rig.sender.settled
     assert not list(rig.folder.glob("*.note"))
+    assert not rig.path.exists()
+
+
+def test_that_a_log_ends_is_said_with_the_last_of_it(rig: Rig):
+    rig.write("one\n")
+    rig.sender.ended(KEY)
+    (end,) = rig.sent
+    assert (end.offset, end.data, end.last) == (0, b"one\n", True)
+    # It has less than was thought: it is sent what it lacks, and told again where the log ends.
+    rig.sent.clear()
+    rig.sender.heard(LogAck(key=KEY, offset=2))
+    (again,) = rig.sent
+    assert (again.offset, again.data, again.last) == (2, b"e\n", True)
+    rig.ack(4)
+    assert rig.sender.settled
+
+
+def test_an_empty_log_is_not_spoken_of(rig: Rig):
+    rig.sender.ended(KEY)
+    assert rig.turn() == []
+    assert rig.sender.settled
+
+
+def test_a_log_of_more_than_one_piece_ends_with_the_last_of_them(rig: Rig, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(log_sender, "_CHUNK", 3)
+    rig.write("abcdef")
+    rig.sender.ended(KEY)
+    said: list[tuple[bytes, bool]] = []
+    while not rig.sender.settled:
+        (chunk,) = rig.sent
+        rig.sent.clear()
+        said.append((chunk.data, chunk.last))
+        rig.sender.heard(LogAck(key=KEY, offset=chunk.offset + len(chunk.data)))
+    assert said == [(b"abc", False), (b"def", False), (b"", True)]
+
+
+def test_a_log_that_was_refused_stays_on_its_machine(rig: Rig):
+    rig.write("one\n")
+    rig.turn()
+    rig.sender.ended(KEY)
+    rig.ack(None)
+    assert rig.sender.settled
+    assert rig.path.exists()
 
 
 def test_a_log_that_the_server_refuses_is_not_sent_on(rig: Rig):

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airloom.runtime.logs import LONGEST_LINE, LogLine, TryLog, log_path, read_log
+from airloom.model.log_lines import LogLine
+from airloom.runtime.logs import LONGEST_LINE, TryLog, log_path, remove_log
 from airloom.runtime.masking import Masker
+from tests.logs import read_log
 
 
 def all_lines(path: Path) -> list[LogLine]:
@@ -159,3 +161,28 @@ def test_ids_become_safe_names_that_stay_apart():
     long, other = (log_path("/h", "d", "r", "x" * 300 + end, -1, 1).split("/")[5] for end in "ab")
     assert long != other
     assert len(long) < 255
+
+
+def test_a_log_that_is_kept_elsewhere_goes_with_its_empty_folders(tmp_path: Path):
+    first, other = (Path(log_path(str(tmp_path), "d", "r", task, 3, 1)) for task in ("a", "b"))
+    for each in (first, other):
+        new_log(each).note("one")
+    remove_log(first)
+    assert not first.parent.parent.exists()
+    assert other.exists()
+    remove_log(other)
+    remove_log(other)
+    assert list((tmp_path / "logs").iterdir()) == []
+
+
+def test_a_folder_that_goes_while_a_log_begins_is_made_again(path: Path, monkeypatch: pytest.MonkeyPatch):
+    made = Path.mkdir
+
+    def gone_again(folder: Path, *args: object, **options: object) -> None:
+        made(folder, parents=True, exist_ok=True)
+        monkeypatch.setattr(Path, "mkdir", made)
+        folder.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", gone_again)
+    new_log(path).note("one")
+    assert texts(path) == ["one"]

@@ -7,7 +7,20 @@ import pytest
 
 from airloom.model.errors import AirloomError
 from airloom.model.report import Ended, Outcome, TryKey, XComValue
-from airloom.model.wire import Ack, Ask, FromRunner, GetVariable, Heartbeat, Hello, Reply, Reports, Stop, ToRunner
+from airloom.model.wire import (
+    Ack,
+    Ask,
+    Claim,
+    FromRunner,
+    GetVariable,
+    Heartbeat,
+    Hello,
+    LogChunk,
+    Reply,
+    Reports,
+    Stop,
+    ToRunner,
+)
 from airloom.runtime.channel import Closed
 from airloom.runtime.transport import Transport
 
@@ -30,9 +43,11 @@ class Server(Protocol):
 
 def wait_and_receive(transport: Transport) -> list[ToRunner]:
     """What comes next, within SECONDS."""
-    ready, _, _ = select.select([transport], [], [], SECONDS)
-    assert ready, "nothing came"
-    return transport.receive()
+    while True:
+        ready, _, _ = select.select([transport], [], [], SECONDS)
+        assert ready, "nothing came"
+        if messages := transport.receive():
+            return messages
 
 
 class TransportConformance:
@@ -48,11 +63,24 @@ class TransportConformance:
             Hello(protocol=1, runner="r", host="h", pid=7, version="1", live=(TryKey(1, 1),), pending=(TryKey(2, 1),)),
             Reports(seq=1, reports=(Ended(key=TryKey(2, 1), at=1.5, outcome=Outcome.SUCCESS),)),
             Ask(id=1, key=TryKey(1, 1), request=GetVariable(key="region")),
-            Heartbeat(live=(TryKey(1, 1),)),
+            LogChunk(key=TryKey(1, 1), offset=0, data=b"a line"),
         ]
         for message in sent:
             transport.send(message)
         assert [server.receive() for _ in sent] == sent
+
+    def test_what_is_urgent_arrives_whatever_else_does(self, ends: tuple[Transport, Any]):
+        transport, server = ends
+        sent: list[FromRunner] = [
+            Reports(seq=1, reports=(Ended(key=TryKey(2, 1), at=1.5, outcome=Outcome.SUCCESS),)),
+            Heartbeat(live=(TryKey(1, 1),)),
+            Claim(keys=(TryKey(3, 1),), tokens=("t",)),
+        ]
+        for message in sent:
+            transport.send(message)
+        heard = [server.receive() for _ in sent]
+        assert [message for message in heard if message in sent[1:]] == sent[1:]
+        assert sent[0] in heard
 
     def test_what_the_server_says_arrives_in_order(self, ends: tuple[Transport, Any]):
         transport, server = ends
@@ -72,17 +100,18 @@ class TransportConformance:
         transport, server = ends
         big = XComValue(key="return_value", value=b"x" * (24 * 1024 * 1024))
         message = Reports(seq=1, reports=(Ended(key=TryKey(1, 1), at=1.0, outcome=Outcome.SUCCESS, xcoms=(big,)),))
+        small = Ask(id=1, key=TryKey(1, 1), request=GetVariable(key="region"))
         server.hold()
         blocked: list[bool] = []
         transport.on_blocked = lambda: blocked.append(True)
         transport.send(message)  # nobody reads yet
-        transport.send(Heartbeat(live=()))
+        transport.send(small)
         assert bool(blocked) == transport.blocked
         with server.reading_aside() as received:
             while transport.blocked:
                 select.select([], [transport], [], SECONDS)
                 transport.flush()
-        assert received[:2] == [message, Heartbeat(live=())]
+        assert received[:2] == [message, small]
 
     def test_the_end_of_the_connection_is_told(self, ends: tuple[Transport, Any]):
         transport, server = ends

@@ -48,6 +48,21 @@ WRONG = {
         4,
         "pool_slots must be 1 or more, not 0",
     ),
+    "queue with a comma": (
+        "with DAG('d'):\n EmptyOperator(task_id='a', queue='gpu,cpu')",
+        4,
+        "task 'a': queue 'gpu,cpu': a queue's name has no comma",
+    ),
+    "long queue": (
+        "with DAG('d'):\n EmptyOperator(task_id='a', queue='ü' * 101)",
+        4,
+        "a queue's name has up to 200 bytes",
+    ),
+    "queue of two lines": (
+        "with DAG('d'):\n EmptyOperator(task_id='a', queue='a\\nb')",
+        4,
+        "a queue's name has printable characters, and no spaces around them",
+    ),
     "retries": ("with DAG('d'):\n EmptyOperator(task_id='a', retries=-1)", 4, "task 'a': retries must be 0 or more"),
     "too many retries": (
         "with DAG('d'):\n EmptyOperator(task_id='a', retries=2**31)",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airloom.bundles.local import LocalFolder
+from airloom.bundles.sources import FolderSource
 from airloom.model.errors import StoreError
 from airloom.model.events import Reload, TriggerRun
 from airloom.model.loading import ParsedFile
@@ -41,7 +42,7 @@ class Folder:
         self.clock = Clock(2_000_000_000.0)
         self.told = 0
         settings = LoaderSettings(interval=INTERVAL, refresh=0.0, paused=False)
-        self.loader = Loader(db, LocalFolder("dags", path), parser, self._tell, self.clock, settings)
+        self.loader = Loader(db, FolderSource(LocalFolder("dags", path)), parser, self._tell, self.clock, settings)
         self._ticks = 0
 
     def _tell(self) -> None:
@@ -372,7 +373,9 @@ def test_a_loader_that_starts_anew_parses_only_what_has_changed(folder: Folder, 
             return parser.parse(jobs.append(job.rel_path) or job for job in jobs_)
 
     settings = LoaderSettings(refresh=0.0)
-    Loader(folder.db, LocalFolder("dags", folder.path), Counting(), lambda: None, folder.clock, settings).tick()
+    Loader(
+        folder.db, FolderSource(LocalFolder("dags", folder.path)), Counting(), lambda: None, folder.clock, settings
+    ).tick()
     assert jobs == ["two.py"]
 
 

@@ -72,6 +72,15 @@ def test_what_is_reported_twice_counts_once(rig: Rig) -> None:
     assert rig.tis()["a"].try_number == 2
 
 
+def test_the_end_that_a_runner_tells_comes_before_its_loss(rig: Rig) -> None:
+    a, _, _ = three_running(rig)
+    with rig.db.transaction() as conn:
+        inbox.put(conn, Reported(reports=(end(a),)), None, rig.clock.now)  # of which no hint has come
+    rig.executor.end("a", Outcome.FAILED, cause=Cause.LOST)
+    rig.tick()
+    assert rig.states()["a"] == "success"
+
+
 def test_what_is_handed_back_twice_is_handed_out_once(rig: Rig) -> None:
     rig.load(dag(task("a")))
     rig.trigger()

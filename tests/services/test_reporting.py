@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from airloom.bundles.local import LocalFolder
+from airloom.bundles.sources import FolderSource
 from airloom.decide.load import MOST
 from airloom.decide.state import World, WorldConfig
 from airloom.model.errors import StoreError
@@ -173,6 +174,26 @@ def test_what_runs_and_what_waits_is_counted_by_what_holds_it(rig: Rig, report: 
     assert [(use.name, use.slots, use.used) for use in load.executors] == [("local", None, 3)]
 
 
+def test_live_tries_are_counted_by_executor_and_queue(rig: Rig, report: SchedulerReport) -> None:
+    rig.tick()
+    rig.load(dag(task("a", queue="gpu"), task("b", queue="gpu"), task("c"), task("later", "c", queue="gpu")))
+    rig.trigger()
+    rig.executor.start("b")
+    rig.tick()
+    counts = [(use.executor, use.name, use.queued, use.running) for use in load_of(report).queues]
+    assert counts == [("local", "default", 1, 0), ("local", "gpu", 1, 1)]
+
+
+def test_tries_whose_runner_was_lost_are_counted(rig: Rig, report: SchedulerReport) -> None:
+    rig.tick()
+    rig.load(dag(task("a"), task("b")))
+    rig.trigger()
+    rig.executor.end("a", Outcome.FAILED, cause=Cause.LOST)
+    rig.executor.end("b", Outcome.FAILED, cause=Cause.ERROR)
+    rig.tick()
+    assert report.state(0).lost == 1
+
+
 def test_paused_dags_full_dags_and_retries_are_told_with_their_dag(rig: Rig, report: SchedulerReport) -> None:
     rig.tick()
     rig.load(dag(task("a", retries=1, retry_delay=500.0), max_active_runs=1))
@@ -263,7 +284,7 @@ def test_a_loader_tells_of_its_last_look_and_of_a_folder_that_is_away(db: Databa
     folder.mkdir()
     (folder / "a.py").write_text("# no dag")
     parser = ParserPool(1, 10.0)
-    loader = Loader(db, LocalFolder("dags", folder), parser, lambda: None, Clock(5.0), LoaderSettings())
+    loader = Loader(db, FolderSource(LocalFolder("dags", folder)), parser, lambda: None, Clock(5.0), LoaderSettings())
     assert loader.state.looked_at is None
     loader.tick()
     assert (loader.state.files, loader.state.looked_at, loader.state.trouble) == (1, 5.0, "")

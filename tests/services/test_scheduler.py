@@ -8,7 +8,7 @@ from airloom.decide.state import World
 from airloom.model.errors import StoreError
 from airloom.model.events import CancelRun, DeleteDag, Explain, Reload, SetPaused, SetPool, TriggerRun
 from airloom.model.plan import Plan
-from airloom.model.report import Cause, Outcome, TryKey
+from airloom.model.report import Cause, Ended, Outcome, TryKey
 from airloom.model.run import PoolRow
 from airloom.model.work import Work
 from airloom.services import commands, scheduler
@@ -238,6 +238,24 @@ def test_one_that_leads_again_still_has_the_report_that_was_refused(postgres_url
     rig.tick()
     assert rig.states() == {"a": "success", "b": "queued"}
     assert rig.leadership.epoch == epoch + 1
+    db.close()
+
+
+def test_one_that_leads_again_takes_nobody_for_lost_of_whom_it_has_not_heard_since(postgres_url: str) -> None:
+    db = connect(postgres_url)
+    rig = Rig(db)
+    rig.load(dag(task("a")))
+    rig.trigger()
+    key = rig.executor.start("a")
+    rig.tick()
+    epoch = lead_instead(db, rig.clock.now)
+    rig.executor.report(Ended(key=key, at=1_000.0, outcome=Outcome.FAILED, cause=Cause.LOST))
+    rig.tick()
+    with db.transaction() as conn:
+        leadership.release(conn, "another", epoch)
+    rig.tick()
+    assert rig.leadership.epoch == epoch + 1
+    assert rig.states() == {"a": "running"}
     db.close()
 
 

@@ -160,3 +160,74 @@ def test_a_secret_of_the_wrong_type_is_not_shown_either(home: Path, tmp_path: Pa
 def test_every_setting_has_a_line_of_documentation(home: Path, tmp_path: Path) -> None:
     for info in describe(load(env_of(home), tmp_path)):
         assert info.doc.endswith("."), f"[{info.section}] {info.key}"
+
+
+def test_a_variable_with_file_at_its_end_names_the_file_of_the_value(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("\n postgresql://me:hunter2@db/airloom \n")
+    (tmp_path / "slots").write_text("3\n")
+    env = env_of(home, AIRLOOM__DATABASE__URL_FILE="url", AIRLOOM__LOCAL__PARALLELISM_FILE=str(tmp_path / "slots"))
+    loaded = load(env, tmp_path)
+    assert loaded.settings.database.url == "postgresql://me:hunter2@db/airloom"
+    assert loaded.settings.local.parallelism == 3
+    assert loaded.origins["database.url"] == "AIRLOOM__DATABASE__URL_FILE"
+    assert shown(loaded)["database.url"] == "postgresql://me:***@db/airloom"
+
+
+def test_the_file_of_a_variable_wins_over_the_settings_file(home: Path, tmp_path: Path) -> None:
+    write(home, '[core]\nsecret_key = "old"\n')
+    (tmp_path / "key").write_text("new")
+    loaded = load(env_of(home, AIRLOOM__CORE__SECRET_KEY_FILE="key"), tmp_path)
+    assert loaded.settings.core.secret_key == "new"
+    assert shown(loaded)["core.secret_key"] == "***"
+
+
+def test_a_setting_whose_own_name_ends_in_file_is_not_read_from_one(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("alm_x_y")
+    (tmp_path / "where").write_text("token")
+    loaded = load(env_of(home, AIRLOOM__WORKER__TOKEN_FILE="token"), tmp_path)
+    assert loaded.settings.worker.token_file == "token"
+    loaded = load(env_of(home, AIRLOOM__WORKER__TOKEN_FILE_FILE="where"), tmp_path)
+    assert loaded.settings.worker.token_file == "token"
+
+
+def test_a_value_and_a_file_for_the_same_setting_are_refused(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("hunter2")
+    env = env_of(home, AIRLOOM__CORE__SECRET_KEY="hunter3", AIRLOOM__CORE__SECRET_KEY_FILE="key")
+    message = refused(env, tmp_path)
+    assert "AIRLOOM__CORE__SECRET_KEY and AIRLOOM__CORE__SECRET_KEY_FILE are both given" in message
+    assert "hunter" not in message
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("gone", "gone cannot be read: No such file"),
+        (".", "cannot be read: Is a directory"),
+        ("", "is empty"),
+        ("binary", "it is not UTF-8"),
+        ("~nobody-of-that-name/x", "cannot be read"),
+    ],
+)
+def test_a_file_of_a_value_that_cannot_be_read_is_named(home: Path, tmp_path: Path, path: str, why: str) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\xff")
+    message = refused(env_of(home, AIRLOOM__DATABASE__URL_FILE=path), tmp_path)
+    assert message.startswith("AIRLOOM__DATABASE__URL_FILE")
+    assert why in message
+
+
+def test_a_wrong_value_in_a_file_is_told_with_the_variable(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "slots").write_text("many\n")
+    message = refused(env_of(home, AIRLOOM__LOCAL__PARALLELISM_FILE="slots"), tmp_path)
+    assert message.startswith(
+        "AIRLOOM__LOCAL__PARALLELISM_FILE: [local] parallelism is 'many'; expected a whole number"
+    )
+
+
+def test_a_file_for_a_setting_that_there_is_not_is_refused(home: Path, tmp_path: Path) -> None:
+    assert "names no setting" in refused(env_of(home, AIRLOOM__CORE__HOUSE_FILE="x"), tmp_path)
+    assert "names no setting" in refused(env_of(home, AIRLOOM__NOWHERE__KEY_FILE="x"), tmp_path)
+
+
+def test_bundles_can_be_given_by_a_file_as_well(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "bundles").write_text('{"flows": {"kind": "local", "path": "/srv/flows"}}')
+    assert "flows" in load(env_of(home, AIRLOOM__BUNDLES_FILE="bundles"), tmp_path).settings.bundles

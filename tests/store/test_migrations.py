@@ -16,8 +16,8 @@ from airloom.model.run import DagRow, PoolRow, RunRow, TIRow, TryRow, VersionRow
 from airloom.store import tables
 from airloom.store.database import Database, connect
 from airloom.store.migrate import downgrade, migrate
-from airloom.store.pools import list_pools
-from airloom.store.revision import REVISIONS, VERSION_TABLE, check
+from airloom.store.pools import list_pools, set_pool
+from airloom.store.revision import LATEST, REVISIONS, VERSION_TABLE, check, is_current
 from tests.store.rows import read
 
 
@@ -87,7 +87,7 @@ def test_the_default_pool_is_made(empty: Database) -> None:
 def test_the_revisions_that_check_knows_are_those_of_the_tree() -> None:
     folder = Path(airloom.store.migrations.__file__).parent
     script = ScriptDirectory(str(folder))
-    assert tuple(reversed([revision.revision for revision in script.walk_revisions()])) == REVISIONS
+    assert tuple(reversed([revision.revision for revision in script.walk_revisions()])) == tuple(REVISIONS)
 
 
 def test_an_empty_database_is_not_used_and_the_message_says_what_to_run(empty: Database) -> None:
@@ -99,9 +99,57 @@ def test_a_newer_database_is_neither_used_nor_migrated(empty: Database) -> None:
     migrate(empty)
     with empty.transaction() as conn:
         conn.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+        conn.execute(text("UPDATE compatible SET oldest = '9998'"))
     for act in (check, migrate, lambda db: downgrade(db, "base")):
         with pytest.raises(StoreError, match="newer than this Airloom: it has revision 9999"):
             act(empty)
+
+
+def test_a_newer_database_that_tells_nothing_is_neither_used_nor_migrated(empty: Database) -> None:
+    migrate(empty)
+    with empty.transaction() as conn:
+        conn.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+        conn.execute(text("DROP TABLE compatible"))
+    for act in (check, migrate):
+        with pytest.raises(StoreError, match="newer than this Airloom"):
+            act(empty)
+
+
+def test_a_database_that_the_next_release_has_only_added_to_is_used_and_left_as_it_is(empty: Database) -> None:
+    migrate(empty)
+    with empty.transaction() as conn:
+        conn.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+        conn.execute(text("ALTER TABLE pool ADD COLUMN colour text"))
+        conn.execute(text("CREATE TABLE of_the_next_release (id integer)"))
+    check(empty)
+    assert is_current(empty)
+    migrate(empty)
+    with empty.transaction() as conn:
+        assert conn.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one() == "9999"
+        assert conn.execute(text("SELECT oldest FROM compatible")).scalar_one() == LATEST
+        set_pool(conn, PoolRow(name="new", slots=1))
+    assert {pool.name for pool in read(empty, list_pools)} == {"default_pool", "new"}
+    with pytest.raises(StoreError, match="revision 9999 of a newer Airloom"):
+        downgrade(empty, "0002")
+
+
+def test_no_revision_asks_for_newer_code_than_its_own() -> None:
+    known = list(REVISIONS)
+    oldest = [known.index(REVISIONS[revision]) for revision in known]
+    assert all(place <= own for own, place in enumerate(oldest))
+    assert oldest == sorted(oldest)  # what one migration took away, the next one does not bring back
+
+
+def test_every_migration_brings_the_word_for_older_code_up_to_date(empty: Database) -> None:
+    migrate(empty)
+    with empty.transaction() as conn:
+        conn.execute(text("UPDATE compatible SET oldest = 'wrong'"))
+    migrate(empty)
+    with empty.reading() as conn:
+        assert conn.execute(text("SELECT oldest FROM compatible")).scalars().all() == [REVISIONS[LATEST]]
+    downgrade(empty, "0002")
+    migrate(empty)
+    check(empty)
 
 
 def test_another_applications_database_is_neither_used_nor_migrated(empty: Database) -> None:

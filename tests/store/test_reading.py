@@ -11,6 +11,7 @@ from airloom.model.report import TryKey
 from airloom.model.run import RunType, TIRow, TryRow, XComRow
 from airloom.model.states import RunState, TIState
 from airloom.store import overview
+from airloom.store.claims import claims_query
 from airloom.store.cleanup import doomed_tis_query
 from airloom.store.database import Database
 from airloom.store.dialects import dialect_of
@@ -151,6 +152,7 @@ _TI_KEY = ("uq_task_instance", "sqlite_autoindex_task_instance_1")
         (take_query(0, 100), ("inbox_pkey", "PRIMARY KEY")),
         (sizes_query(0, 100), ("inbox_pkey", "PRIMARY KEY")),
         (ends_at_query(["runner"]), ("ix_task_try_live",)),
+        (claims_query("celery"), ("ix_task_try_live",)),
         (overview.live_runs_query(None), ("ix_dag_run_live",)),
         (overview.ended_runs_query(2e9, None), ("ix_dag_run_ended",)),
         (overview.live_tis_query(None), _TI_KEY),

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,14 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def logged_in(site: Site, browser: Browser) -> StorageState:
     """What the browser keeps after the one-time link was opened."""
+    return log_in(browser, site.link)
+
+
+def log_in(browser: Browser, link: str) -> StorageState:
+    """Open a one-time link; what the browser keeps of it."""
     context = browser.new_context()
     page = context.new_page()
-    page.goto(site.link)
+    page.goto(link)
     page.wait_for_url(lambda url: "/login" not in url)
     state = context.storage_state()
     context.close()
@@ -82,12 +88,19 @@ Open = Callable[..., Page]
 @pytest.fixture
 def open_page(site: Site, browser: Browser, logged_in: StorageState) -> Iterator[Open]:
     """Opens pages of the site as its administrator; whatever a browser complained of fails the test."""
+    with opening(browser, site.address, logged_in) as open_it:
+        yield open_it
+
+
+@contextmanager
+def opening(browser: Browser, address: str, state: StorageState) -> Iterator[Open]:
+    """What opens pages of a server; whatever the browser complained of fails the test in the end."""
     contexts: list[BrowserContext] = []
     watched: list[Watched] = []
 
     def open_it(path: str, theme: str = "light") -> Page:
         context = browser.new_context(
-            base_url=site.address, storage_state=logged_in, viewport=SIZE, color_scheme=theme, locale="en-GB"
+            base_url=address, storage_state=state, viewport=SIZE, color_scheme=theme, locale="en-GB"
         )
         context.set_default_timeout(20_000)
         contexts.append(context)

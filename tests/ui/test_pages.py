@@ -34,7 +34,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "task-waiting": ("/dags/crowded/runs/full/tasks/second", "one_slot"),
     "task-mapped": ("/dags/sales/runs/first/tasks/price?map_index=1", "pricing"),
     "pools": ("/pools", "one_slot"),
-    "queues": ("/queues", "default"),
+    "workers": ("/workers", "default"),
     "variables": ("/variables", "region"),
     "connections": ("/connections", "warehouse"),
     "import-errors": ("/import-errors", "nothing_of_that_name"),
@@ -60,6 +60,12 @@ def lived(site: Site) -> Site:
     return site
 
 
+def check_accessibility(page: Page) -> None:
+    """Fail on what keeps somebody from using the page."""
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+    assert found.violations_count == 0, found.generate_report()
+
+
 def settle(page: Page) -> None:
     """Wait until nothing loads any more: no spinner, no pending request for data."""
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
@@ -79,8 +85,7 @@ def test_a_page_shows_what_it_is_for_and_is_accessible(
         expect(main).to_contain_text(text)
     settle(page)
     page.screenshot(path=pictures / f"{name}-{theme}.png")
-    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
-    assert found.violations_count == 0, found.generate_report()
+    check_accessibility(page)
     assert page.evaluate("window.broken") is None, "a script that was stored in a log, an XCom or a text has run"
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it scrolls sideways"
 

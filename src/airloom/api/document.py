@@ -25,7 +25,7 @@ def document() -> dict[str, Any]:
     db = connect("sqlite://")
     ops = Ops(db=db, notifier=notifier(db, _NOWHERE), secrets=lambda: Secrets([new_key()]))
     settings = load({"AIRLOOM_HOME": str(_NOWHERE)}, _NOWHERE).settings
-    return make_app(Api(ops=ops, settings=settings, world_config=WorldConfig(), logs=_NOWHERE, now=time.time)).openapi()
+    return make_app(Api(ops=ops, settings=settings, world_config=WorldConfig(), now=time.time)).openapi()
 
 
 if __name__ == "__main__":

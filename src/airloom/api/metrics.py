@@ -1,7 +1,8 @@
 """/metrics for Prometheus: what the rows of processes tell, and what this server measures of its own requests."""
 
 import time
-from collections.abc import Iterator
+from collections import Counter as Counts
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
@@ -13,6 +14,8 @@ from airloom.model.processes import Histogram as Turns
 from airloom.model.processes import Load, LoaderState, ProcessKind, RunnerState, SchedulerState
 from airloom.model.reasons import ReasonKind
 from airloom.operations.health import Known, leading_state
+from airloom.operations.queues import service_of
+from airloom.operations.workers import workers_of
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 #: what is waited for that has a name of its own in the labels: there are few of each, and runs are without end
@@ -93,6 +96,7 @@ class _Rows(Collector):
         yield from self._processes()
         yield from self._loaders()
         yield from self._runners()
+        yield from self._workers(state)
         if state is not None:
             yield from _scheduler(state)
             yield from _load(state.load or Load())
@@ -111,6 +115,8 @@ class _Rows(Collector):
         for row in self._known.rows:
             if row.kind is ProcessKind.LOADER and row.alive(self._now):
                 state = msgspec.convert(row.state, LoaderState)
+                if state.standby:
+                    continue
                 files.add_metric((state.bundle,), state.files)
                 seconds.add_metric((state.bundle,), state.seconds)
                 looked.add_metric((state.bundle,), state.looked_at or 0.0)
@@ -124,11 +130,36 @@ class _Rows(Collector):
                 used[state.executor] = used.get(state.executor, 0) + state.running
         yield _family("airloom_runner_tries", "Tries in the hands of runners.", "executor", used)
 
+    def _workers(self, state: SchedulerState | None) -> Iterator[Metric]:
+        """Workers, and for each queue what it asks for and what its workers can give: what autoscalers go by."""
+        workers = workers_of(self._known, self._now)
+        family = GaugeMetricFamily("airloom_workers", "Workers by what they do.", labels=("executor", "state"))
+        counts = Counts((worker.executor, worker.status.value) for worker in workers if worker.remote)
+        for labels, count in sorted(counts.items()):
+            family.add_metric(labels, count)
+        yield family
+        load = Load() if state is None or state.load is None else state.load
+        uses = {(use.executor, use.name): use for use in load.queues}
+        served = {(worker.executor, queue) for worker in workers if not worker.silent for queue in worker.queues}
+        names = sorted(uses.keys() | served)
+        services = {name: service_of(workers, state, *name) for name in names}
+        slots = {name: service.slots for name, service in services.items()}
+        free = {name: service.free for name, service in services.items()}
+        yield _by_queue("workers", "Workers that take work of a queue.", {n: len(services[n].takers) for n in names})
+        yield _by_queue("slots", "Tries that these take at once.", slots)
+        yield _by_queue("free", "Slots of these that are free.", free)
+        if state is not None:
+            queued = {name: uses[name].queued if name in uses else 0 for name in names}
+            running = {name: uses[name].running if name in uses else 0 for name in names}
+            yield _by_queue("queued", "Tries of a queue that have not started.", queued)
+            yield _by_queue("running", "Tries of a queue that run.", running)
+
 
 def _scheduler(state: SchedulerState) -> Iterator[Metric]:
     yield _turns(state.turns)
     yield _counter("airloom_scheduler_runs", "Runs made since the scheduler's start.", state.runs)
     yield _counter("airloom_scheduler_tries", "Tries made since the scheduler's start.", state.tries)
+    yield _counter("airloom_tries_lost", "Tries whose runner was lost since the scheduler's start.", state.lost)
     yield _counter("airloom_trace_spans_dropped", "Spans of traces that could not be sent.", state.dropped)
     yield _gauge("airloom_inbox_commands", "Commands that wait for the scheduler.", state.inbox)
 
@@ -179,4 +210,12 @@ def _family(name: str, text: str, label: str, values: "dict[str, int] | dict[str
     family = GaugeMetricFamily(name, text, labels=(label,))
     for key, value in values.items():
         family.add_metric((key,), value)
+    return family
+
+
+def _by_queue(name: str, text: str, values: Mapping[tuple[str, str], int | None]) -> Metric:
+    """A value for each executor and queue; None: no limit."""
+    family = GaugeMetricFamily(f"airloom_queue_{name}", text, labels=("executor", "queue"))
+    for labels, value in values.items():
+        family.add_metric(labels, float("inf") if value is None else value)
     return family

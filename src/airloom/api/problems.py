@@ -11,7 +11,16 @@ from starlette.exceptions import HTTPException
 
 from airloom.api.schemas.base import Problem
 from airloom.api.schemas.home import Changes
-from airloom.model.errors import AirloomError, Conflict, InvalidRequest, NoAnswer, NotFound, Rejected, StoreError
+from airloom.model.errors import (
+    AirloomError,
+    Conflict,
+    InvalidRequest,
+    LogsAway,
+    NoAnswer,
+    NotFound,
+    Rejected,
+    StoreError,
+)
 
 log = logging.getLogger("airloom.api")
 
@@ -36,6 +45,7 @@ _STATUSES: tuple[tuple[type[AirloomError], int, str], ...] = (
     (NoAnswer, 503, "No scheduler answered"),
     # What was sent is at fault, such as a text that holds a NUL, which PostgreSQL cannot store.
     (Rejected, 422, "Invalid request"),
+    (LogsAway, 503, "The log cannot be read"),
     (StoreError, 503, "The database does not answer"),
 )
 

@@ -33,9 +33,8 @@ def serve(ops: Ops, settings: Settings, config: WorldConfig, sockets: Sockets) -
     allow_files()
     # It warns of every request that is none: anybody can send as many as they like.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    logs = settings.core.home / "logs"
     address = sockets.address(settings.api)
-    api = Api(ops=ops, settings=settings, world_config=config, logs=logs, now=time.time, address=address)
+    api = Api(ops=ops, settings=settings, world_config=config, now=time.time, address=address)
     public, task = make_app(api), make_task_app(api)
     if sockets.task is None:
         places = [(_server(api, _Split(public, task)), sockets.public)]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -14,13 +13,12 @@ from airloom.sections import Settings
 
 @dataclass(frozen=True)
 class Api:
-    """One API server. ops: by nobody; a route takes its caller's (access.Caller). logs: the folder of task logs.
-    address: what a browser is given to come here."""
+    """One API server. ops: by nobody; a route takes its caller's (access.Caller). address: what a browser is given to
+    come here."""
 
     ops: Ops
     settings: Settings
     world_config: WorldConfig
-    logs: Path
     now: Callable[[], float]
     address: str = ""
 

@@ -20,24 +20,30 @@ from airloom.model.errors import AirloomError, InvalidRequest
 COMMANDS: dict[str, tuple[str, str]] = {
     "standalone": ("airloom.cli.standalone", "Run everything on this machine: scheduler, local executor, web UI."),
     "scheduler": ("airloom.cli.scheduler", "Run a scheduler; a second one stands by."),
+    "loader": ("airloom.cli.loader", "Watch and parse DAG files; a second one stands by."),
     "api": ("airloom.cli.api", "Run the REST API and the web UI alone."),
+    "worker": ("airloom.cli.worker", "Run the tasks of some queues on this machine, with Celery."),
+    "flower": ("airloom.cli.flower", "Run Flower, Celery's monitor."),
     "run": ("airloom.cli.run", "Run one DAG file here and now, without a server or a database."),
+    "bundles": ("airloom.cli.bundles", "List the bundles: folders and repositories of DAG files."),
     "dags": ("airloom.cli.dags", "List, show, trigger, pause and delete DAGs."),
     "runs": ("airloom.cli.runs", "List, show, clear and cancel runs."),
     "tasks": ("airloom.cli.tasks", "List task instances, show their states and logs, clear them."),
     "explain": ("airloom.cli.explain", "Say why a task is not running."),
     "pools": ("airloom.cli.pools", "List, set and delete pools."),
+    "workers": ("airloom.cli.workers", "List, drain, resume and stop workers."),
     "variables": ("airloom.cli.variables", "List, get, set, delete, import and export variables."),
     "connections": ("airloom.cli.connections", "List, get, add and delete connections."),
     "users": ("airloom.cli.users", "List, add, change and delete users; make one-time login links."),
     "tokens": ("airloom.cli.tokens", "List, add and delete API tokens."),
+    "health": ("airloom.cli.health", "Show whether every part works, or check the one of this machine."),
     "db": ("airloom.cli.db", "Migrate, check, downgrade and clean the database."),
     "config": ("airloom.cli.config", "Show every setting, its value and where that comes from."),
     "version": ("airloom.cli.version", "Show the version of Airloom."),
 }
 
 #: the commands that work on a server elsewhere, too
-REMOTE = ("dags", "runs", "tasks", "explain", "pools", "variables", "connections")
+REMOTE = ("dags", "runs", "tasks", "explain", "pools", "workers", "variables", "connections")
 
 EPILOG = (
     "Exit statuses: 0 done; 1 the run or task failed; 2 wrong usage; 3 not found; 4 conflict; "

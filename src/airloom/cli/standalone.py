@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from airloom import settings
+from airloom.bundles.definitions import where
 from airloom.cli.api import Host, Port
 from airloom.cli.output import console
 from airloom.wiring import roles
@@ -33,16 +34,18 @@ def standalone(
     Example: airloom standalone --dags ./dags
     """
     loaded = settings.listening_at(settings.load(os.environ, Path.cwd()), host, port)
-    folder = dags.resolve() if dags else loaded.settings.core.dags_folder
+    if dags is not None:
+        loaded = settings.with_dags_folder(loaded, dags.resolve())
+    bundles = ", ".join(where(bundle) for bundle in loaded.settings.bundles.values())
     screen = console(stderr=True)
 
     def ready(link: str) -> None:
         screen.print(
-            f"Airloom is running. DAG files: {folder}   home: {loaded.settings.core.home}\n"
+            f"Airloom is running. DAG files: {bundles}   home: {loaded.settings.core.home}\n"
             f"In a browser{', good for one login' if '#code=' in link else ''}: {link}\n"
             "In another terminal: airloom dags list; airloom dags trigger DAG. Ctrl-C stops.",
             markup=False,
             soft_wrap=True,
         )
 
-    raise typer.Exit(roles.standalone(loaded, dags_folder=folder, on_ready=ready))
+    raise typer.Exit(roles.standalone(loaded, on_ready=ready))

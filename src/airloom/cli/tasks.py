@@ -2,7 +2,6 @@
 
 import time
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -12,12 +11,11 @@ from airloom.cli.opening import Opened, opened
 from airloom.cli.output import Format, Output, moment, show_record, show_rows, span
 from airloom.cli.times import parse_time
 from airloom.cli.verbs import dags, runs, tasks
-from airloom.model.errors import AirloomError, InvalidRequest, NotFound
+from airloom.model.errors import InvalidRequest, NotFound
 from airloom.model.events import ClearTasks, MarkTasks
+from airloom.model.log_lines import LogLine
 from airloom.model.run import RunRow, TIRow
-from airloom.model.states import FINISHED, TIState
-from airloom.operations.ops import Ops
-from airloom.runtime.logs import LogLine, log_path, read_log
+from airloom.model.states import TIState
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -241,49 +239,18 @@ def _tries(here: Opened, run: RunRow, ti: TIRow) -> list[dict[str, object]]:
 
 
 def _show_log(here: Opened, run: RunRow, ti: TIRow, number: int, *, follow: bool, form: Format) -> None:
-    if isinstance(here.ops, Ops):
-        _show_file(here, run, ti, number, follow=follow, form=form)
-        return
-    place, ended = None, False
+    place, ended, nothing = None, False, True
     while not ended:
         lines, place, ended = tasks.read_log(here.ops, run, ti, number, place)
         for line in lines:
             _show_line(here, line, form)
+            nothing = False
         if not lines and not ended:
             if not follow:
                 break
             time.sleep(_FOLLOW_PAUSE)
-
-
-def _show_file(here: Opened, run: RunRow, ti: TIRow, number: int, *, follow: bool, form: Format) -> None:
-    path = log_path(str(here.settings.core.home), run.dag_id, run.run_id, ti.task_id, ti.map_index, number)
-    offset = 0
-    while True:
-        # Whether the try has ended is read before its log: what it wrote until then is in what is read next.
-        ended = not follow or _has_ended(here, run, ti, number)
-        lines, offset = _read(path, offset)
-        for line in lines:
-            _show_line(here, line, form)
-        if lines:
-            continue
-        if ended:
-            break
-        time.sleep(_FOLLOW_PAUSE)
-    if offset == 0 and not Path(path).exists():
-        typer.echo(f"there is no log at {path}: the try has written nothing, or it ran on another machine", err=True)
-
-
-def _has_ended(here: Opened, run: RunRow, ti: TIRow, number: int) -> bool:
-    _, [now] = tasks.get_tis(here.ops, run.dag_id, run.run_id, ti.task_id, ti.map_index)
-    over = any(one.try_number == number and one.ended_at is not None for one in tasks.list_tries(here.ops, run, now))
-    return over or now.state in FINISHED
-
-
-def _read(path: str, offset: int) -> tuple[list[LogLine], int]:
-    try:
-        return read_log(path, offset)
-    except OSError as error:
-        raise AirloomError(f"the log {path} cannot be read: {error.strerror}") from None
+    if nothing:
+        typer.echo("there is no log here: the try has written nothing, or only its machine has it", err=True)
 
 
 def _show_line(here: Opened, line: LogLine, form: Format) -> None:

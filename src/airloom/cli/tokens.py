@@ -1,11 +1,13 @@
 """`airloom tokens`: on the machine of the database, for whoever may read it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from airloom.cli.output import Format, Output, moment, show_record, show_rows
 from airloom.cli.users import on_this_machine, role_option
+from airloom.model.errors import InvalidRequest
 from airloom.operations import credentials, remote_runners
 from airloom.store.credentials import CredentialRow
 
@@ -63,20 +65,25 @@ def add(
 @app.command("add-runner")
 def add_runner(
     name: Annotated[str, typer.Argument(help="Which runners it is for.", show_default=False)],
+    from_file: Annotated[
+        Path | None, typer.Option("--from-file", help="Register the token in this file, and print its id.")
+    ] = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Make a token for runners on other machines and print it. This is the only time that it is shown.
 
-    It opens nothing but the task API, and there only what goes with the tries that such a runner is given.
+    It opens nothing but the task API, and there only what goes with the tries that such a runner is given. With
+    --from-file it may be run at each start: a token that is registered already stays so.
 
     Example: airloom tokens add-runner "gpu workers" > /etc/airloom/runner.token
     """
+    text = "" if from_file is None else _token_in(from_file)
     with on_this_machine() as here:
-        made = remote_runners.make_runner_token(here.ops, name)
-        if output is Format.TABLE:
-            typer.echo(made.text)
+        made = remote_runners.make_runner_token(here.ops, name, text)
+        if output is not Format.TABLE:
+            show_record(_record(made.row) | ({} if text else {"token": made.text}), output, here.zone)
         else:
-            show_record(_record(made.row) | {"token": made.text}, output, here.zone)
+            typer.echo(f"token {made.row.id} is registered" if text else made.text)
 
 
 @app.command("list-runners")
@@ -101,6 +108,16 @@ def delete(token_id: Annotated[str, typer.Argument(help="The token's id.", show_
     with on_this_machine() as here:
         credentials.delete_token(here.ops, token_id)
     typer.echo(f"token {token_id} is deleted")
+
+
+def _token_in(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from None
+    if not text:
+        raise InvalidRequest(f"{path} is empty")
+    return text
 
 
 def _record(row: CredentialRow) -> dict[str, object]:

@@ -11,7 +11,7 @@ from airloom.operations.ops import Ops
 
 if TYPE_CHECKING:
     # For the type checker the two are one: a test holds their signatures against each other.
-    from airloom.operations import connections, dags, explain, pools, runs, tasks, variables
+    from airloom.operations import connections, dags, explain, pools, runs, tasks, variables, workers
 else:
 
     class _Verbs:
@@ -26,8 +26,8 @@ else:
 
             return call
 
-    connections, dags, explain, pools, runs, tasks, variables = (
-        _Verbs(name) for name in ("connections", "dags", "explain", "pools", "runs", "tasks", "variables")
+    connections, dags, explain, pools, runs, tasks, variables, workers = (
+        _Verbs(name) for name in ("connections", "dags", "explain", "pools", "runs", "tasks", "variables", "workers")
     )
 
-__all__ = ["connections", "dags", "explain", "pools", "runs", "tasks", "variables"]
+__all__ = ["connections", "dags", "explain", "pools", "runs", "tasks", "variables", "workers"]

@@ -192,7 +192,7 @@ def make_work(run: Run, slot: int, executor: str) -> Work:
         rel_path=version.rel_path,
         version_id=version.id,
         file_hash=version.file_hash,
-        bundle_version=version.bundle_version,
+        bundle_version=row.bundle_version,
         map_index=run.map_index[slot],
         map_size=1 + len(run.extra.get(number, ())) if task.map is not None else None,
         map_lengths=_lengths(run, number) if task.map is not None else (),

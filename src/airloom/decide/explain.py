@@ -11,8 +11,9 @@ from airloom.decide.state import LiveTry, Run, World
 from airloom.decide.trigger_rules import NEEDS
 from airloom.model.errors import NotFound
 from airloom.model.reasons import Explanation, Reason, ReasonKind
-from airloom.model.spec import XComInput
+from airloom.model.spec import TaskSpec, XComInput
 from airloom.model.states import FINISHED, LIVE_TRY, RunState, TIState
+from airloom.model.work import SERVED_BY_QUEUE, priority_step
 
 #: Holders, or upstream TIs, that one reason names.
 _NAMED = 10
@@ -53,6 +54,7 @@ class _Lines:
         self._world = world
         self._holders: dict[int, tuple[str, ...]] = {}
         self._orders: dict[int, list[Order]] = {}
+        self._queues: dict[tuple[str, str], dict[int, int]] = {}
 
     def holders(self, gate: Gate) -> tuple[str, ...]:
         """The first of those who hold it, by the time they got it."""
@@ -70,13 +72,24 @@ class _Lines:
         orders = self._orders[id(gate)]
         return 1 + bisect_left(orders, lane.order_at(slot)), len(orders)
 
+    def place_in_queue(self, live: LiveTry) -> tuple[int, int]:
+        """The place of a try that has not started among those of its queue, in the order in which a broker gives them
+        out, and how many those are."""
+        queue = (live.executor, _task_of(live).queue)
+        if queue not in self._queues:
+            tries = (one for one in self._world.live.values() if one.started_at is None)
+            line = [one for one in tries if (one.executor, _task_of(one).queue) == queue]
+            self._queues[queue] = {id(one): at for at, one in enumerate(sorted(line, key=_order_at_broker), 1)}
+        places = self._queues[queue]
+        return places[id(live)], len(places)
+
 
 def _reasons(world: World, run: Run, slot: int, lines: _Lines) -> list[Reason]:
     state = run.states[slot]
     if state in FINISHED:
         return [Reason(kind=ReasonKind.FINISHED, text=f"it has ended: {state.value}")]
     if state in LIVE_TRY:
-        return [_live_reason(run, world.live[run.ids[slot]])]
+        return [_live_reason(run, world.live[run.ids[slot]], lines)]
     dag = world.dags[run.row.dag_id]
     reasons = []
     if dag.row.paused:
@@ -107,10 +120,11 @@ def _holds(gate: Gate, lane: Lane, *, waiting: bool) -> bool:
     return not gate.has_room(lane.need(gate))
 
 
-def _live_reason(run: Run, live: LiveTry) -> Reason:
+def _live_reason(run: Run, live: LiveTry, lines: _Lines) -> Reason:
     if live.started_at is None:
         text = f"it was given to executor {live.executor} and its process has not told of its start yet"
-        return Reason(kind=ReasonKind.STARTING, text=text)
+        place, of = lines.place_in_queue(live) if live.executor in SERVED_BY_QUEUE else (None, None)
+        return Reason(kind=ReasonKind.STARTING, text=text, place=place, of=of)
     state = run.states[live.slot]
     text = "it is being ended, to run again" if state is TIState.RESTARTING else "it is running"
     return Reason(kind=ReasonKind.RUNNING, text=text)
@@ -187,6 +201,14 @@ _GATE_NAMES = {
     ReasonKind.CAPACITY: "executor {}",
     ReasonKind.NO_EXECUTOR: "executor {}",
 }
+
+
+def _task_of(live: LiveTry) -> TaskSpec:
+    return live.run.graph.tasks[live.run.task_of[live.slot]]
+
+
+def _order_at_broker(live: LiveTry) -> tuple[int, float]:
+    return -priority_step(live.run.graph.weights[live.run.task_of[live.slot]]), live.queued_at
 
 
 def _name(live: LiveTry) -> str:

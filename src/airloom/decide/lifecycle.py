@@ -96,6 +96,7 @@ def make_run(
         conf={} if asked is None else asked.conf,
         triggered_by=None if asked is None else asked.by,
         queued_at=world.now,
+        bundle_version=dag.graph.version.bundle_version,
     )
     world.next_run += 1
     world.ledger.new_run(row)

@@ -1,13 +1,14 @@
 """What a World has in hand: what runs, what waits and for what, how full the limits are. Looked at, never changed."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
 from airloom.decide.explain import gate_text
 from airloom.decide.lanes import Gate, Lane
 from airloom.decide.state import Run, World
-from airloom.model.processes import ExecutorUse, Load, PoolUse, WaitingFor
+from airloom.model.processes import ExecutorUse, Load, PoolUse, QueueUse, WaitingFor
 from airloom.model.reasons import ReasonKind
 from airloom.model.states import RunState, TIState
 
@@ -43,7 +44,8 @@ class Tally:
 def load(world: World, instances: dict[str, int]) -> Load:
     """What it has in hand. It costs a step for each run, lane of waiting TIs, live try and dag."""
     now = world.now
-    running = sum(live.started_at is not None for live in world.live.values())
+    queues = _queues(world)
+    running = sum(use.running for use in queues)
     held: dict[int, int] = {}
     lanes: dict[int, Lane] = {}
     waiting: list[WaitingFor] = []
@@ -73,23 +75,38 @@ def load(world: World, instances: dict[str, int]) -> Load:
         timers=len(world.timers),
         schedule_lag=_schedule_lag(world, now),
         instances=instances,
-        waiting=_merged(waiting),
+        waiting=merged(waiting),
         executors=tuple(_executor(gate) for gate in world.executors.values()),
         pools=tuple(
             PoolUse(name=name, used=world.pools[name].used, waiting=held.get(id(world.pools[name]), 0))
             for name in world.pool_rows
         ),
+        queues=queues,
     )
 
 
-def _merged(waiting: list[WaitingFor]) -> tuple[WaitingFor, ...]:
+def _queues(world: World) -> tuple[QueueUse, ...]:
+    """The live tries by executor and queue."""
+    queued: Counter[tuple[str, str]] = Counter()
+    running: Counter[tuple[str, str]] = Counter()
+    for live in world.live.values():
+        run = live.run
+        name = (live.executor, run.graph.tasks[run.task_of[live.slot]].queue)
+        (queued if live.started_at is None else running)[name] += 1
+    return tuple(
+        QueueUse(executor=name[0], name=name[1], queued=queued[name], running=running[name])
+        for name in sorted(queued.keys() | running.keys())
+    )
+
+
+def merged(waiting: Iterable[WaitingFor]) -> tuple[WaitingFor, ...]:
     """What the same thing holds together, the most first."""
-    merged: dict[tuple[str, str], WaitingFor] = {}
+    found: dict[tuple[str, str], WaitingFor] = {}
     for entry in waiting:
         key = (entry.kind, entry.name)
-        known = merged.get(key)
-        merged[key] = entry if known is None else replace(known, count=known.count + entry.count)
-    return tuple(sorted(merged.values(), key=lambda entry: (-entry.count, entry.kind, entry.name))[:MOST])
+        known = found.get(key)
+        found[key] = entry if known is None else replace(known, count=known.count + entry.count)
+    return tuple(sorted(found.values(), key=lambda entry: (-entry.count, entry.kind, entry.name))[:MOST])
 
 
 def _at_gate(run: Run, gate: Gate, lane: Lane, count: int) -> WaitingFor:

@@ -8,7 +8,8 @@ import msgspec
 
 from airloom.executors.answers import Answers
 from airloom.executors.base import AnswerTask
-from airloom.executors.runner_line import CONNECT_TIMEOUT, RunnerLine
+from airloom.executors.runner_keeper import CONNECT_TIMEOUT
+from airloom.executors.runner_line import RunnerLine
 from airloom.executors.settings import LocalSettings
 from airloom.model.processes import RunnerState
 from airloom.model.report import Cause, Ended, HandedBack, Outcome, Report, TryKey

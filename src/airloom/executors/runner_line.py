@@ -8,18 +8,14 @@ import time
 from collections.abc import Iterable
 from typing import Protocol
 
+from airloom.executors.runner_keeper import CONNECT_TIMEOUT, RunnerKeeper
 from airloom.executors.runner_process import RunnerProcess
 from airloom.executors.settings import LocalSettings, write_settings
 from airloom.executors.unix_socket import Listener
 from airloom.model.errors import AirloomError
-from airloom.model.wire import PROTOCOL, FrameError, FromRunner, Hello, Stop, Unframer, frame
+from airloom.model.wire import FrameError, FromRunner, Hello, Stop, Unframer, frame, understood
 
 _CHUNK = 256 * 1024
-#: how often to look whether a runner that is not connected still lives: at first, and at last
-_LOOK, _SELDOM = 0.01, 0.25
-#: a living runner connects again within a second; one that has just been started within this, or it is killed
-CONNECT_TIMEOUT = 20.0
-_LONGEST_PAUSE = 5.0
 
 
 class Owner(Protocol):
@@ -48,6 +44,7 @@ class RunnerLine:
             self._listener.close()
             raise AirloomError(f"cannot write {settings.file}: {error.strerror}") from error
         self._process = RunnerProcess(settings)
+        self._keeper = RunnerKeeper(self._process, owner.trouble)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener.sock, selectors.EVENT_READ)
         self._nudge_read, self._nudge_write = socket.socketpair()
@@ -59,10 +56,6 @@ class RunnerLine:
         self._out = bytearray()
         self._unframer: Unframer[FromRunner] = Unframer(FromRunner)
         self._heard_at = 0.0
-        self._connect_by: float | None = None
-        self._pause = 0.0
-        self._start_at = 0.0
-        self._look = _LOOK
         self._look_at = 0.0
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="airloom-runner-line", daemon=True)
@@ -144,29 +137,8 @@ class RunnerLine:
                 self._process.kill()
                 self._disconnect()
             return
-        if self._closing:
-            return
-        self._look_at = now + self._look
-        if self._process.alive():
-            self._look = min(2 * self._look, _SELDOM)
-            if self._connect_by is None:
-                self._connect_by = now + CONNECT_TIMEOUT
-            elif now > self._connect_by:
-                self._process.kill()
-                self._connect_by = None
-        elif now < self._start_at:
-            self._look_at = self._start_at
-        else:
-            self._look = _LOOK
-            if self._pause > 0:
-                self._owner.trouble(f"the runner does not start; {self._process.log} says why")
-            self._pause = min(self._pause * 2 or 0.1, _LONGEST_PAUSE)
-            self._start_at = now + self._pause
-            self._connect_by = now + CONNECT_TIMEOUT
-            try:
-                self._process.start()
-            except AirloomError as error:
-                self._owner.trouble(str(error))
+        if not self._closing:
+            self._look_at = self._keeper.look(now)
 
     def _accept(self) -> None:
         sock = self._listener.accept()
@@ -176,7 +148,7 @@ class RunnerLine:
         with self._sending:
             self._sock, self._greeted, self._unframer = sock, False, Unframer(FromRunner)
         self._heard_at = time.monotonic()
-        self._connect_by = None
+        self._keeper.connected()
         self._selector.register(sock, selectors.EVENT_READ)
 
     def _read(self) -> None:
@@ -203,12 +175,12 @@ class RunnerLine:
         self._heard_at = time.monotonic()  # an answer may have taken its time, in which nobody listened
 
     def _greet(self, hello: Hello) -> None:
-        # of another release of Airloom, or with tries of another database: they cannot be kept
-        if hello.protocol != PROTOCOL or hello.owner != self._settings.owner:
+        # of a release of Airloom that is far off, or with tries of another database: they cannot be kept
+        if not understood(hello) or hello.owner != self._settings.owner:
             self._process.kill()
             self._disconnect()
             return
-        self._pause = self._start_at = 0.0
+        self._keeper.well()
         self._owner.greeted(hello)
         self._owner.trouble("")
 
@@ -219,7 +191,8 @@ class RunnerLine:
                 self._sock.close()
             self._sock, self._greeted = None, False
             self._out.clear()
-        self._look, self._look_at = _LOOK, 0.0
+        self._keeper.lost()
+        self._look_at = 0.0
 
     def _flush(self) -> None:
         """Send what the socket takes. Under `_sending`. A broken connection is noticed by the reader."""

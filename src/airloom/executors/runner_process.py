@@ -1,4 +1,4 @@
-"""The local runner as a process: starting it, finding a living one, ending it."""
+"""A runner as a process: starting it, finding a living one, ending it."""
 
 import contextlib
 import os
@@ -15,8 +15,8 @@ from airloom.model.errors import AirloomError
 #: what tasks have no business to know: how to reach the database, the keys that open what is in it, and the
 #: connections and variables of which each task is to get only what it asks for
 _PRIVATE = re.compile(
-    r"AIRLOOM_+(DATABASE|SECURITY|SECRETS?|API|AUTH)_|AIRLOOM_.*(SECRET|PASSWORD|KEY|TOKEN|URL|DSN)|"
-    r"AIRFLOW__(DATABASE|SECRETS|API|WEBSERVER)__|AIRFLOW__.*(FERNET|SECRET|PASSWORD|SQL_ALCHEMY)|"
+    r"AIRLOOM_+(DATABASE|SECURITY|SECRETS?|API|AUTH|CELERY)_|AIRLOOM_.*(SECRET|PASSWORD|KEY|TOKEN|URL|DSN)|"
+    r"AIRFLOW__(DATABASE|SECRETS|API|WEBSERVER|CELERY)__|AIRFLOW__.*(FERNET|SECRET|PASSWORD|SQL_ALCHEMY)|"
     r"(AIRLOOM|AIRFLOW)_(CONN|VAR)_|PG(PASSWORD|USER|HOST|HOSTADDR|SERVICE|SERVICEFILE|PASSFILE)$",
     re.IGNORECASE,
 )
@@ -28,10 +28,11 @@ def clean_environment(environment: dict[str, str]) -> dict[str, str]:
 
 
 class RunnerProcess:
-    """The one runner of a home folder. It outlives the process that started it."""
+    """The one runner of a home folder. It outlives the process that started it. module: what is run."""
 
-    def __init__(self, settings: LocalSettings) -> None:
+    def __init__(self, settings: LocalSettings, module: str = "airloom.runtime.runner") -> None:
         self._settings = settings
+        self._module = module
         self._home = Path(settings.home)
         self._child: subprocess.Popen[bytes] | None = None
         self.log = str(self._home / "logs" / "runner.log")
@@ -43,7 +44,7 @@ class RunnerProcess:
             Path(self.log).parent.mkdir(parents=True, exist_ok=True)
             with Path(self.log).open("ab") as log:
                 self._child = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "airloom.runtime.runner", self._settings.file],
+                    [sys.executable, "-P", "-m", self._module, self._settings.file],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -64,6 +65,11 @@ class RunnerProcess:
             return True
         os.close(lock)
         return False
+
+    @property
+    def ours(self) -> bool:
+        """Whether the runner that lives was started here."""
+        return not self.reap()
 
     def kill(self) -> None:
         """Kill the runner that lives, if one does."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from airloom.model.bundles import GitBundle
 from airloom.model.spec import Isolation
 
 
@@ -22,7 +23,8 @@ def kept_source(home: str, file_hash: str) -> str:
 class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How tries run on this machine. Durations in seconds, sizes in bytes.
 
-    home: the folder of sockets, logs and unsent reports. bundles: the root folder of each bundle's DAG code.
+    home: the folder of sockets, logs and unsent reports. bundles: the root folder of each bundle's DAG code, but for
+    repositories, whose commits get folders in the home.
     """
 
     home: str
@@ -31,6 +33,7 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     #: an id of the database whose tries these are; those of another one in the same home are never taken for ours
     owner: str = ""
     bundles: dict[str, str]
+    repositories: dict[str, GitBundle] = {}
     #: tries at once; 0 = any number
     parallelism: int = msgspec.field(default_factory=default_parallelism)
     #: for tasks that do not say it themselves
@@ -53,11 +56,16 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: float = 5.0
     #: a runner that is silent for so long is taken for hung, and killed
     heartbeat_timeout: float = 30.0
-    #: of a runner on another machine: the task API's address, the file of its token, and that of the certificates to
-    #: trust instead of the system's
+    #: of a runner on another machine: the task API's address, or several with commas, the file of its token, and that
+    #: of the certificates to trust instead of the system's
     server: str = ""
     token_file: str = ""
     ca_file: str = ""
+    #: what the worker is called that it is a part of, and of which release of Airloom it is
+    worker: str = ""
+    release: str = ""
+    #: out of touch with the server for so long, its tries are run again elsewhere; it has ended them before
+    lease: float = 60.0
     #: whose work it takes
     queues: tuple[str, ...] = ()
 
@@ -79,6 +87,11 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     def file(self) -> str:
         """Where the runner finds these settings; it reads them whenever it connects."""
         return f"{self.home}/{self.name}.settings.json"
+
+    @property
+    def id_file(self) -> str:
+        """Holds an id of the home folder, by which the server tells two workers of one name."""
+        return f"{self.home}/{self.name}.id"
 
     @property
     def lock(self) -> str:

@@ -29,6 +29,10 @@ class StoreError(AirloomError):
     """The metadata database cannot be used as it is: not migrated, newer, foreign, damaged, unreachable."""
 
 
+class LogsAway(StoreError):
+    """A log cannot be read, or moved, where it is: the disk or the object store fails."""
+
+
 class Rejected(StoreError):
     """The database is well, and refuses what it was given: to give it the same again is of no use."""
 

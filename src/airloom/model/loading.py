@@ -18,6 +18,7 @@ class LoadError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ParsedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A DAG file as it was understood. `threads`: its import started threads, so nothing is forked from after it.
     `modules`: the other files of its bundle that the import brought in; when one changes, this file is parsed again.
+    `bundle_version`: the commit that it is of, if it comes from a repository.
     """
 
     rel_path: str
@@ -27,3 +28,4 @@ class ParsedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     threads: bool = False
     modules: tuple[str, ...] = ()
     seconds: float = 0.0
+    bundle_version: str | None = None

@@ -74,6 +74,15 @@ class PoolUse(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
 
 
+class QueueUse(msgspec.Struct, frozen=True, kw_only=True):
+    """The live tries of one queue of an executor: those that have not started, and those that run."""
+
+    executor: str
+    name: str
+    queued: int
+    running: int
+
+
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """What a leader has in its memory. schedule_lag: seconds by which the run that is due longest is late.
 
@@ -90,11 +99,13 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[WaitingFor, ...] = ()
     executors: tuple[ExecutorUse, ...] = ()
     pools: tuple[PoolUse, ...] = ()
+    queues: tuple[QueueUse, ...] = ()
 
 
 class SchedulerState(msgspec.Struct, frozen=True, kw_only=True):
-    """A scheduler. load: of the one that leads. turns: those that changed anything. runs, tries: made since its start.
-    inbox: commands that wait. dropped: spans of traces that could not be sent."""
+    """A scheduler. load: of the one that leads. turns: those that changed anything. runs, tries: made since its start,
+    lost: tries whose runner was lost. inbox: commands that wait. dropped: spans of traces that could not be sent.
+    logs: why finished logs cannot be stored."""
 
     leading: bool = False
     epoch: int | None = None
@@ -102,14 +113,22 @@ class SchedulerState(msgspec.Struct, frozen=True, kw_only=True):
     turns: Histogram = Histogram()
     runs: int = 0
     tries: int = 0
+    lost: int = 0
     inbox: int = 0
     dropped: int = 0
+    logs: str = ""
 
 
 class LoaderState(msgspec.Struct, frozen=True, kw_only=True):
-    """A loader. looked_at: when it last looked at all files; that took so many seconds. trouble: why it cannot."""
+    """A loader, of one bundle. kind: of the bundle. version: the commit that it has come to, and fetched_at when it
+    last asked for it. looked_at: when it last looked at all files; that took so many seconds. trouble: what is wrong.
+    standby: another process loads."""
 
     bundle: str = ""
+    kind: str = ""
+    version: str | None = None
+    fetched_at: float | None = None
+    standby: bool = False
     files: int = 0
     looked_at: float | None = None
     seconds: float = 0.0

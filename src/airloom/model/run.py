@@ -39,6 +39,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float | None = None
     #: when a user asked for its end; its live tries are being ended, nothing more of it starts
     cancelled_at: float | None = None
+    #: the commit whose code its tries run, if its dag comes from a repository
+    bundle_version: str | None = None
 
 
 class TIRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +123,8 @@ class DagRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A dag version that a live run is pinned to."""
+    """A dag version that a live run is pinned to. bundle_version: the last commit that is known to have it: new runs
+    begin with that one."""
 
     id: int
     dag_id: str

@@ -5,7 +5,7 @@ A frame is a 4-byte big-endian length and a msgpack array [tag, fields...]; an e
 """
 
 import functools
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
 import msgspec
 
@@ -72,7 +72,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", array_like=T
     of the end is still to come over this connection, `owner`: the database whose tries they are. A runner on another
     machine says for which executor it works, at which queues, and how many tries it takes at once (0: any number);
     as whose (worker: a name that no other home may use at the same time; home: an id of its home folder); after how
-    many seconds out of touch it has ended its tries (lease); and what time it is there (clock)."""
+    many seconds out of touch it has ended its tries (lease); what time it is there (clock); and the oldest version of
+    the protocol that it can speak (0: this one only)."""
 
     protocol: int
     runner: str
@@ -89,6 +90,12 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", array_like=T
     home: str = ""
     lease: float = 0.0
     clock: float = 0.0
+    oldest: int = 0
+
+
+def understood(hello: Hello) -> bool:
+    """Whether this release and that of a runner have a version of the protocol in common."""
+    return hello.protocol >= OLDEST_PROTOCOL and (hello.oldest or hello.protocol) <= PROTOCOL
 
 
 class Reports(msgspec.Struct, frozen=True, kw_only=True, tag="reports", array_like=True):
@@ -103,6 +110,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat", arra
 
     `tokens`: those of the tries, in the same order, from a runner on another machine. It tells how many tries it takes
     at once by now (0: any number), and bytes of memory that are free there, and that there are (0: not known).
+    leaving: it has nothing in hand, and ends as soon as this is answered.
     """
 
     live: tuple[TryKey, ...]
@@ -110,6 +118,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat", arra
     slots: int = 0
     memory_free: int = 0
     memory: int = 0
+    leaving: bool = False
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, tag="claim", array_like=True):
@@ -139,12 +148,13 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask", array_like=True)
 
 class LogChunk(msgspec.Struct, frozen=True, kw_only=True, tag="log_chunk", array_like=True):
     """Bytes of a try's log, from `offset` on, from a runner whose disk the server cannot see. A LogAck answers it.
-    No data: a question how far the server's log goes."""
+    last: nothing follows, the log ends with them. No data otherwise: a question how far the server's log goes."""
 
     key: TryKey
     offset: int
     data: bytes
     token: str = ""
+    last: bool = False
 
 
 # --- server -> runner -------------------------------------------------------------------------------------------------
@@ -272,6 +282,9 @@ def frame(message: Any, limit: int = MAX_FRAME) -> bytes:
 #: a frame without a message
 ALIVE = bytes(4)
 
+#: bytes in which the tag of a message is
+_LONGEST_HEAD = 40
+
 T = TypeVar("T")
 
 
@@ -281,12 +294,29 @@ def decoder_of(kind: Any) -> "msgspec.msgpack.Decoder[Any]":
     return msgspec.msgpack.Decoder(kind)
 
 
+@functools.cache
+def _tags_of(kind: Any) -> frozenset[str]:
+    """The tags of the messages in a type or union."""
+    return frozenset(member.__struct_config__.tag for member in get_args(kind) or (kind,))
+
+
+def _tag(head: bytes) -> str:
+    """The tag at the beginning of a message, an array whose first element is a short text; "" for anything else."""
+    start = 1 if 0x90 <= head[0] <= 0x9F else 3 if head[0] == 0xDC else len(head)
+    if start >= len(head) or not 0xA0 <= head[start] <= 0xBF:
+        return ""
+    return head[start + 1 : start + 1 + (head[start] & 0x1F)].decode(errors="replace")
+
+
 class Unframer(Generic[T]):
-    """Collects bytes and gives back whole messages of the type it was made for."""
+    """Collects bytes and gives back whole messages of the type it was made for. A message of a kind that is not known
+    here, as a newer release may send it, is passed over; its tag is kept in `unknown`."""
 
     def __init__(self, kind: Any) -> None:
         self._buffer = bytearray()
+        self._kind = kind
         self._decoder: msgspec.msgpack.Decoder[T] = decoder_of(kind)
+        self.unknown: set[str] = set()
 
     @property
     def whole(self) -> bool:
@@ -309,10 +339,16 @@ class Unframer(Generic[T]):
             if size == 0:  # a sign of life
                 start = end
                 continue
+            body = memoryview(buffer)[start + 4 : end]
             try:
-                messages.append(self._decoder.decode(memoryview(buffer)[start + 4 : end]))
+                messages.append(self._decoder.decode(body))
             except msgspec.MsgspecError as error:
-                raise FrameError(f"not a message of protocol {PROTOCOL}: {error}") from None
+                tag = _tag(bytes(body[:_LONGEST_HEAD]))
+                if not tag or tag in _tags_of(self._kind):
+                    raise FrameError(f"not a message of protocol {PROTOCOL}: {error}") from None
+                self.unknown.add(tag)
+            finally:
+                body.release()
             start = end
         if start:
             del buffer[:start]

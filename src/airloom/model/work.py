@@ -7,6 +7,17 @@ import msgspec
 from airloom.model.report import TryKey
 from airloom.model.spec import Isolation
 
+#: executors whose workers take the work of the queues that they are started for, and of no other
+SERVED_BY_QUEUE = frozenset({"celery"})
+#: the steps of priority that a message can have
+PRIORITIES = 10
+
+
+def priority_step(weight: int) -> int:
+    """The step of a priority, 0 to 9, the last goes first: weights have no end, and each step is twice the weight of
+    the one before."""
+    return min(PRIORITIES - 1, max(1, weight).bit_length() - 1)
+
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The run, as a task's context shows it."""

@@ -133,21 +133,14 @@ def list_tries(ops: Ops, name: tuple[str, str], task_id: str, map_index: int) ->
         return run, ti, runs.list_tries(conn, ti.id)
 
 
-def run_of_try(ops: Ops, name: tuple[str, str], task_id: str, map_index: int, try_number: int) -> RunRow:
-    """The run of a try that was made. Raises NotFound, InvalidRequest."""
+def find_try(ops: Ops, name: tuple[str, str], task_id: str, map_index: int, try_number: int) -> tuple[RunRow, TIRow]:
+    """The run and the TI of a try that was made. Raises NotFound, InvalidRequest."""
     with ops.db.reading() as conn:
         run, ti = _find(conn, name, task_id, map_index)
     if try_number > ti.try_number:
         last = f"the last one is {ti.try_number}" if ti.try_number else "none was made yet"
         raise NotFound(f"task {task_id} has no try {try_number} in this run: {last}")
-    return run
-
-
-def try_ended(ops: Ops, name: tuple[str, str], task_id: str, map_index: int, try_number: int) -> bool:
-    """Whether a try writes no more to its log. Raises NotFound."""
-    _, ti, tries = list_tries(ops, name, task_id, map_index)
-    over = any(one.try_number == try_number and one.ended_at is not None for one in tries)
-    return over or ti.state in FINISHED
+    return run, ti
 
 
 def list_tis(

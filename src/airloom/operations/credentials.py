@@ -31,9 +31,9 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-def make_credential(conn: Any, kind: str, username: str, **fields: Any) -> Made:
-    """Store a new credential of a random id and secret."""
-    credential_id, secret = secrets.token_hex(8), secrets.token_hex(24)
+def make_credential(conn: Any, kind: str, username: str, text: str = "", **fields: Any) -> Made:
+    """Store a new credential: of a random id and secret, or of those in `text`."""
+    credential_id, _, secret = (text or f"{secrets.token_hex(8)}_{secrets.token_hex(24)}").partition("_")
     row = CredentialRow(id=credential_id, kind=kind, username=username, hash=_digest(secret), **fields)
     credentials.add_credential(conn, row)
     return Made(row=row, text=f"{credential_id}_{secret}")

@@ -9,9 +9,9 @@ from concurrent.futures import TimeoutError as Late
 import msgspec
 
 from airloom.model.errors import AirloomError
-from airloom.model.processes import LoaderState, ProcessKind, ProcessRow, RunnerState, SchedulerState
+from airloom.model.processes import LoaderState, ProcessKind, ProcessRow, RunnerState, SchedulerState, WorkerOrder
 from airloom.operations.ops import Ops
-from airloom.store import leadership, processes
+from airloom.store import leadership, processes, worker_orders
 from airloom.store.leadership import LeaderRow
 
 OK, DEGRADED, DOWN = "ok", "degraded", "down"
@@ -28,7 +28,7 @@ _LATE = 30.0
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of Airloom. kind: database, scheduler, loader, api, executor or runner."""
+    """A part of Airloom. kind: database, scheduler, loader, api, executor, runner or logs."""
 
     kind: str
     name: str
@@ -45,16 +45,21 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What the database says: who leads, and the rows of processes."""
+    """What the database says: who leads, the rows of processes, and what is wanted of workers."""
 
     leader: LeaderRow | None
     rows: list[ProcessRow]
+    orders: list[WorkerOrder] = []
 
 
 def read(ops: Ops) -> Known:
     """What there is to know. Raises StoreError."""
     with ops.db.reading() as conn:
-        return Known(leader=leadership.current(conn), rows=processes.list_processes(conn))
+        return Known(
+            leader=leadership.current(conn),
+            rows=processes.list_processes(conn),
+            orders=worker_orders.orders(conn),
+        )
 
 
 class Examiner:
@@ -156,9 +161,14 @@ def _schedulers(known: Known, now: float) -> Iterator[Part]:
         late = 0.0 if load is None else load.schedule_lag
         text = f"a run of a schedule is {late:.0f} s late" if late > _LATE else "it leads"
         yield _part(row, DEGRADED if late > _LATE else OK, text)
-    for spare in _of(known, ProcessKind.SCHEDULER):
-        if spare is not row and spare.alive(now):
-            yield _part(spare, OK, "it stands by")
+    for other in _of(known, ProcessKind.SCHEDULER):
+        if not other.alive(now):
+            continue
+        if other is not row:
+            yield _part(other, OK, "it stands by")
+        if trouble := msgspec.convert(other.state, SchedulerState).logs:
+            part = _part(other, DEGRADED, f"{trouble}; finished logs stay where they are until then")
+            yield msgspec.structs.replace(part, kind="logs")
 
 
 def _loaders(known: Known, now: float) -> Iterator[Part]:
@@ -168,7 +178,11 @@ def _loaders(known: Known, now: float) -> Iterator[Part]:
         yield Part(kind="loader", name="loader", status=DEGRADED, text=text)
     for row in alive:
         state = msgspec.convert(row.state, LoaderState)
-        yield _part(row, DEGRADED if state.trouble else OK, state.trouble or f"it watches {state.files} files")
+        yield _part(row, DEGRADED if state.trouble else OK, state.trouble or _watches(state))
+
+
+def _watches(state: LoaderState) -> str:
+    return "it stands by" if state.standby else f"it watches {state.files} files of the bundle {state.bundle}"
 
 
 def _executors(known: Known, now: float) -> Iterator[Part]:
@@ -183,9 +197,18 @@ def _executors(known: Known, now: float) -> Iterator[Part]:
 
 
 def _runners(known: Known, now: float) -> Iterator[Part]:
-    for row in _of(known, ProcessKind.RUNNER):
-        state = msgspec.convert(row.state, RunnerState)
-        if row.alive(now):
+    """Each runner of a scheduler's own, and each worker that is missed; of those that live, how many."""
+    found = [(row, msgspec.convert(row.state, RunnerState)) for row in _of(known, ProcessKind.RUNNER)]
+    workers = [(row, state) for row, state in found if state.worker and row.alive(now)]
+    there = {state.worker for _, state in workers}
+    if workers:
+        running = sum(state.running for _, state in workers)
+        seen_at = max(row.seen_at for row, _ in workers)
+        text = f"workers: {len(workers)}; tries in hand: {running}"
+        yield Part(kind="runner", name="workers", status=OK, text=text, seen_at=seen_at)
+    for row, state in found:
+        who = f"worker {state.worker}" if state.worker else "it"
+        if row.alive(now) and not state.worker:
             yield _part(row, OK, f"it serves executor {state.executor}; tries in hand: {state.running}")
-        elif now - row.seen_at <= _MISSED:
-            yield _part(row, DOWN, f"it served executor {state.executor}, and is silent")
+        elif not row.alive(now) and now - row.seen_at <= _MISSED and state.worker not in there:
+            yield _part(row, DOWN, f"{who} served executor {state.executor}, and is silent")

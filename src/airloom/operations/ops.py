@@ -11,6 +11,7 @@ from pathlib import Path
 
 from airloom.model.errors import StoreError
 from airloom.operations.catalogue import Catalogue
+from airloom.operations.log_store import LogPlaces, places_of
 from airloom.operations.secret_key import read_secret_keys
 from airloom.sections import Settings
 from airloom.store.database import Database, connect
@@ -34,7 +35,7 @@ class Ops:
     secrets: called only by verbs that need the key, so that the others work without it.
     env: where variables and connections are looked for first. answer_timeout: seconds to wait for the leading
     scheduler's answer to a command. by, via, address: who asks, by what (cli, api, task) and from where; the audit log
-    keeps it. catalogue: what was read of dag versions before.
+    keeps it. catalogue: what was read of dag versions before. logs: where logs are beside the database.
     """
 
     db: Database
@@ -47,6 +48,7 @@ class Ops:
     via: str = "cli"
     address: str | None = None
     catalogue: Catalogue = field(default_factory=Catalogue, repr=False, compare=False)
+    logs: LogPlaces = field(default_factory=LogPlaces)
 
 
 def wake_path(settings: Settings) -> Path:
@@ -68,6 +70,7 @@ def open_ops(settings: Settings) -> Iterator[Ops]:
                 notifier=hints,
                 secrets=cache(lambda: Secrets(read_secret_keys(settings))),
                 answer_timeout=settings.scheduler.answer_timeout,
+                logs=places_of(settings),
             )
     finally:
         db.close()

@@ -4,14 +4,16 @@ from typing import Any
 
 import msgspec
 
+from airloom.decide.load import merged
 from airloom.model.processes import WaitingFor
 from airloom.model.run import RunRow
 from airloom.model.states import RunState, TIState
-from airloom.operations import browsing, dag_lists
+from airloom.operations import browsing, dag_lists, queues
 from airloom.operations.browsing import TICard
 from airloom.operations.dag_lists import Sees
 from airloom.operations.health import Known, leading_state, read
 from airloom.operations.ops import Ops
+from airloom.operations.workers import workers_of
 from airloom.store import dag_lists as heads_of
 from airloom.store import overview
 from airloom.store.dag_lists import DagHead
@@ -82,8 +84,11 @@ def _instances(conn: Any, known: Known, now: float, only: tuple[str, ...] | None
 
 def _waiting(known: Known, now: float, sees: Sees | None) -> list[WaitingFor]:
     state = leading_state(known, now)
-    waiting = () if state is None or state.load is None else state.load.waiting
-    return [entry for entry in waiting if sees is None or (entry.dag_id is not None and sees(entry.dag_id))]
+    if state is None or state.load is None:
+        return []
+    if sees is not None:
+        return [entry for entry in state.load.waiting if entry.dag_id is not None and sees(entry.dag_id)]
+    return list(merged((*state.load.waiting, *queues.held(workers_of(known, now), state))))
 
 
 def _ahead(ops: Ops, conn: Any, heads: list[DagHead], now: float) -> list[Planned]:

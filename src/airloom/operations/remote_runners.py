@@ -1,45 +1,49 @@
-"""Verbs of runners on other machines: their credentials, registration, leases, reports, and the logs that they send."""
+"""Verbs of runners on other machines: their credentials, registration, leases and reports."""
 
+import re
 from typing import Any
 
 import msgspec
 
 from airloom.model.errors import Conflict, InvalidRequest, NotFound
 from airloom.model.events import Reported
-from airloom.model.processes import SILENCE, ProcessKind, ProcessRow, RunnerState
+from airloom.model.processes import ProcessKind, ProcessRow, RunnerState, WorkerOrder
 from airloom.model.report import Report, TryKey
-from airloom.model.wire import PROTOCOL, Hello
+from airloom.model.wire import OLDEST_PROTOCOL, PROTOCOL, Claimed, Heartbeat, Hello, Refusal, Wanted, understood
 from airloom.model.work import Cancel
 from airloom.operations.auditing import record
 from airloom.operations.credentials import TOKEN_PREFIX, Made, find_credential, make_credential
 from airloom.operations.ops import Ops
-from airloom.store import credentials, feed, inbox, leadership, processes, runners
+from airloom.store import credentials, dags, feed, inbox, leadership, processes, runners, worker_orders
 from airloom.store.credentials import CredentialRow
-from airloom.store.runners import Place
 
 #: the kind of a runner's credential
 RUNNER = "runner"
+_TOKEN = re.compile(TOKEN_PREFIX + "[0-9a-f]{16}_[0-9a-f]{48}")
 _LONGEST_NAME = 250
 _MOST_QUEUES = 1000
-#: seconds after the end of a try in which the rest of its log is still taken
-LOG_GRACE = 3600.0
-
-
-class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runner has a try in hand, and until when that counts unless it is renewed."""
-
-    runner: str
-    executor: str
-    until: float
+#: what a clock may show: the year 9999
+_LATEST = 253_402_300_800.0
 
 
 # --- credentials ------------------------------------------------------------------------------------------------------
-def make_runner_token(ops: Ops, name: str) -> Made:
-    """Make what runners of other machines prove themselves with, until it is deleted. Raises InvalidRequest."""
+def make_runner_token(ops: Ops, name: str, text: str = "") -> Made:
+    """Make what runners of other machines prove themselves with, until it is deleted. `text`: a token that was made
+    elsewhere, which counts from now on; that it does already is no error. Raises InvalidRequest, Conflict."""
     if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
         raise InvalidRequest(f"a token's name has 1 to {_LONGEST_NAME} printable characters")
+    if text and not _TOKEN.fullmatch(text):
+        raise InvalidRequest(
+            f"that is no token of a runner: such a one is {TOKEN_PREFIX} with 16 and, after a _, 48 hexadecimal digits "
+            "that nobody can guess"
+        )
+    pair = text.removeprefix(TOKEN_PREFIX)
     with ops.db.transaction() as conn:
-        made = make_credential(conn, RUNNER, ops.by, name=name, created_at=ops.now())
+        if pair and (there := credentials.get_credential(conn, RUNNER, pair.partition("_")[0])) is not None:
+            if find_credential(conn, RUNNER, pair, ops.now()) is None:
+                raise Conflict(f"there is another runner's token {there.id}: make a new one")
+            return Made(row=there, text=text)
+        made = make_credential(conn, RUNNER, ops.by, pair, name=name, created_at=ops.now())
         record(conn, ops, "runner_token.add", subject=name, detail=made.row.id)
     return Made(row=made.row, text=TOKEN_PREFIX + made.text)
 
@@ -70,18 +74,20 @@ def find_runner_token(ops: Ops, text: str) -> CredentialRow | None:
 # --- registration and leases ------------------------------------------------------------------------------------------
 def check_hello(hello: Hello, database: str) -> None:
     """Raise Conflict, InvalidRequest unless a runner that says this can work for the database of that id."""
-    if hello.protocol != PROTOCOL:
-        older = "the runner" if hello.protocol < PROTOCOL else "the server"
+    if not understood(hello):
+        older = "the runner" if hello.protocol < OLDEST_PROTOCOL else "the server"
         raise Conflict(
-            f"the runner speaks version {hello.protocol} of the protocol and the server version {PROTOCOL}: "
-            f"update {older}"
+            f"the runner speaks versions {hello.oldest or hello.protocol} to {hello.protocol} of the protocol and the "
+            f"server {OLDEST_PROTOCOL} to {PROTOCOL}: update {older}"
         )
     if hello.owner and hello.owner != database:
         raise Conflict("the runner has tries of another database: give it a home folder of its own")
-    texts = (hello.runner, hello.host, hello.version, hello.executor, *hello.queues)
+    texts = (hello.runner, hello.host, hello.version, hello.executor, hello.worker, hello.home, *hello.queues)
     if not hello.runner or not all(len(text) <= _LONGEST_NAME and text.isprintable() for text in texts):
         raise InvalidRequest(f"names of runners, hosts and queues have up to {_LONGEST_NAME} printable characters")
-    if len(hello.queues) > _MOST_QUEUES or not (0 <= hello.pid < 2**31 and 0 <= hello.slots < 2**31):
+    numbers = (hello.pid, hello.slots, hello.lease)
+    sound = all(0 <= number < 2**31 for number in numbers) and 0 <= hello.clock < _LATEST
+    if len(hello.queues) > _MOST_QUEUES or not sound:
         raise InvalidRequest("the runner's numbers make no sense")
 
 
@@ -89,10 +95,19 @@ def register(ops: Ops, hello: Hello, visitor: str, only: TryKey | None) -> None:
     """Have a runner's row tell that it is there; it has nothing leased until its first heartbeat.
 
     `visitor`: who it has proved to be. `only`: the one try that it may speak of; if that has ended, there is no row.
-    Raises Conflict if the name is another one's.
+    Raises Conflict if the name, or its worker's, is another one's.
     """
     now = ops.now()
-    state = RunnerState(executor=hello.executor, queues=hello.queues, slots=hello.slots or None, credential=visitor)
+    state = RunnerState(
+        executor=hello.executor,
+        queues=hello.queues,
+        slots=hello.slots or None,
+        credential=visitor,
+        worker=hello.worker,
+        home=hello.home,
+        lease=hello.lease,
+        clock=round(hello.clock - now, 3) if hello.clock else 0.0,
+    )
     row = ProcessRow(
         id=hello.runner,
         kind=ProcessKind.RUNNER,
@@ -111,25 +126,66 @@ def register(ops: Ops, hello: Hello, visitor: str, only: TryKey | None) -> None:
                 raise Conflict(f"{hello.runner!r} is the name of another process")
             again = msgspec.to_builtins(msgspec.structs.replace(state, tries=known.tries, running=len(known.tries)))
             row = msgspec.structs.replace(row, started_at=before.started_at, state=again)
+        if hello.worker:
+            _check_worker(conn, hello, now)
         if only is not None and not runners.live_tries(conn, [only]):
             return
         processes.renew(conn, [row])
         feed.tell(conn, "processes")
 
 
-def renew(ops: Ops, runner: str, visitor: str, tries: tuple[TryKey, ...]) -> tuple[Cancel, ...]:
-    """A runner has these tries in hand: lease them to it, and tell which of them it is to end. `visitor`: who it has
-    proved to be. Raises NotFound for a runner that is not known any more and has to register again."""
+def renew(
+    ops: Ops, runner: str, visitor: str, only: TryKey | None, beat: Heartbeat, tries: tuple[TryKey, ...]
+) -> tuple[tuple[Cancel, ...], Wanted]:
+    """A runner has these tries in hand: lease them to it, and tell which of them it is to end, and what people want of
+    its worker. One that leaves has no row any more. `visitor`, `only`: as in `register`. Raises NotFound for a runner
+    that is not known any more and has to register again."""
     with ops.db.transaction() as conn:
         row = _row_of(conn, runner, visitor)
         ends = runners.ends_of(conn, tries)
+        # A pod whose try has ended has no row, and is to hear of that when it asks for the try.
+        late = only is not None and not tries and processes.get_process(conn, runner) is None
         leased = tuple(key for key in tries if key not in ends)
+        wanted = Wanted()
+        if beat.leaving and not tries:
+            if row is not None:
+                processes.remove(conn, [runner])
+                feed.tell(conn, "processes")
+            return (), Wanted(stop=True)
         if row is not None:
-            state = msgspec.structs.replace(_state(row), running=len(tries), tries=leased)
+            state = _state(row)
+            wanted = _wanted(worker_orders.order_of(conn, state.worker) if state.worker else None, runner)
+            state = msgspec.structs.replace(
+                state,
+                running=len(tries),
+                tries=tries,
+                slots=beat.slots or None,
+                memory_free=beat.memory_free,
+                memory=beat.memory,
+                drained=wanted.drain,
+            )
             processes.renew(conn, [msgspec.structs.replace(row, seen_at=ops.now(), state=msgspec.to_builtins(state))])
-        elif leased or not tries:
+        elif leased or not (tries or late):
             raise NotFound(f"the runner {runner!r} is not known any more")
-    return tuple(_cancel(key, why) for key, why in ends.items())
+    return tuple(_cancel(key, why) for key, why in ends.items()), wanted
+
+
+def claim(ops: Ops, runner: str, keys: tuple[TryKey, ...]) -> Claimed:
+    """Give a runner those of the tries that it may start: each is given to one runner only, whoever asks again."""
+    with ops.db.transaction() as conn:
+        granted = runners.claim(conn, runner, keys)
+        others = [key for key in keys if key not in granted]
+        reasons = runners.why_not(conn, runner, others) if others else {}
+    return Claimed(
+        granted=tuple(key for key in keys if key in granted),
+        refused=tuple(Refusal(key, why) for key, why in reasons.items()),
+    )
+
+
+def source_of(ops: Ops, key: TryKey, file_hash: str) -> bytes | None:
+    """The text of the DAG file of a live try's version; None if the try has ended, or the text is not there."""
+    with ops.db.reading() as conn:
+        return dags.source_bytes(conn, file_hash) if runners.live_tries(conn, [key]) else None
 
 
 def touch(ops: Ops, runner: str, visitor: str) -> None:
@@ -149,23 +205,42 @@ def unwanted(ops: Ops, names: set[str]) -> dict[str, list[Cancel]]:
     return found
 
 
-def leases(ops: Ops) -> dict[TryKey, Lease]:
-    """Which runner has which try in hand, for the executors of other machines: a try of theirs that is in nobody's
-    lease for longer than SILENCE, and was not handed out just now, is lost."""
+def worker_of(ops: Ops, runner: str) -> str:
+    """The name of the worker that a runner is a part of; empty: none, or the runner is not known."""
     with ops.db.reading() as conn:
-        rows = processes.list_processes(conn, ProcessKind.RUNNER)
-    found: dict[TryKey, Lease] = {}
-    for row in sorted(rows, key=lambda row: row.seen_at):
-        state = _state(row)
-        lease = Lease(runner=row.id, executor=state.executor, until=row.seen_at + SILENCE)
-        found.update(dict.fromkeys(state.tries, lease))
-    return found
+        row = processes.get_process(conn, runner)
+    return "" if row is None else _state(row).worker
+
+
+def wanted_of(ops: Ops, workers: dict[str, str]) -> dict[str, Wanted]:
+    """What people want of runners, by their names; `workers`: the worker that each is a part of."""
+    if not workers:
+        return {}
+    with ops.db.reading() as conn:
+        found = {order.worker: order for order in worker_orders.orders(conn, set(workers.values()))}
+    return {runner: _wanted(found.get(worker), runner) for runner, worker in workers.items()}
 
 
 def _row_of(conn: Any, runner: str, visitor: str) -> ProcessRow | None:
     """The row of a runner; none where the name is another one's by now: sessions are older than rows."""
     row = processes.get_process(conn, runner)
     return row if row is not None and _state(row).credential == visitor else None
+
+
+def _check_worker(conn: Any, hello: Hello, now: float) -> None:
+    """Raise Conflict if the worker's name is that of another one, which lives: of another home folder."""
+    for row in processes.list_processes(conn, ProcessKind.RUNNER):
+        state = _state(row)
+        if state.worker == hello.worker and state.home != hello.home and row.alive(now):
+            raise Conflict(
+                f"a worker on {row.host} (process {row.pid}) is called {hello.worker!r} already: give one of the two "
+                "another name, [worker] name"
+            )
+
+
+def _wanted(order: WorkerOrder | None, runner: str) -> Wanted:
+    """What an order means to a runner: one to stop is for the runner that it names."""
+    return Wanted() if order is None else Wanted(drain=order.drains(), stop=order.stops(runner))
 
 
 def _state(row: ProcessRow) -> RunnerState:
@@ -178,7 +253,7 @@ def _cancel(key: TryKey, why: str) -> Cancel:
     return Cancel(key=key, executor="", reason=why)
 
 
-# --- reports and logs -------------------------------------------------------------------------------------------------
+# --- reports ----------------------------------------------------------------------------------------------------------
 def keep_reports(ops: Ops, reports: list[Report]) -> None:
     """Commit reports for the leader, but for those of tries that have ended: nothing that is said of them counts."""
     with ops.db.transaction() as conn:
@@ -188,15 +263,6 @@ def keep_reports(ops: Ops, reports: list[Report]) -> None:
             inbox.put(conn, Reported(reports=kept), None, ops.now())
     if kept:
         ops.notifier.notify()
-
-
-def log_place(ops: Ops, key: TryKey) -> Place | None:
-    """Whose log it is; None for a try that there is not, or that has ended so long ago that its log is closed."""
-    with ops.db.reading() as conn:
-        place = runners.place_of(conn, key)
-    if place is None or (place.ended_at is not None and ops.now() - place.ended_at > LOG_GRACE):
-        return None
-    return place
 
 
 def database_of(ops: Ops) -> str:

@@ -1,9 +1,17 @@
 """Verbs about task instances."""
 
+from typing import Any
+
+from airloom.model.log_lines import LogLine
 from airloom.model.run import RunRow, TIRow, TryRow
+from airloom.operations.log_pages import Place, read_part
 from airloom.operations.lookup import find_run, find_tis
 from airloom.operations.ops import Ops
+from airloom.operations.try_logs import log_of, look, open_log
 from airloom.store import runs
+
+#: lines of a log that are read at once
+_LINES = 1000
 
 
 def list_tis(ops: Ops, dag_id: str, run_id: str) -> tuple[RunRow, list[TIRow]]:
@@ -31,3 +39,14 @@ def list_tries(ops: Ops, run: RunRow, ti: TIRow) -> list[TryRow]:
     """Every try of a TI of that run, oldest first."""
     with ops.db.reading() as conn:
         return runs.list_tries(conn, ti.id)
+
+
+def read_log(ops: Ops, run: RunRow, ti: TIRow, number: int, place: Any) -> tuple[list[LogLine], Any, bool]:
+    """The lines of a try's log after `place` (None: from its beginning), the place after them, and whether that is the
+    end for good. Raises StoreError, LogsAway, NotFound."""
+    log = log_of(run, ti, number)
+    # Whether the try has ended is looked at before its log: what it wrote until then is in what is read next.
+    seen = look(ops, [log]).get(log.key)
+    with open_log(ops, log) as file:
+        part = read_part(file, place or Place(), _LINES)
+    return [entry.line for entry in part.lines], part.place, part.at_end and (seen is None or seen.over)

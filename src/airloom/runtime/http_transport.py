@@ -1,105 +1,56 @@
-"""The transport over HTTP: the server is elsewhere. Two threads of its own wait for the network, so that the runner's
-loop never does: one sends, and takes the answers; one hears what the server says by itself.
+"""The transport over HTTP: the server is elsewhere. Threads of its own wait for the network, so that the runner's loop
+never does: one sends, and takes the answers; one does so for what is urgent, which is not to wait behind logs and
+results; one hears what the server says by itself.
 """
 
 import contextlib
 import http.client
-import logging
 import socket
 import ssl
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
-from airloom.model.errors import AirloomError, SettingsError
 from airloom.model.report import Cause, Ended, Outcome, Report
-from airloom.model.wire import MAX_FRAME, FrameError, FromRunner, Hello, Reports, ToRunner, Unframer, Welcome, frame
+from airloom.model.wire import (
+    MAX_FRAME,
+    OLDEST_PROTOCOL,
+    Claim,
+    FrameError,
+    FromRunner,
+    Heartbeat,
+    Hello,
+    Reports,
+    ToRunner,
+    Unframer,
+    Welcome,
+    frame,
+)
+from airloom.runtime import fence
 from airloom.runtime.channel import Closed
-
-log = logging.getLogger("airloom.runner")
+from airloom.runtime.http_server import HttpServer, Refusal
 
 PREFIX = "/task-api/v1"
-_MEDIA_TYPE = "application/msgpack"
+_MEDIA_TYPE, _PROBLEM_TYPE = "application/msgpack", "application/problem+json"
 #: seconds that a connection may take to be made, and an answer to come
 _CONNECT, _ANSWER = 10.0, 60.0
+#: and the answer to something urgent, which costs the server next to nothing
+_URGENT_ANSWER = 10.0
 #: a stream is dead when it has shown no sign of life for so many times of what was promised
 _MISSED = 3.0
 #: bytes that are sent together, unless one message has more
 _TOGETHER = 1024 * 1024
 _CHUNK = 256 * 1024
+_URGENT = (Heartbeat, Claim)
 #: seconds before a server that refuses this runner is asked again
 _AFTER_REFUSAL = 5.0
 _LONGEST_PROBLEM = 64 * 1024
 _JSON = msgspec.json.Decoder(dict[str, Any])
-
-
-class Refusal(AirloomError):
-    """The server answers, and does not want this."""
-
-
-class HttpServer:
-    """Where the server is, and what this runner shows to it. `connect` gives a transport; never waits.
-
-    url: http:// or https:// with host, and port and path if needed. token_file: holds the token; it is read for each
-    connection. ca_file: the certificates to trust, instead of the system's. Raises SettingsError.
-    """
-
-    def __init__(self, url: str, token_file: str, ca_file: str = "") -> None:
-        parts = urlsplit(url)
-        try:
-            port, secure = parts.port, {"http": False, "https": True}[parts.scheme]
-            if not parts.hostname or parts.username is not None:
-                raise ValueError
-        except (KeyError, ValueError):
-            text = "the server's address is none of http://HOST:PORT or https://HOST:PORT, with a path if needed"
-            raise SettingsError(text) from None
-        self.url = url
-        self.host, self.path = parts.hostname, parts.path.rstrip("/")
-        self.port = port or (443 if secure else 80)
-        self.tls: ssl.SSLContext | None = None
-        if secure:
-            try:
-                self.tls = ssl.create_default_context(cafile=ca_file or None)
-            except OSError as error:
-                raise SettingsError(f"the certificates to trust in {ca_file} cannot be read: {error}") from None
-        self._token_file = token_file
-        self._trouble = ""
-        self._lock = threading.Lock()
-
-    def connect(self) -> "HttpTransport":
-        """A new transport."""
-        return HttpTransport(self)
-
-    def token(self) -> str:
-        """The token. Raises Refusal when it cannot be read."""
-        try:
-            token = Path(self._token_file).read_text(encoding="ascii").strip()
-        except (OSError, UnicodeError) as error:
-            raise Refusal(f"the token in {self._token_file} cannot be read: {error}") from None
-        if not token.isprintable() or not token or " " in token:
-            raise Refusal(f"there is no token in {self._token_file}")
-        return token
-
-    def trouble(self, text: str) -> None:
-        """Say what is wrong, once; "" when all is well again."""
-        with self._lock:
-            news, self._trouble = text != self._trouble, text
-        if news and text:
-            log.error("%s", text)
-        elif news:
-            log.warning("the server at %s is reached again", self.url)
-
-    def open(self, timeout: float) -> http.client.HTTPConnection:
-        """A connection, which is made when it is used."""
-        if self.tls is not None:
-            return http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=self.tls)
-        return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
 
 
 class HttpTransport:
@@ -111,6 +62,7 @@ class HttpTransport:
 
     def __init__(self, server: HttpServer) -> None:
         self._server = server
+        self._address = server.address
         self.on_blocked: Callable[[], None] = _nothing
         #: whether the server has answered; before that, nothing shows that it is there
         self.reached = False
@@ -120,6 +72,7 @@ class HttpTransport:
         self._ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
         self._news = threading.Condition()
         self._out: deque[FromRunner] = deque()
+        self._urgent: deque[FromRunner] = deque()
         self._sending = False
         self._in: list[ToRunner] = []
         self._end: Exception | None = None
@@ -140,13 +93,15 @@ class HttpTransport:
         return self._sending
 
     def send(self, message: FromRunner) -> None:
-        """Send a message, in order. Raises Closed."""
+        """Send a message, in order; one that is urgent may arrive before others. Raises Closed."""
         with self._news:
             if self._end is not None:
                 raise Closed from self._end
-            self._out.append(message)
-            begins, self._sending = not self._sending, True
+            urgent = isinstance(message, _URGENT)
+            (self._urgent if urgent else self._out).append(message)
+            begins = not urgent and not self._sending
             if begins:
+                self._sending = True
                 self._fill()
             self._news.notify_all()
         if begins:
@@ -189,7 +144,11 @@ class HttpTransport:
                 pass
 
     def _take(self, messages: list[ToRunner]) -> None:
-        if messages:
+        """The server does as it should, and says this. It is news for the runner's loop that it is there, too."""
+        first, self.reached = not self.reached, True
+        if first:
+            self._server.reached(self._address)
+        if messages or first:
             with self._news:
                 self._in += messages
                 with contextlib.suppress(OSError):
@@ -211,23 +170,27 @@ class HttpTransport:
 
     # --- in the threads -----------------------------------------------------------------------------------------------
     def _run(self, work: Callable[[http.client.HTTPConnection], None]) -> None:
-        connection = self._server.open(_CONNECT)
+        connection = self._server.open(self._address, _CONNECT)
         with self._news:
             self._connections.add(connection)
         try:
             work(connection)
         except Refusal as refusal:
             if self._end is None:
-                self._server.trouble(f"the server at {self._server.url} refuses this runner: {refusal}")
+                self._server.unreached(
+                    self._address, f"the server at {self._address.url} refuses this runner: {refusal}"
+                )
                 with self._news:
                     self._news.wait_for(lambda: self._end is not None, _AFTER_REFUSAL)
             self._stop(refusal)
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             if self._end is None:
-                self._server.trouble(f"the server at {self._server.url} is not reached: {_reason(error)}")
+                self._server.unreached(
+                    self._address, f"the server at {self._address.url} is not reached: {_reason(error)}"
+                )
             self._stop(error)
         except (FrameError, msgspec.MsgspecError) as error:
-            self._server.trouble(f"{self._server.url} does not speak the runner's protocol: {error}")
+            self._server.unreached(self._address, f"{self._address.url} does not speak the runner's protocol: {error}")
             self._stop(error if isinstance(error, FrameError) else FrameError(str(error)))
         finally:
             self._stop(Closed())
@@ -246,31 +209,52 @@ class HttpTransport:
             if isinstance(first, Hello):
                 self._greet(connection, first)
                 continue
-            body = bytearray(_framed(first, self._longest))
+            body = bytearray(_framed(self._server.in_its_time(first), self._longest))
             while len(body) < _TOGETHER and self._out and not isinstance(self._out[0], Hello):
-                body += _framed(self._out.popleft(), self._longest)
+                body += _framed(self._server.in_its_time(self._out.popleft()), self._longest)
             self._exchange(connection, bytes(body))
+
+    def _send_urgent(self, connection: http.client.HTTPConnection) -> None:
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._urgent or self._end is not None)
+                if self._end is not None:
+                    return
+                messages = list(self._urgent)
+                self._urgent.clear()
+            sent = fence.now()
+            self._exchange(connection, b"".join(map(frame, messages)), _URGENT_ANSWER)
+            if any(isinstance(message, Heartbeat) for message in messages):
+                self._server.contact(sent)
 
     def _greet(self, connection: http.client.HTTPConnection, hello: Hello) -> None:
         self._token = self._server.token()
+        asked = time.monotonic()
         response = self._request(connection, "POST", "/sessions", frame(hello))
         welcome = msgspec.msgpack.decode(response.read(), type=Welcome)
+        if welcome.protocol < OLDEST_PROTOCOL:
+            raise Refusal(
+                f"it speaks version {welcome.protocol} of the protocol, and this runner {OLDEST_PROTOCOL} and later: "
+                "update the server"
+            )
+        if welcome.now:
+            self._server.set_clock(welcome.now, asked, time.monotonic())
         self._session, self._longest = welcome.session, welcome.longest - _TOGETHER
         if not self._streaming:
             self._streaming = True
-            threading.Thread(
-                target=self._run, args=(partial(self._listen, welcome),), name="http-listen", daemon=True
-            ).start()
+            for name, work in (("http-listen", partial(self._listen, welcome)), ("http-urgent", self._send_urgent)):
+                threading.Thread(target=self._run, args=(work,), name=name, daemon=True).start()
 
-    def _exchange(self, connection: http.client.HTTPConnection, body: bytes) -> None:
-        response = self._request(connection, "POST", f"/sessions/{self._session}/messages", body)
+    def _exchange(self, connection: http.client.HTTPConnection, body: bytes, patience: float = _ANSWER) -> None:
+        response = self._request(connection, "POST", f"/sessions/{self._session}/messages", body, patience)
         unframer: Unframer[ToRunner] = Unframer(ToRunner)
         while data := response.read1(_CHUNK):
             self._take(unframer.feed(data))
+        self._server.passed_over(unframer.unknown)
         if response.length or not unframer.whole:
             raise http.client.IncompleteRead(b"")
         response.read()  # the connection is free for the next request
-        self._there()
+        self._take([])
 
     def _listen(self, welcome: Welcome, connection: http.client.HTTPConnection) -> None:
         """Hear what the server says by itself, until it ends the stream: as it does when it stops."""
@@ -279,40 +263,36 @@ class HttpTransport:
         unframer: Unframer[ToRunner] = Unframer(ToRunner)
         while data := response.read1(_CHUNK):
             self._take(unframer.feed(data))
-            self._there()
-
-    def _there(self) -> None:
-        """The server does as it should."""
-        if not self.reached:
-            self.reached = True
-            self._server.trouble("")
+            self._server.passed_over(unframer.unknown)
 
     def _request(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes, patience: float = _ANSWER
     ) -> http.client.HTTPResponse:
         """The answer to a request, if its status is 200. Raises OSError, HTTPException, Refusal.
 
         A server may close a connection that was not used for a while just when it is used again: then the request is
         sent once more, which does no harm.
         """
-        used_before = connection.sock is not None
+        used_before, sent = connection.sock is not None, fence.now()
         try:
-            response = self._once(connection, method, path, body)
+            response = self._once(connection, method, path, body, patience)
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
             if not used_before or self._end is not None:
                 raise
             connection.close()
-            response = self._once(connection, method, path, body)
+            response = self._once(connection, method, path, body, patience)
+        if response.status == 503 and response.headers.get_content_type() == _PROBLEM_TYPE:
+            self._server.contact(sent)  # it is the server that says so, and no proxy: its database is away
         if response.status != 200:
             raise _problem(response)
         return response
 
     def _once(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes, patience: float
     ) -> http.client.HTTPResponse:
         if connection.sock is None:
             connection.connect()
-            _socket(connection).settimeout(_ANSWER)
+            _socket(connection).settimeout(patience)
             if self._end is not None:  # it was ended before it could be shut down
                 raise ConnectionAbortedError
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": _MEDIA_TYPE}
@@ -320,7 +300,7 @@ class HttpTransport:
             headers["Content-Length"] = str(len(body))
         # In pieces: the time that sending may take counts for each of them.
         pieces = (body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK))
-        connection.request(method, self._server.path + PREFIX + path, pieces if body else None, headers)
+        connection.request(method, self._address.path + PREFIX + path, pieces if body else None, headers)
         return connection.getresponse()
 
 

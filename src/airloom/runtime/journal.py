@@ -20,10 +20,15 @@ _decoder: msgspec.msgpack.Decoder[Reports | Ack] = msgspec.msgpack.Decoder(Repor
 
 
 class Remains(msgspec.Struct, frozen=True):
-    """What a runner has left: reports that no server took, and the numbers of the processes of its unfinished tries."""
+    """What a runner has left: reports that no server took, and the starts of its unfinished tries."""
 
     reports: list[Report]
-    pids: list[int]
+    unfinished: list[Started]
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes of the unfinished tries."""
+        return [started.pid for started in self.unfinished if started.pid]
 
 
 class Journal:
@@ -129,16 +134,16 @@ def read_remains(path: str) -> Remains:
             acked = max(acked, message.seq)
         else:
             messages.append(message)
-    pids: dict[TryKey, int] = {}
+    unfinished: dict[TryKey, Started] = {}
     for message in messages:
         for report in message.reports:
             match report:
-                case Started(key=key, pid=pid):
-                    pids[key] = pid
+                case Started(key=key):
+                    unfinished[key] = report
                 case Ended(key=key) | HandedBack(key=key):
-                    pids.pop(key, None)
+                    unfinished.pop(key, None)
     unsent = [report for message in messages if message.seq > acked for report in message.reports]
-    return Remains(unsent, [pid for pid in pids.values() if pid])
+    return Remains(unsent, list(unfinished.values()))
 
 
 def _messages(data: bytes) -> list[Reports | Ack]:

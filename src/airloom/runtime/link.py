@@ -56,6 +56,11 @@ class Link:
         """Whether the server has acknowledged everything."""
         return not self._unacked
 
+    def untold(self) -> dict[TryKey, str]:
+        """The tries whose end the server has not acknowledged, with their tokens."""
+        reports = (report for message in self._unacked for report in message.reports)
+        return {report.key: report.token for report in reports if not isinstance(report, Started)}
+
     @property
     def sent(self) -> bool:
         """Whether everything that can be sent now has left this process."""
@@ -72,9 +77,7 @@ class Link:
             return
         self._transport, self._opened_at = transport, time.monotonic()
         self._loop.serve(transport, self._readable)
-        told = (report for message in self._unacked for report in message.reports)
-        pending = {report.key for report in told if not isinstance(report, Started)}
-        greeting = self._greeting(tuple(pending))
+        greeting = self._greeting(tuple(self.untold()))
         for message in (greeting[0], *self._unacked, *greeting[1:]):
             self.send(message)
 

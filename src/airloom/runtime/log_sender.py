@@ -1,6 +1,7 @@
 """Sends the logs of tries to a server that does not see this machine's disk: while they are written, and to their end.
 
-A note on disk for each log that is not at the server to its end lets the next runner of this home go on.
+A note on disk for each log that is not at the server to its end lets the next runner of this home go on. A log that the
+server has whole goes from this disk.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import msgspec
 from airloom.model.report import TryKey
 from airloom.model.wire import LogAck, LogChunk
 from airloom.model.work import Work
+from airloom.runtime.logs import remove_log
 from airloom.runtime.loop import Loop
 
 #: seconds that lines are gathered, and before a log that does not come forward is tried again
@@ -29,14 +31,16 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class _Log:
-    """sent: as far as the server has it. on_its_way: a chunk is. full: the server takes no more."""
+    """sent: as far as the server has it. on_its_way: a chunk is. full: the server takes no more. end: where the log
+    ends, once that is said. whole: the server has it up to there."""
 
-    __slots__ = ("ended", "full", "note", "on_its_way", "sent")
+    __slots__ = ("end", "ended", "full", "note", "on_its_way", "sent", "whole")
 
     def __init__(self, note: Note) -> None:
         self.note = note
         self.sent = 0
-        self.on_its_way = self.ended = self.full = False
+        self.end = -1
+        self.on_its_way = self.ended = self.full = self.whole = False
 
 
 class LogSender:
@@ -94,6 +98,7 @@ class LogSender:
             log.full = True
         else:
             log.sent = ack.offset
+            log.whole = ack.offset == log.end
         if was_on_its_way and log.sent == before and not log.full and self._rest(log):
             self._loop.later(_AFTER_STALL, lambda: self._written(ack.key))
         else:
@@ -122,14 +127,23 @@ class LogSender:
             log = self._logs.get(key)
             if log is None or log.on_its_way:
                 continue
-            data = b"" if log.full else self._rest(log)
-            if data:
+            data = b"" if log.full or log.whole else self._rest(log)
+            last = log.ended and len(data) < _CHUNK
+            # That a log ends is said by itself where all of it was sent before, and of an empty one not at all.
+            if data or (last and log.sent and not log.full and not log.whole):
                 log.on_its_way = True
+                log.end = log.sent + len(data) if last else -1
                 count += 1
-                self._send(LogChunk(key=key, offset=log.sent, data=data, token=log.note.token))
+                self._send(LogChunk(key=key, offset=log.sent, data=data, token=log.note.token, last=last))
             elif log.ended:
-                del self._logs[key]
-                self._path(key).unlink(missing_ok=True)
+                self._done(key, log)
+
+    def _done(self, key: TryKey, log: _Log) -> None:
+        del self._logs[key]
+        with contextlib.suppress(OSError):
+            if log.whole:
+                remove_log(Path(log.note.path))
+            self._path(key).unlink(missing_ok=True)
 
     def _rest(self, log: _Log) -> bytes:
         """The next bytes of a log that the server does not have."""

@@ -1,13 +1,9 @@
-"""The log of a try: where its file is, how lines get into it (masked, bounded, never at the try's cost), reading it.
-
-A file has one JSON object a line: t (ISO time), level, source (stdout, stderr, task, runner or rendered), text, logger.
+"""The log of a try on the machine where it runs: where its file is, how lines get into it (masked, bounded, never at
+the try's cost), how it goes.
 """
 
 import contextlib
-import fcntl
-import hashlib
 import os
-import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,71 +11,27 @@ from pathlib import Path
 
 import msgspec
 
+from airloom.model.log_lines import RENDERED, LogLine, log_name
 from airloom.model.work import Work
 from airloom.runtime.masking import Masker
 from airloom.runtime.messages import LONGEST_RECORD
 from airloom.sdk.rendered import LONGEST as LONGEST_FIELD
 
 LONGEST_LINE = 1024 * 1024
-_READ = 1024 * 1024
-_LONGEST_NAME = 200
-#: source of the line that has the template fields as they were filled in: a JSON object, field -> text
-RENDERED = "rendered"
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.:+=@ -]")
-
-
-class LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of a log. `logger`: the name of the logger, for lines from the task's logging."""
-
-    t: str
-    level: str
-    source: str
-    text: str
-    logger: str | None = None
-
+#: how often a folder is made for a log, which somebody else may find empty and remove
+_TRIES = 3
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(LogLine).decode
 
 
 def log_path(home: str, dag_id: str, run_id: str, task_id: str, map_index: int, try_number: int) -> str:
     """Where the log of a try is, under the home folder."""
-    parts = [home, "logs", _safe("dag_id", dag_id), _safe("run_id", run_id), _safe("task_id", task_id)]
-    if map_index >= 0:
-        parts.append(f"map_index={map_index}")
-    return "/".join((*parts, f"attempt={try_number}.log"))
+    return f"{home}/logs/{log_name(dag_id, run_id, task_id, map_index, try_number)}"
 
 
 def log_path_of(home: str, work: Work) -> str:
     """Where the log of this work is."""
     return log_path(home, work.dag_id, work.run.run_id, work.task_id, work.map_index, work.key.try_number)
-
-
-def read_log(path: str, offset: int = 0) -> tuple[list[LogLine], int]:
-    """The next whole lines from byte `offset` on (about a MiB at most), and the offset to go on from.
-
-    A try that has not written anything yet has an empty log. The line of the rendered fields is left out. Raises
-    OSError if the file cannot be read.
-    """
-    data = b""
-    try:
-        with Path(path).open("rb") as file:
-            file.seek(offset)
-            while b"\n" not in data:
-                chunk = file.read(_READ)
-                if not chunk:
-                    return [], offset
-                data += chunk
-    except FileNotFoundError:
-        return [], offset
-    end = data.rindex(b"\n") + 1
-    lines: list[LogLine] = []
-    for line in data[:end].splitlines():
-        with contextlib.suppress(msgspec.MsgspecError):  # a line that a full disk has torn
-            found = _decode(line)
-            if found.source != RENDERED:
-                lines.append(found)
-    return lines, offset + end
 
 
 class TryLog:
@@ -208,35 +160,23 @@ class TryLog:
 
 def _open(path: str) -> int:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-    try:
-        return os.open(path, flags, 0o640)
-    except FileNotFoundError:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, flags, 0o640)
+    for _ in range(_TRIES):
+        try:
+            return os.open(path, flags, 0o640)
+        except FileNotFoundError:
+            with contextlib.suppress(FileNotFoundError):
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, flags, 0o640)
 
 
-def append_chunk(path: str, offset: int, data: bytes, limit: int) -> int | None:
-    """Write `data`, which begins at byte `offset` of a log, as far as it is not there yet. Returns how far the log goes
-    then: less than `offset` if something before is missing, and None once it has its limit of bytes. Raises OSError."""
-    if not data and not Path(path).exists():
-        return 0
-    fd = _open(path)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        size = os.fstat(fd).st_size
-        if size >= limit:
-            return None
-        if offset > size:
-            return size
-        fresh = data[size - offset :]
-        full = len(fresh) > limit - size
-        if full:
-            notice = _notice(f"this log has reached its limit of {limit:,} bytes: the rest is dropped")
-            fresh = fresh[: limit - size] + b"\n" + notice
-        written = os.write(fd, fresh) if fresh else 0
-        return None if full else size + written
-    finally:
-        os.close(fd)
+def remove_log(path: Path) -> None:
+    """Remove a log that is kept elsewhere, and the folders of its run and task that are empty then. Raises OSError."""
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        for folder in path.parents:
+            if "=" not in folder.name:
+                break
+            folder.rmdir()
 
 
 def _notice(text: str) -> bytes:
@@ -245,10 +185,3 @@ def _notice(text: str) -> bytes:
 
 def _iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")
-
-
-def _safe(label: str, id: str) -> str:
-    name = _UNSAFE.sub(lambda match: "".join(f"%{byte:02X}" for byte in match.group().encode()), id)
-    if len(name) > _LONGEST_NAME:
-        name = f"{name[:_LONGEST_NAME]}-{hashlib.sha1(id.encode(), usedforsecurity=False).hexdigest()}"
-    return f"{label}={name}"

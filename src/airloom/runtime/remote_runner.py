@@ -12,7 +12,9 @@ from airloom.executors.settings import read_settings
 from airloom.model.errors import AirloomError
 from airloom.model.wire import Submit, Unframer
 from airloom.model.work import Work
-from airloom.runtime.http_transport import HttpServer
+from airloom.runtime import fence
+from airloom.runtime.http_server import HttpServer
+from airloom.runtime.http_transport import HttpTransport
 from airloom.runtime.runner import serve
 
 
@@ -21,8 +23,9 @@ def main() -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s  %(message)s", level=logging.INFO)
     settings = read_settings(sys.argv[1])
     try:
-        server = HttpServer(settings.server, settings.token_file, settings.ca_file)
-        serve(settings, server.connect, _works(sys.argv[2]) if len(sys.argv) > 2 else None)
+        watch = fence.Fence(settings.lease, fence.now())
+        server = HttpServer(settings.server, settings.token_file, settings.ca_file, watch.contact)
+        serve(settings, lambda: HttpTransport(server), _works(sys.argv[2]) if len(sys.argv) > 2 else None, watch)
     except AirloomError as error:
         sys.exit(str(error))
 

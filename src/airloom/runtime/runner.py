@@ -12,31 +12,37 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 
 from airloom import __version__
 from airloom.executors.settings import LocalSettings, read_settings
 from airloom.executors.unix_socket import take_lock
-from airloom.model.report import Report, Started, TryKey
+from airloom.model.report import Cause, Ended, Outcome, Report, Started, TryKey
 from airloom.model.wire import (
+    OLDEST_PROTOCOL,
     PROTOCOL,
     CancelTries,
+    Claimed,
     FromRunner,
     Heartbeat,
     Hello,
     LogAck,
     Reply,
+    Source,
     Stop,
     Submit,
     ToRunner,
+    Wanted,
 )
 from airloom.model.work import Work
-from airloom.runtime.intake import Intake
+from airloom.runtime.fence import Fence
 from airloom.runtime.journal import Journal, keep_ends, read_remains
 from airloom.runtime.link import Link
 from airloom.runtime.log_sender import LogSender
 from airloom.runtime.loop import Loop
+from airloom.runtime.outpost import Outpost
 from airloom.runtime.process import MARK, kill_leftovers
 from airloom.runtime.supervisor import Supervisor
 from airloom.runtime.transport import Transport, UnixTransport
@@ -52,17 +58,26 @@ _STARTS_WAIT = 0.02
 class Runner:
     """Ties the server's line to the supervisor of the tries."""
 
-    def __init__(self, settings: LocalSettings, name: str, host: str, connect: Callable[[], Transport]) -> None:
-        """`connect` gives a transport to the server, or raises OSError."""
+    def __init__(
+        self,
+        settings: LocalSettings,
+        name: str,
+        host: str,
+        connect: Callable[[], Transport],
+        watch: Fence | None = None,
+    ) -> None:
+        """`connect` gives a transport to the server, or raises OSError. `watch`: of a server that is elsewhere."""
         self._settings = settings
         self._owner = settings.owner
         self._name = name
         self._host = host
+        self._home = _home_id(settings) if watch is not None else ""
         self._connect_to_server = connect
         self._loop = Loop()
         self._reports: list[Report] = []
         self._starts_wait = False
         self._stopping = False
+        self._stop_grace: float | None = None
         self._done = False
         environment = {**os.environ, MARK: name}
         self._journal = Journal(f"{settings.spool}/{name}.journal")
@@ -74,12 +89,16 @@ class Runner:
             self._heard,
             lambda: self._supervisor.starts(),
         )
-        #: what a runner has whose server is elsewhere
-        self._logs = LogSender(self._loop, settings.spool, self._link.send) if settings.server else None
-        self._intake = Intake(self._loop, settings.work_socket, self._heard) if settings.server else None
+        #: what a runner has whose server is elsewhere: this, and the outpost
+        self._logs = LogSender(self._loop, settings.spool, self._link.send) if watch is not None else None
         self._supervisor = Supervisor(
             self._loop, settings, (name, host), environment, self._reports.append, self._link.send, self._logs
         )
+        self._outpost: Outpost | None = None
+        if watch is not None:
+            self._outpost = Outpost(
+                self._loop, settings, watch, self._link, self._supervisor, self._reports.append, self._heard
+            )
 
     def run(self, inherited: list[Report], journals: list[Path], works: tuple[Work, ...] | None = None) -> None:
         """Serve until told to stop, or until there has been no server and no work for too long.
@@ -95,8 +114,7 @@ class Runner:
                 path.unlink(missing_ok=True)
         if self._logs is not None:
             self._logs.inherit()
-        for work in works or ():
-            self._supervisor.submit(work)
+        self._submit(works or ())
         self._link.open()
         self._beat()
         self._check_orphaned()
@@ -104,13 +122,26 @@ class Runner:
             while not self._done:
                 self._loop.turn()
                 self._pass_on()
-                if (self._stopping or works is not None) and not self._supervisor.live() and self._told:
-                    self._done = True
+                if self._outpost is not None:
+                    self._outpost.turned()
+                ending = self._stopping or works is not None or self._dismissed
+                if ending and self._idle and self._told:
+                    self._done = self._outpost is None or self._outpost.leave()
         finally:
             self._supervisor.close()
             self._link.close()
-            if self._intake is not None:
-                self._intake.close()
+            if self._outpost is not None:
+                self._outpost.close()
+
+    @property
+    def _idle(self) -> bool:
+        """Whether there is no try in hand, and none to come."""
+        return not self._supervisor.live() and (self._outpost is None or self._outpost.idle)
+
+    @property
+    def _dismissed(self) -> bool:
+        """Whether people want it to end when what it has is over."""
+        return self._outpost is not None and self._outpost.dismissed
 
     @property
     def _told(self) -> bool:
@@ -136,8 +167,8 @@ class Runner:
         reports = self._reports.copy()
         self._reports.clear()
         self._link.report(reports)
-        if self._intake is not None:
-            self._intake.tell(reports)
+        if self._outpost is not None:
+            self._outpost.tell(reports)
 
     def _starts_are_due(self) -> None:
         self._starts_wait = False
@@ -149,6 +180,7 @@ class Runner:
             self._supervisor.configure(self._settings)
         hello = Hello(
             protocol=PROTOCOL,
+            oldest=OLDEST_PROTOCOL,
             runner=self._name,
             host=self._host,
             pid=os.getpid(),
@@ -158,48 +190,71 @@ class Runner:
             owner=self._owner,
             executor=self._settings.name,
             queues=self._settings.queues,
-            slots=self._settings.parallelism,
+            slots=self._settings.parallelism if self._outpost is None else self._outpost.slots,
+            worker=self._settings.worker,
+            home=self._home,
+            lease=self._settings.lease,
+            clock=time.time(),
         )
         if self._logs is not None:
             self._logs.reconnected()
-        return [hello, *self._supervisor.questions.unanswered()]
+        urgent = [] if self._outpost is None else self._outpost.greeting()
+        return [hello, *urgent, *self._supervisor.questions.unanswered()]
+
+    def _submit(self, works: tuple[Work, ...]) -> None:
+        if self._outpost is not None:
+            self._outpost.submit(works)
+            return
+        for work in works:
+            self._supervisor.submit(work)
 
     def _heard(self, message: ToRunner) -> None:
         match message:
             case Submit(works=works):
-                for work in works:
-                    self._supervisor.submit(work)
+                self._submit(works)
             case CancelTries(cancels=cancels):
+                if self._outpost is not None:
+                    self._outpost.withdraw(cancel.key for cancel in cancels)
                 for cancel in cancels:
                     self._supervisor.cancel(cancel)
             case Reply():
                 self._supervisor.questions.tell(message)
+            case Claimed() | Source() | Wanted() if self._outpost is not None:
+                self._outpost.heard(message)
             case LogAck() if self._logs is not None:
                 self._logs.heard(message)
             case Stop(grace=grace):
                 self._stop(grace)
 
     def _stop(self, grace: float) -> None:
-        if not self._stopping:
-            self._stopping = True
-            self._supervisor.stop(grace)
-            last_words = _LAST_WORDS if self._logs is None else _LAST_WORDS_AFAR
-            self._loop.later(grace + self._settings.grace + last_words, self._finish)
+        """Once more: with less patience than was said before."""
+        if self._stop_grace is not None and grace >= self._stop_grace:
+            return
+        self._stop_grace = grace
+        self._stopping = True
+        if self._outpost is not None:
+            self._outpost.stop()
+        self._supervisor.stop(grace)
+        last_words = _LAST_WORDS if self._logs is None else _LAST_WORDS_AFAR
+        self._loop.later(grace + self._settings.grace + last_words, self._finish)
 
     def _finish(self) -> None:
         self._done = True
 
     def _beat(self) -> None:
-        live = self._supervisor.live()
-        tokens = tuple(live.values()) if self._settings.server else ()
-        self._link.send(Heartbeat(live=tuple(live), tokens=tokens))
-        self._loop.later(self._settings.heartbeat, self._beat)
+        if self._outpost is None:
+            self._link.send(Heartbeat(live=tuple(self._supervisor.live())))
+            self._loop.later(self._settings.heartbeat, self._beat)
+        else:
+            self._link.send(self._outpost.heartbeat())
+            self._loop.later(self._outpost.beat, self._beat)
 
     def _check_orphaned(self) -> None:
-        """Exit when there has been neither server nor work for too long."""
+        """Exit when for too long there has been no work, and no server or nobody who hands it work."""
         timeout = self._settings.orphan_timeout
-        away = self._link.away_since
-        if away is not None and time.monotonic() - away >= timeout and not self._supervisor.live():
+        alone = None if self._outpost is None else self._outpost.alone_since
+        since = min((moment for moment in (self._link.away_since, alone) if moment is not None), default=None)
+        if since is not None and time.monotonic() - since >= timeout and not self._supervisor.live():
             self._done = True
         self._loop.later(max(0.05, timeout / 20), self._check_orphaned)
 
@@ -208,9 +263,12 @@ class Runner:
         read.setblocking(False)
         write.setblocking(False)
         signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
+        def at_once(_number: int, _frame: FrameType | None) -> None:
+            # whoever stops all processes of a service together has ended the tries as well
+            self._supervisor.stopping = True
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            # at once: whoever stops all processes of a service together has ended the tries as well
-            signal.signal(number, lambda _number, _frame: self._supervisor.refuse())
+            signal.signal(number, at_once)
 
         def on_signal() -> None:
             if read.recv(4096):
@@ -234,6 +292,8 @@ def inherit(settings: LocalSettings) -> tuple[list[Report], list[Path]]:
             keep_ends(str(path), remains)
         else:
             reports += remains.reports
+            if settings.server:  # which would otherwise wait for the end of their leases
+                reports += map(_lost, remains.unfinished)
             kept.append(path)
     for path in sorted(Path(settings.spool).glob("*.ends")):
         reports += read_remains(str(path)).reports
@@ -241,8 +301,29 @@ def inherit(settings: LocalSettings) -> tuple[list[Report], list[Path]]:
     return reports, kept
 
 
-def serve(settings: LocalSettings, connect: Callable[[], Transport], works: tuple[Work, ...] | None = None) -> None:
-    """Be the runner of a home folder, until the work is over."""
+def _lost(started: Started) -> Ended:
+    detail = f"its runner on {started.host} was killed, and the next one there has ended what it left running"
+    return Ended(
+        key=started.key,
+        at=time.time(),
+        outcome=Outcome.FAILED,
+        started_at=started.at,
+        cause=Cause.LOST,
+        detail=detail,
+        runner=started.runner,
+        host=started.host,
+        pid=started.pid,
+        token=started.token,
+    )
+
+
+def serve(
+    settings: LocalSettings,
+    connect: Callable[[], Transport],
+    works: tuple[Work, ...] | None = None,
+    watch: Fence | None = None,
+) -> None:
+    """Be the runner of a home folder, until the work is over. `watch`: of a server that is elsewhere."""
     lock = _take_lock(settings)
     host = socket.gethostname()
     name = f"{host}-{os.getpid()}-{os.urandom(3).hex()}"
@@ -250,7 +331,7 @@ def serve(settings: LocalSettings, connect: Callable[[], Transport], works: tupl
         os.ftruncate(lock, 0)
         os.write(lock, f"{os.getpid()} {name}\n".encode())
     Path(settings.spool).mkdir(parents=True, exist_ok=True)
-    Runner(settings, name, host, connect).run(*inherit(settings), works)
+    Runner(settings, name, host, connect, watch).run(*inherit(settings), works)
 
 
 def main() -> None:
@@ -267,6 +348,19 @@ def _take_lock(settings: LocalSettings) -> int:
             sys.exit(f"another runner holds {settings.lock}")
         time.sleep(0.01)
     return lock
+
+
+def _home_id(settings: LocalSettings) -> str:
+    """An id of the home folder, made when there is none; the lock of the home is held."""
+    path = Path(settings.id_file)
+    with contextlib.suppress(OSError, UnicodeError):
+        if found := path.read_text("ascii").strip():
+            return found
+    made = os.urandom(8).hex()
+    fresh = Path(settings.id_file + ".new")
+    fresh.write_text(made)
+    fresh.replace(path)
+    return made
 
 
 def _raise_file_limit() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from airloom.executors.settings import LocalSettings
 from airloom.model.report import Cause, Ended, HandedBack, Outcome, Report, Started, TryKey, XComValue
 from airloom.model.spec import Isolation
-from airloom.model.wire import MAX_PAYLOAD, Ask, FrameError
+from airloom.model.wire import MAX_PAYLOAD, Ask, FrameError, GetSource
 from airloom.model.work import Cancel, Work
 from airloom.runtime.endings import Ending, Kill, OomCounter, judge
 from airloom.runtime.log_sender import LogSender
@@ -30,6 +30,7 @@ from airloom.runtime.messages import (
     Told,
 )
 from airloom.runtime.nursery import Nursery
+from airloom.runtime.preparation import Code, Preparation, Refused
 from airloom.runtime.questions import Questions
 from airloom.runtime.zygotes import Process
 
@@ -47,12 +48,9 @@ class Try:
         "started", "started_at", "timers", "work",
     )  # fmt: skip
 
-    def __init__(self, work: Work, root: str, kept: str, reuse: bool, log: TryLog, masker: Masker) -> None:
+    def __init__(self, work: Work, reuse: bool, log: TryLog, masker: Masker) -> None:
         self.work = work
-        self.root = root
-        self.path = f"{root}/{work.rel_path}"
-        # The file may have changed, or be gone, since the run began: its version's text is kept.
-        self.source = kept if os.path.exists(kept) else self.path  # noqa: PTH110 -- done for each try
+        self.root = self.path = self.source = ""  # until its code is found
         self.file_hash = work.file_hash
         self.reuse = reuse
         self.log = log
@@ -96,6 +94,65 @@ class _LateLogs:
         self._logs.clear()
 
 
+class _Hearing:
+    """What the processes of tries say. `used_again`: one has told its result and waits for another try."""
+
+    def __init__(self, loop: Loop, questions: Questions, used_again: Callable[[Process, Try, Result], None]) -> None:
+        self._loop = loop
+        self._questions = questions
+        self._used_again = used_again
+        self._at_work: dict[int, Try] = {}  # by the id of the process
+
+    def begin(self, process: Process, attempt: Try) -> None:
+        """Hear a process for a try."""
+        self._at_work[process.id] = attempt
+        process.serve(self._loop, self._heard, self._printed, self._broken)
+
+    def of(self, process: Process) -> Try | None:
+        """The try that a process runs."""
+        return self._at_work.get(process.id)
+
+    def end(self, process: Process) -> None:
+        """The try is over: whatever the process says now is nobody's."""
+        self._at_work.pop(process.id, None)
+
+    def _heard(self, process: Process, message: FromTask) -> None:
+        attempt = self._at_work.get(process.id)
+        if attempt is None:
+            return
+        match message:
+            case Record(at=at, level=level, logger=logger, text=text):
+                attempt.log.record(at, level, logger, text)
+            case Rendered(at=at, fields=fields):
+                attempt.log.rendered(at, fields)
+                attempt.timers.append(self._loop.later(_SHOW_AFTER, attempt.log.show))
+            case Push(value=value):
+                attempt.pushed[value.key] = value
+            case Request():
+                self._questions.put(attempt, message)
+            case Mask(id=id, secret=secret):
+                attempt.masker.add([secret])
+                process.send(Told(id))
+            case Ready():
+                attempt.timers.pop(0).cancel()  # the import's, which was set first
+            case Result():
+                attempt.result = message
+                if attempt.reuse and attempt.kill is None and not process.gone:
+                    self._used_again(process, attempt, message)
+
+    def _broken(self, process: Process, error: FrameError) -> None:
+        """What the process sent cannot be read, so its result will not be heard either."""
+        attempt = self._at_work.get(process.id)
+        if attempt is not None and attempt.kill is None:
+            attempt.kill = Kill(Cause.ERROR, f"its process sent what the runner cannot read: {error}")
+        process.signal(signal.SIGKILL, group=True)
+
+    def _printed(self, process: Process, source: str, data: bytes) -> None:
+        attempt = self._at_work.get(process.id)
+        if attempt is not None:
+            attempt.log.output(source, data)
+
+
 class Supervisor:
     """The tries of one runner. `report` and `ask` are called with what the server is to know and to answer; `logs`
     sends it their logs, if it has to.
@@ -110,22 +167,29 @@ class Supervisor:
         identity: tuple[str, str],
         environment: Mapping[str, str],
         report: Callable[[Report], None],
-        ask: Callable[[Ask], None],
+        ask: Callable[[Ask | GetSource], None],
         logs: LogSender | None = None,
     ) -> None:
+        def over_memory(attempt: Try, used: int) -> None:
+            limit = attempt.work.memory_limit or self._settings.memory_limit or 0
+            detail = f"its processes used {used / 2**20:,.0f} MiB of memory; its limit is {limit / 2**20:,.0f} MiB"
+            self._kill(attempt, Kill(Cause.OOM, detail), 0)
+
         self._loop = loop
         self._logs = logs
         self._settings = settings
         self._runner, self._host = identity
         self._report = report
         self.questions = Questions(ask)
+        self.preparation = Preparation(loop, settings, ask, self._prepared)
         self._tries: dict[TryKey, Try] = {}
-        self._at_work: dict[int, Try] = {}  # by the id of the process
+        self._hearing = _Hearing(loop, self.questions, self._used_again)
         self._maskers: dict[int, Masker] = {}  # of reused processes: what one try learned, the next may tell
-        self._stopping = False
+        #: it takes no more tries, and those that are killed from outside were stopped. Set in a signal handler, too
+        self.stopping = False
         self._late = _LateLogs(loop)
         self._oom = OomCounter()
-        self._memory = MemoryWatch(loop, self._over_memory)
+        self._memory = MemoryWatch(loop, over_memory)
         self._nursery = Nursery(loop, self, settings, environment)
         self._nursery.start()  # before there is work
 
@@ -134,6 +198,7 @@ class Supervisor:
         """Go by these settings from now on."""
         self._settings = settings
         self._nursery.settings = settings
+        self.preparation.settings = settings
 
     def live(self) -> dict[TryKey, str]:
         """The tries in hand, each with its token."""
@@ -147,7 +212,7 @@ class Supervisor:
         """Run a try, unless it is in hand already."""
         if work.key in self._tries:
             return
-        if self._stopping:
+        if self.stopping:
             self._report(_handed_back(work))
             return
         reuse = (work.isolation or self._settings.isolation) is Isolation.REUSE
@@ -155,30 +220,28 @@ class Supervisor:
         path = log_path_of(self._settings.home, work)
         wrote = None if self._logs is None else self._logs.follow(work, path)
         log = TryLog(path, masker, self._settings.log_limit, wrote)
-        root = self._settings.bundles.get(work.bundle)
-        attempt = Try(work, (root or "").rstrip("/"), self._settings.kept_source(work.file_hash), reuse, log, masker)
-        self._tries[work.key] = attempt
-        if root is None:
-            detail = f"this runner has no bundle {work.bundle!r}; it has {', '.join(sorted(self._settings.bundles))}"
-            self._end(attempt, Ending(Outcome.FAILED, Cause.IMPORT, detail))
-        else:
-            self._nursery.place(attempt)
+        attempt = self._tries[work.key] = Try(work, reuse, log, masker)
+        try:
+            code = self.preparation.find(work)
+        except Refused as refused:
+            self._end(attempt, Ending(Outcome.FAILED, Cause.IMPORT, str(refused)))
+            return
+        if code is not None:
+            self._prepared(work.key, code)
 
-    def cancel(self, cancel: Cancel) -> None:
-        """End a try, if it is in hand."""
+    def cancel(self, cancel: Cancel, cause: Cause = Cause.CANCELLED) -> None:
+        """End a try, if it is in hand. As lost, it has ended for certain after its grace, whatever it does already."""
         attempt = self._tries.get(cancel.key)
         if attempt is not None:
-            self._kill(attempt, Kill(Cause.CANCELLED, cancel.reason), cancel.grace)
-
-    def refuse(self) -> None:
-        """Take no more tries, and take those that are killed from outside for stopped. Safe in a signal handler."""
-        self._stopping = True
+            self._kill(attempt, Kill(cause, cancel.reason), cancel.grace)
 
     def stop(self, grace: float) -> None:
         """Take no more tries, give back those that have not started, end the others after `grace` seconds."""
-        self.refuse()
+        self.stopping = True
         for attempt in list(self._tries.values()):
-            if attempt.process is None and self._nursery.withdraw(attempt):
+            if attempt.process is None and (
+                self._nursery.withdraw(attempt) or self.preparation.forget(attempt.work.key)
+            ):
                 self._forget(attempt)
                 self._report(_handed_back(attempt.work))
 
@@ -191,19 +254,31 @@ class Supervisor:
     def close(self) -> None:
         """End everything at once."""
         self._late.close()
+        self.preparation.close()
         self._nursery.close()
+
+    # --- what the preparation tells --------------------------------------------------------------------------------
+    def _prepared(self, key: TryKey, code: Code | str) -> None:
+        """Its code is there, or cannot be had for this reason."""
+        attempt = self._tries[key]
+        if isinstance(code, Code):
+            attempt.root, attempt.path, attempt.source = code
+            self._nursery.place(attempt)
+            return
+        attempt.log.note(f"the try is handed back: {code}", "ERROR")
+        self._forget(attempt)
+        self._report(_handed_back(attempt.work, code))
 
     # --- what the nursery tells (it is the Guardian) ---------------------------------------------------------------
     def assigned(self, attempt: Try, process: Process) -> None:
         """Start the try: its process may still be forking, the order waits for it in its socket."""
         work, settings = attempt.work, self._settings
         attempt.process = process
-        self._at_work[process.id] = attempt
         if attempt.reuse:
             masker = self._maskers.setdefault(process.id, attempt.masker)
             attempt.masker = masker
             attempt.log.use(masker)
-        process.serve(self._loop, self._heard, self._printed, self._broken)
+        self._hearing.begin(process, attempt)
         attempt.started_at = time.time()
         xcom_limit = min(settings.xcom_limit, MAX_PAYLOAD)
         process.send(Start(work, attempt.path, attempt.source, attempt.root, xcom_limit, attempt.reuse))
@@ -222,7 +297,7 @@ class Supervisor:
 
     def forked(self, process: Process) -> None:
         """A try that has been started has a process now."""
-        attempt = self._at_work.get(process.id)
+        attempt = self._hearing.of(process)
         if attempt is None or attempt.started is not None or process.pid is None:
             return
         attempt.started = Started(
@@ -241,11 +316,11 @@ class Supervisor:
     def exited(self, process: Process, status: int | None) -> None:
         """The process is gone: hear what it said last, and judge."""
         self._maskers.pop(process.id, None)
-        attempt = self._at_work.get(process.id)
+        attempt = self._hearing.of(process)
         if attempt is not None:
             process.read_rest()
             number = os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else 0
-            if self._stopping and attempt.kill is None and number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT):
+            if self.stopping and attempt.kill is None and number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT):
                 attempt.kill = Kill(Cause.STOPPED, _STOPPED)  # whoever stops the service ends all its processes at once
             oom = number == signal.SIGKILL and self._oom.risen()
             self._end(attempt, judge(status, attempt.result, attempt.kill, oom))
@@ -258,72 +333,38 @@ class Supervisor:
             attempt.log.note(output.rstrip("\n"), "ERROR")
         self._end(attempt, Ending(Outcome.FAILED, cause, detail))
 
-    # --- what processes say ----------------------------------------------------------------------------------------
-    def _heard(self, process: Process, message: FromTask) -> None:
-        attempt = self._at_work.get(process.id)
-        if attempt is None:
-            return
-        match message:
-            case Record(at=at, level=level, logger=logger, text=text):
-                attempt.log.record(at, level, logger, text)
-            case Rendered(at=at, fields=fields):
-                attempt.log.rendered(at, fields)
-                attempt.timers.append(self._loop.later(_SHOW_AFTER, attempt.log.show))
-            case Push(value=value):
-                attempt.pushed[value.key] = value
-            case Request():
-                self.questions.put(attempt, message)
-            case Mask(id=id, secret=secret):
-                attempt.masker.add([secret])
-                process.send(Told(id))
-            case Ready():
-                attempt.timers.pop(0).cancel()  # the import's, which was set first
-            case Result():
-                attempt.result = message
-                if attempt.reuse and attempt.kill is None and not process.gone:
-                    process.pid = message.pid
-                    self.forked(process)
-                    process.read_pipes()
-                    self._end(attempt, judge(0, message, None, False))
-                    self._nursery.release(process)
-
-    def _broken(self, process: Process, error: FrameError) -> None:
-        """What the process sent cannot be read, so its result will not be heard either."""
-        attempt = self._at_work.get(process.id)
-        if attempt is not None and attempt.kill is None:
-            attempt.kill = Kill(Cause.ERROR, f"its process sent what the runner cannot read: {error}")
-        process.signal(signal.SIGKILL, group=True)
-
-    def _printed(self, process: Process, source: str, data: bytes) -> None:
-        attempt = self._at_work.get(process.id)
-        if attempt is not None:
-            attempt.log.output(source, data)
-
     # --- ends ------------------------------------------------------------------------------------------------------
-    def _over_memory(self, attempt: Try, used: int) -> None:
-        limit = attempt.work.memory_limit or self._settings.memory_limit or 0
-        detail = f"its processes used {used / 2**20:,.0f} MiB of memory; its limit is {limit / 2**20:,.0f} MiB"
-        self._kill(attempt, Kill(Cause.OOM, detail), 0)
+    def _used_again(self, process: Process, attempt: Try, result: Result) -> None:
+        """The try has told its result, and its process is to wait for another one."""
+        process.pid = result.pid
+        self.forked(process)
+        process.read_pipes()
+        self._end(attempt, judge(0, result, None, False))
+        self._nursery.release(process)
 
     def _kill(self, attempt: Try, kill: Kill, grace: float | None) -> None:
         """End a try that goes on: SIGTERM, and after `grace` seconds SIGKILL for its whole process group."""
-        if attempt.kill is not None or attempt.result is not None or attempt.work.key not in self._tries:
+        ending = attempt.kill is not None or attempt.result is not None
+        if attempt.work.key not in self._tries or (ending and kill.cause is not Cause.LOST):
             return
-        attempt.kill = kill
         process = attempt.process
+        if not ending:
+            attempt.kill = kill
         if process is None:
             self._nursery.withdraw(attempt)
             self._end(attempt, judge(0, None, kill, False))
             return
-        attempt.log.note(f"ending the task: {kill.detail}", "WARNING")
         grace = self._settings.grace if grace is None else grace
 
         def force() -> None:
             kill.forced = grace > 0
             process.signal(signal.SIGKILL, group=True)
 
+        if not ending:
+            attempt.log.note(f"ending the task: {kill.detail}", "WARNING")
         if grace > 0:
-            process.signal(signal.SIGTERM, group=False)
+            if not ending:
+                process.signal(signal.SIGTERM, group=False)
             attempt.timers.append(self._loop.later(grace, force))
         else:
             force()
@@ -361,8 +402,9 @@ class Supervisor:
 
     def _forget(self, attempt: Try) -> None:
         del self._tries[attempt.work.key]
+        self.preparation.forget(attempt.work.key)
         if attempt.process is not None:
-            self._at_work.pop(attempt.process.id, None)
+            self._hearing.end(attempt.process)
             if attempt.process.pid is not None:
                 self._memory.remove(attempt.process.pid)
         for timer in attempt.timers:
@@ -377,5 +419,5 @@ class Supervisor:
             self._logs.ended(attempt.work.key)
 
 
-def _handed_back(work: Work) -> HandedBack:
-    return HandedBack(key=work.key, at=time.time(), detail="the runner is stopping", token=work.token)
+def _handed_back(work: Work, why: str = "the runner is stopping") -> HandedBack:
+    return HandedBack(key=work.key, at=time.time(), detail=why, token=work.token)

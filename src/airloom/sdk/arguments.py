@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar
 
+from airloom.model.queues import queue_fault
 from airloom.model.spec import MAX_NUMBER
 from airloom.sdk.naming import did_you_mean
 from airloom.sdk.source import definition_error
@@ -127,6 +128,13 @@ def text(owner: str, name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise definition_error(f"{owner}: {name} must be a name (a string), not {value!r}")
     return value
+
+
+def queue_name(owner: str, value: Any) -> str:
+    """`value` if a queue can be called that."""
+    if fault := queue_fault(text(owner, "queue", value)):
+        raise definition_error(f"{owner}: queue {value!r}: {fault}")
+    return str(value)
 
 
 def flag(owner: str, name: str, value: Any) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from airloom.model.errors import StoreError
-from airloom.store.cleanup import clean, expire, sweep
+from airloom.store.cleanup import clean, expire, forget_logs, sweep
 from airloom.store.database import Database
 
 log = logging.getLogger("airloom.maintenance")
@@ -52,6 +52,8 @@ class Maintenance:
     def _clean_database(self, now: float) -> None:
         sweep(self._db, now - _UNFETCHED)
         expire(self._db, now, now - self._keep_audit * _DAY if self._keep_audit else None)
+        if self._keep_logs:
+            forget_logs(self._db, now - self._keep_logs * _DAY)
         if self._keep_runs:
             counts = clean(self._db, now - self._keep_runs * _DAY, keep_last=True)
             if counts.runs:

@@ -22,13 +22,13 @@ from airloom.model.processes import (
     RENEWAL,
     Histogram,
     Load,
-    LoaderState,
     ProcessKind,
     ProcessRow,
     SchedulerState,
 )
+from airloom.model.report import Cause
 from airloom.services.leader import Leadership
-from airloom.store import feed, processes
+from airloom.store import feed, processes, worker_orders
 from airloom.store.database import Database
 
 log = logging.getLogger("airloom.reporting")
@@ -67,12 +67,20 @@ class Durations:
 class SchedulerReport:
     """What a scheduler tells about itself. `turns`: how long its turns took."""
 
-    def __init__(self, leadership: Leadership, turns: Durations, dropped: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self,
+        leadership: Leadership,
+        turns: Durations,
+        dropped: Callable[[], int] = lambda: 0,
+        logs: Callable[[], str] = lambda: "",
+    ) -> None:
         self._leadership = leadership
         self._turns = turns
         self._dropped = dropped
+        self._logs = logs
         self._runs = 0
         self._tries = 0
+        self._lost = 0
         self._tally = Tally()
         self._load: Load | None = None
         self._look_at = 0.0
@@ -81,6 +89,7 @@ class SchedulerReport:
         """Count what a turn made, and look at the memory from time to time. In the scheduler's thread."""
         self._runs += len(plan.new_runs)
         self._tries += len(plan.new_tries)
+        self._lost += sum(change.get("cause") is Cause.LOST for change in plan.try_changes.values())
         self._tally.note(world)
         now = time.monotonic()
         if now >= self._look_at:
@@ -97,8 +106,10 @@ class SchedulerReport:
             turns=self._turns.histogram(),
             runs=self._runs,
             tries=self._tries,
+            lost=self._lost,
             inbox=inbox,
             dropped=self._dropped(),
+            logs=self._logs(),
         )
 
 
@@ -114,11 +125,11 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def scheduler_tells(
-    report: SchedulerReport, loader: Callable[[], LoaderState], executors: Mapping[str, Executor], inbox: int
+    report: SchedulerReport, loaders: Callable[[], Iterable[Told]], executors: Mapping[str, Executor], inbox: int
 ) -> Iterator[Told]:
-    """What a scheduler's process has to tell: of itself, of its loader, and of the runners of its executors."""
+    """What a scheduler's process has to tell: of itself, of its loaders, and of the runners of its executors."""
     yield Told(kind=ProcessKind.SCHEDULER, state=report.state(inbox))
-    yield Told(kind=ProcessKind.LOADER, state=loader())
+    yield from loaders()
     for executor in executors.values():
         found = executor.runner() if isinstance(executor, LocalExecutor) else None
         if found is not None:
@@ -186,6 +197,7 @@ class Reporting:
             processes.remove(conn, sorted(gone))
             if now >= self._sweep_at:
                 processes.sweep(conn, now - _FORGOTTEN)
+                worker_orders.sweep(conn)
                 feed.trim(conn, now - _TOLD)
                 self._sweep_at = now + _SWEEP_EVERY
             if present != before:

@@ -120,6 +120,8 @@ class Scheduler:
         """Another scheduler leads: whatever still runs for this one is not wanted any more."""
         self._leadership.step_down()
         self.world = None
+        # Ends are facts also for a later term; whom nobody hears of may be heard of until then.
+        self._reports = [report for report in self._reports if not _is_lost(report)]
         for executor in self._executors.values():
             executor.adopt(())
 
@@ -156,6 +158,8 @@ class Scheduler:
         if not self._reports:
             for executor in self._executors.values():
                 self._reports += executor.poll()
+            # The runner's own word may be in the inbox already.
+            self._hinted = self._hinted or any(map(_is_lost, self._reports))
         taken = 0 if self._probing else 1 if self._careful else len(self._reports)
         events += self._reports[:taken]
         answers: dict[int, Answer | None] = {}
@@ -243,3 +247,7 @@ class Scheduler:
     def _lost(self, key: TryKey, name: str, *, configured: bool) -> Ended:
         why = "its runner was gone when the scheduler came back" if configured else f"executor {name} is not configured"
         return Ended(key=key, at=self._now(), outcome=Outcome.FAILED, cause=Cause.LOST, detail=why)
+
+
+def _is_lost(report: Report) -> bool:
+    return isinstance(report, Ended) and report.cause is Cause.LOST

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Select, delete, exists, func, literal, or_, select, update
 
 from airloom.model.states import RUN_FINISHED
-from airloom.store import audit, credentials
+from airloom.store import audit, credentials, log_chunks
 from airloom.store.dags import hand_over, parse_again
 from airloom.store.database import Database
 from airloom.store.dialects import dialect_of
@@ -39,6 +39,7 @@ from airloom.store.tables import (
 BATCH_TIS = 5_000
 BATCH_RUNS = 500
 BATCH_AUDIT = 10_000
+BATCH_LOGS = 500
 #: seconds in which one can still see in a list that a token has expired
 _EXPIRED_STAYS = 7 * 86400.0
 
@@ -121,10 +122,20 @@ def expire(db: Database, now: float, audit_before: float | None = None) -> None:
         time.sleep(time.monotonic() - began)
 
 
+def forget_logs(db: Database, before: float) -> None:
+    """Delete the logs in the database to which nothing was added since `before`; their objects go in the background."""
+    deleted = True
+    while deleted:
+        began = time.monotonic()
+        with db.transaction() as conn:
+            deleted = log_chunks.forget_old(conn, before, BATCH_LOGS) > 0
+        time.sleep(time.monotonic() - began)
+
+
 def purge(conn: Connection, limit: int = BATCH_TIS) -> CleanCounts:
-    """Delete up to about `limit` task instances of runs that are deleted already, with their tries and XComs."""
+    """Delete up to about `limit` task instances of runs that are deleted already, with their tries, XComs and logs."""
     counts = CleanCounts()
-    ids = list(conn.execute(doomed_tis_query(limit)).scalars())
+    ids = log_chunks.forget_tis(conn, list(conn.execute(doomed_tis_query(limit)).scalars()))
     dialect = dialect_of(conn)
     counts.xcoms = dialect.delete(conn, xcom, "ti_id", ids)
     counts.tries = dialect.delete(conn, task_try, "ti_id", ids)

@@ -27,6 +27,8 @@ class FileRow(msgspec.Struct, frozen=True, kw_only=True):
     threads: bool
     modules: tuple[str, ...]
     parsed_at: float
+    #: the commit at which it is what was parsed
+    bundle_version: str | None = None
 
 
 class ImportErrorRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +66,8 @@ def save_file(
     for spec in parsed.dags:
         owner = conn.execute(select(dag).where(dag.c.dag_id == spec.dag_id)).one_or_none()
         if owner is not None and owner.active and (owner.bundle, owner.rel_path) != (bundle, parsed.rel_path):
-            errors.append(_taken(spec.dag_id, parsed.rel_path, owner))
-        elif _save_dag(conn, spec, owner, (bundle, parsed.rel_path, parsed.file_hash), now, paused):
+            errors.append(_taken(spec.dag_id, bundle, parsed.rel_path, owner))
+        elif _save_dag(conn, spec, owner, _Origin(bundle, parsed), now, paused):
             changed.append(spec.dag_id)
     if all(error.dag_id is not None for error in errors):
         kept = {spec.dag_id for spec in parsed.dags} | {error.dag_id for error in errors}
@@ -80,9 +82,22 @@ def save_file(
         threads=parsed.threads,
         modules=parsed.modules,
         parsed_at=now,
+        bundle_version=parsed.bundle_version,
     )
     dialect_of(conn).insert(conn, dag_file, to_rows([row]), replace=("bundle", "rel_path"))
     return tuple(changed)
+
+
+def move_on(conn: Connection, bundle: str, rel_paths: Sequence[str], commit: str) -> tuple[str, ...]:
+    """These files, and all that they import, are at this commit what they were when they were parsed: new runs of their
+    dags begin with it. Returns the ids of the dags."""
+    files = (dag_file.c.bundle == bundle, dag_file.c.rel_path.in_(rel_paths))
+    conn.execute(update(dag_file).where(*files).values(bundle_version=commit))
+    here = (dag.c.bundle == bundle, dag.c.rel_path.in_(rel_paths), dag.c.active)
+    rows = conn.execute(select(dag.c.dag_id, dag.c.version_id).where(*here).order_by(dag.c.dag_id)).all()
+    versions = [row.version_id for row in rows]
+    conn.execute(update(dag_version).where(dag_version.c.id.in_(versions)).values(bundle_version=commit))
+    return tuple(row.dag_id for row in rows)
 
 
 def forget_file(conn: Connection, bundle: str, rel_path: str, now: float) -> tuple[str, ...]:
@@ -117,25 +132,38 @@ def _save_source(conn: Connection, file_hash: str, source: str) -> None:
         dialect_of(conn).insert(conn, dag_code, [row], replace=("file_hash",))
 
 
-def _taken(dag_id: str, rel_path: str, owner: Row[Any]) -> LoadError:
-    text = f"the dag id {dag_id!r} is defined by {owner.rel_path} already: give one of the two another id"
+def _taken(dag_id: str, bundle: str, rel_path: str, owner: Row[Any]) -> LoadError:
+    where = owner.rel_path if owner.bundle == bundle else f"{owner.rel_path} of the bundle {owner.bundle}"
+    text = f"the dag id {dag_id!r} is defined by {where} already: give one of the two another id"
     return LoadError(rel_path=rel_path, dag_id=dag_id, text=text)
+
+
+class _Origin:
+    """Where a dag is defined: `columns` of its row and of its version's."""
+
+    def __init__(self, bundle: str, parsed: ParsedFile) -> None:
+        self.columns = {"bundle": bundle, "rel_path": parsed.rel_path, "file_hash": parsed.file_hash}
+        self.commit = parsed.bundle_version
+
+    def is_elsewhere(self, version: Any) -> bool:
+        """Whether a version's runs would not find their file here: those of a commit find it where it was then."""
+        pinned = self.commit is not None or version.bundle_version is not None
+        return pinned and (version.bundle, version.rel_path) != (self.columns["bundle"], self.columns["rel_path"])
 
 
 def _save_dag(
     conn: Connection,
     spec: DagSpec,
     old: Row[Any] | None,
-    origin: tuple[str, str, str],
+    origin: "_Origin",
     now: float,
     paused: bool,
 ) -> bool:
     """Write a dag, and a version if its spec changed; whether there was anything to write."""
-    bundle, rel_path, file_hash = origin
-    where = {"bundle": bundle, "rel_path": rel_path, "file_hash": file_hash}
+    where = origin.columns
     current = None if old is None else _version_head(conn, old.version_id)
     digest = spec_hash(spec)
-    if current is None or current.spec_hash != digest:
+    if current is None or current.spec_hash != digest or origin.is_elsewhere(current):
         last = conn.execute(select(func.max(dag_version.c.number)).where(dag_version.c.dag_id == spec.dag_id)).scalar()
         values = {
             "dag_id": spec.dag_id,
@@ -143,28 +171,30 @@ def _save_dag(
             "spec": encode(spec),
             "spec_hash": digest,
             "created_at": now,
+            "bundle_version": origin.commit,
             **where,
         }
         version_id = conn.execute(insert(dag_version).values(values).returning(dag_version.c.id)).scalar_one()
     else:
         version_id = current.id
         # Same spec, other code: the version's tries run what the file says now, and its text is the newest one.
-        if (current.bundle, current.rel_path, current.file_hash) != origin:
-            conn.execute(update(dag_version).where(dag_version.c.id == version_id).values(where))
-    if old is None:
+        values = {**where, "bundle_version": origin.commit}
+        if any(getattr(current, name) != value for name, value in values.items()):
+            conn.execute(update(dag_version).where(dag_version.c.id == version_id).values(values))
+    if old is None or current is None:
         pause = paused if spec.is_paused_upon_creation is None else spec.is_paused_upon_creation
         row = {"dag_id": spec.dag_id, "version_id": version_id, "paused": pause, "first_seen": now, "active": True}
         conn.execute(insert(dag).values({**row, **where}))
         return True
-    before = (old.version_id, old.bundle, old.rel_path, old.file_hash, old.active)
-    if before == (version_id, *origin, True):
+    before = {name: getattr(old, name) for name in where}
+    if old.active and old.version_id == version_id and before == where and current.bundle_version == origin.commit:
         return False
     conn.execute(update(dag).where(dag.c.dag_id == spec.dag_id).values(version_id=version_id, active=True, **where))
     return True
 
 
 def _version_head(conn: Connection, version_id: int) -> Any:
-    names = ("id", "spec_hash", "bundle", "rel_path", "file_hash")
+    names = ("id", "spec_hash", "bundle", "rel_path", "file_hash", "bundle_version")
     return conn.execute(select(*(dag_version.c[name] for name in names)).where(dag_version.c.id == version_id)).one()
 
 
@@ -236,7 +266,18 @@ def files(conn: Connection, bundle: str) -> dict[str, FileRow]:
     return {row.rel_path: row for row in rows}
 
 
+def bundles(conn: Connection) -> list[str]:
+    """The bundles that have files."""
+    return list(conn.execute(select(dag_file.c.bundle).distinct().order_by(dag_file.c.bundle)).scalars())
+
+
 def source(conn: Connection, file_hash: str) -> str | None:
     """The text of a DAG file that had this hash."""
+    data = source_bytes(conn, file_hash)
+    return None if data is None else data.decode("utf-8", "replace")
+
+
+def source_bytes(conn: Connection, file_hash: str) -> bytes | None:
+    """The same, as it is in the file."""
     data = conn.execute(select(dag_code.c.source).where(dag_code.c.file_hash == file_hash)).scalar()
-    return None if data is None else bytes(data).decode("utf-8", "replace")
+    return None if data is None else bytes(data)

@@ -17,8 +17,6 @@ from airloom.store.database import Database
 from airloom.store.dialects import dialect_of
 from airloom.store.tables import leader
 
-_LOCK_NAME = "hashtext('airloom-leader')"
-
 
 class LeaderRow(msgspec.Struct, frozen=True, kw_only=True):
     """Who leads, until when, and where it is. `holder` None: nobody does."""
@@ -80,11 +78,12 @@ def database_id(conn: Connection) -> str:
 
 class LeaderLock:
     """A lock that ends with its process or its connection. PostgreSQL: a session's advisory lock on a connection of its
-    own. A SQLite file: a lock on `<file>.leader`. In memory there is nobody else.
+    own. A SQLite file: a lock on `<file>.leader`. In memory there is nobody else. `name`: what the holder leads in.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, name: str = "leader") -> None:
         self._db = db
+        self._name = name
         self._session: Connection | None = None
         self._file: int | None = None
 
@@ -94,14 +93,15 @@ class LeaderLock:
             return True
         self.release()
         if self._db.path is not None:
-            self._file = _lock_file(self._db.path.with_name(self._db.path.name + ".leader"))
+            self._file = _lock_file(self._db.path.with_name(f"{self._db.path.name}.{self._name}"))
             return self._file is not None
         if self._db.in_memory:
             return True
         session = self._db.session()
         taken = False
         try:
-            taken = bool(session.exec_driver_sql(f"SELECT pg_try_advisory_lock({_LOCK_NAME})").scalar())
+            query = f"SELECT pg_try_advisory_lock(hashtext('airloom-{self._name}'))"
+            taken = bool(session.exec_driver_sql(query).scalar())
         except DBAPIError as error:
             raise StoreError(self._db.dialect.plain_message(error.orig or error, self._db.url)) from error
         finally:
@@ -138,7 +138,7 @@ def _lock_file(path: Path) -> int | None:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(f"the leader's lock {path} cannot be made: {error.strerror}") from error
+        raise StoreError(f"the lock {path} cannot be made: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

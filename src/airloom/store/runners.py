@@ -1,10 +1,10 @@
-"""What the task API asks about tries: which are live, which are wanted, where their logs belong."""
+"""What the task API asks about tries: which are live, which are wanted, whose they are, where their logs belong."""
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, tuple_, update
 
 from airloom.model.report import TryKey
 from airloom.model.states import TIState
@@ -58,6 +58,33 @@ def ends_at(conn: Connection, runners: Collection[str]) -> list[tuple[str, TryKe
     return [(row.runner, TryKey(row.ti_id, row.try_number), _reason(row)) for row in rows]
 
 
+def claim(conn: Connection, runner: str, keys: Iterable[TryKey]) -> set[TryKey]:
+    """Those of the tries that are this runner's from now on: live and wanted, not started, and no other runner's."""
+    asked = sorted(set(keys))
+    granted: set[TryKey] = set()
+    for start in range(0, len(asked), _KEYS):
+        statement = _claim.where(tuple_(task_try.c.ti_id, task_try.c.try_number).in_(asked[start : start + _KEYS]))
+        taken = conn.execute(statement.where(_free(runner)).values(runner=runner))
+        granted.update(TryKey(row.ti_id, row.try_number) for row in taken)
+    return granted
+
+
+def why_not(conn: Connection, runner: str, keys: Collection[TryKey]) -> dict[TryKey, str]:
+    """For each of the tries that this runner was not given, the reason."""
+    reasons = dict.fromkeys(keys, "it has ended, or is not known")
+    for rows in _live(conn, keys):
+        reasons |= rows
+    numbers = sorted({key.ti_id for key, why in reasons.items() if not why})
+    for start in range(0, len(numbers), _KEYS):
+        taken = select(task_try.c.ti_id, task_try.c.try_number, task_try.c.runner)
+        for row in conn.execute(taken.where(task_try.c.ti_id.in_(numbers[start : start + _KEYS]))):
+            key = TryKey(row.ti_id, row.try_number)
+            if reasons.get(key) == "":
+                other = f"the runner {row.runner} has it"
+                reasons[key] = "this runner has started it already" if row.runner == runner else other
+    return reasons
+
+
 def place_of(conn: Connection, key: TryKey) -> Place | None:
     """Whose try it is; None if there is no such try any more."""
     query = (
@@ -76,6 +103,24 @@ def place_of(conn: Connection, key: TryKey) -> Place | None:
     return None if row is None else Place(**row._asdict())
 
 
+def end_of(conn: Connection, name: tuple[str, str, str, int], try_number: int) -> tuple[TryKey, float | None] | None:
+    """The key of a try, and when it ended; None if there is no such try. name: its dag, run, task and map index."""
+    query = (
+        select(task_try.c.ti_id, task_try.c.ended_at)
+        .join(task_instance, task_instance.c.id == task_try.c.ti_id)
+        .join(dag_run, dag_run.c.id == task_instance.c.run_id)
+        .where(
+            dag_run.c.dag_id == name[0],
+            dag_run.c.run_id == name[1],
+            task_instance.c.task_id == name[2],
+            task_instance.c.map_index == name[3],
+            task_try.c.try_number == try_number,
+        )
+    )
+    row = conn.execute(query).one_or_none()
+    return None if row is None else (TryKey(row.ti_id, try_number), row.ended_at)
+
+
 def _live(conn: Connection, keys: Iterable[TryKey]) -> Iterator[dict[TryKey, str]]:
     """Those of the tries that have not ended, each with the reason why it is to end; "" if it is not."""
     asked = set(keys)
@@ -85,6 +130,24 @@ def _live(conn: Connection, keys: Iterable[TryKey]) -> Iterator[dict[TryKey, str
         found = {TryKey(row.ti_id, row.try_number): _reason(row) for row in conn.execute(query)}
         yield {key: why for key, why in found.items() if key in asked}
 
+
+def _free(runner: str) -> ColumnElement[bool]:
+    """Of a try that nobody has, or that this runner was given and has not started: it may not have heard of that."""
+    return or_(task_try.c.runner.is_(None), and_(task_try.c.runner == runner, task_try.c.started_at.is_(None)))
+
+
+_claim = (
+    update(task_try)
+    .where(
+        task_try.c.ended_at.is_(None),
+        task_instance.c.id == task_try.c.ti_id,
+        task_instance.c.try_number == task_try.c.try_number,
+        task_instance.c.state.in_(_GOES_ON),
+        dag_run.c.id == task_instance.c.run_id,
+        dag_run.c.cancelled_at.is_(None),
+    )
+    .returning(task_try.c.ti_id, task_try.c.try_number)
+)
 
 _with_reason = (
     select(

@@ -32,6 +32,7 @@ Name = Text().with_variant(Text(collation="C"), "postgresql")
 RUN_IS_LIVE = "state IN ('queued', 'running')"
 RUN_IS_FAILED = "state = 'failed'"
 TRY_IS_LIVE = "ended_at IS NULL"
+LOG_IS_OPEN = "settled_at IS NULL"
 #: ends that are rare, and looked for
 TI_IS_REMARKABLE = "state IN ('failed', 'upstream_failed', 'skipped', 'removed')"
 
@@ -99,6 +100,7 @@ dag_file = Table(
     _required("threads", Boolean),
     _required("modules", Text),
     _required("parsed_at", Double),
+    Column("bundle_version", Text),
 )
 
 import_error = Table(
@@ -130,6 +132,7 @@ dag_run = Table(
     _required("conf", Text),
     Column("triggered_by", Text),
     *_times("queued_at", "started_at", "ended_at", "cancelled_at"),
+    Column("bundle_version", Text),
     UniqueConstraint("dag_id", "run_id", name="uq_dag_run"),
     Index("ix_dag_run_dag", "dag_id", "id"),
     Index("ix_dag_run_logical", "dag_id", "logical_date"),
@@ -387,6 +390,9 @@ worker_order = Table(
     _required("at", Double),
 )
 
+# What the code of an older release has to know; see revision.py.
+compatible = Table("compatible", metadata, _required("oldest", Name))
+
 # Logs of tries that ran on other machines, in pieces as they came: `data` is compressed, `size` its length before.
 log_chunk = Table(
     "log_chunk",
@@ -397,3 +403,24 @@ log_chunk = Table(
     _required("size", Integer),
     _required("data", LargeBinary),
 )
+
+# The logs that are in log_chunk, or in the object store by that name. size: bytes that there are. loose: pieces that
+# came since they were last put together. complete: its runner has sent all. settled_at NULL: it may grow yet, or is to
+# be put together or stored.
+try_log = Table(
+    "try_log",
+    metadata,
+    Column("ti_id", Id, primary_key=True, autoincrement=False),
+    Column("try_number", Integer, primary_key=True, autoincrement=False),
+    _required("size", Id),
+    _required("loose", Integer),
+    _required("at", Double),
+    _required("complete", Boolean),
+    Column("settled_at", Double),
+    Column("object", Text),
+    _partial("ix_try_log_open", "ti_id", where=LOG_IS_OPEN),
+    sqlite_with_rowid=False,
+)
+
+# Objects of logs that are deleted, which are to go from the object store, too.
+doomed_log = Table("doomed_log", metadata, Column("object", Name, primary_key=True))

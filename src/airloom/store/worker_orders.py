@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, delete, select
 
-from airloom.model.processes import WorkerOrder
+from airloom.model.processes import OrderKind, WorkerOrder
 from airloom.store.dialects import dialect_of
 from airloom.store.rows import to_rows, to_structs
-from airloom.store.tables import worker_order
+from airloom.store.tables import process, worker_order
 
 
 def order_of(conn: Connection, worker: str) -> WorkerOrder | None:
@@ -32,3 +32,9 @@ def put(conn: Connection, order: WorkerOrder) -> None:
 def remove(conn: Connection, worker: str) -> bool:
     """Nothing is wanted of the worker any more; False if nothing was."""
     return conn.execute(delete(worker_order).where(worker_order.c.worker == worker)).rowcount > 0
+
+
+def sweep(conn: Connection) -> int:
+    """Delete the orders to stop runners that nobody remembers; how many."""
+    gone = worker_order.c.runner.not_in(select(process.c.id))
+    return conn.execute(delete(worker_order).where(worker_order.c.kind == OrderKind.STOP.value, gone)).rowcount

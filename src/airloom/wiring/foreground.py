@@ -12,6 +12,7 @@ import msgspec
 
 from airloom.bundles.local import LocalFolder, content_hash, keep_source
 from airloom.executors.settings import kept_source
+from airloom.model.bundles import LocalBundle
 from airloom.model.errors import Conflict, InvalidRequest, NotFound
 from airloom.model.events import TriggerRun
 from airloom.model.loading import ParsedFile
@@ -29,17 +30,14 @@ from airloom.store.dags import dag_row, forget_file, save_file
 from airloom.store.database import Connection, Database, connect
 from airloom.store.pools import get_pool, set_pool
 from airloom.wiring.parts import (
-    DAGS_BUNDLE,
     local_settings,
     make_executors,
-    make_home,
     make_ops,
     migrating,
     world_config,
 )
+from airloom.wiring.process import FILE_BUNDLE, make_home
 
-#: the bundle of a file elsewhere that is run by itself
-FILE_BUNDLE = "file"
 #: seconds after which the runner of a run in memory ends: nobody can come back to it
 _ORPHAN_OF_MEMORY = 5.0
 
@@ -83,7 +81,7 @@ def run_file(
             stack.callback(_forget, db, rel_path)
         keep_source(Path(kept_source(str(home), parsed.file_hash)), source)
         bell = Bell()
-        local = local_settings(settings, db, home, {bundle.name: bundle.root})
+        local = local_settings(settings, db, home, {bundle.name: LocalBundle(path=str(bundle.root))})
         if not keep:
             local = msgspec.structs.replace(local, orphan_timeout=min(local.orphan_timeout, _ORPHAN_OF_MEMORY))
         executors = make_executors(settings.core.executors, local, make_ops(settings, db), bell.ring)
@@ -98,10 +96,10 @@ def run_file(
 
 
 def _bundle_of(settings: Settings, path: Path) -> tuple[LocalFolder, str]:
-    """The DAGs' folder if the file is in it, or the file's own folder; and the file's path in there."""
-    folder = settings.core.dags_folder
-    if path.is_relative_to(folder):
-        return LocalFolder(DAGS_BUNDLE, folder), path.relative_to(folder).as_posix()
+    """The bundle that the file is in, or the file's own folder; and the file's path in there."""
+    for name, bundle in settings.bundles.items():
+        if isinstance(bundle, LocalBundle) and path.is_relative_to(bundle.path):
+            return LocalFolder(name, Path(bundle.path)), path.relative_to(bundle.path).as_posix()
     return LocalFolder(FILE_BUNDLE, path.parent), path.name
 
 

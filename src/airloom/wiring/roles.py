@@ -1,4 +1,4 @@
-"""The roles of a process: standalone, scheduler, API."""
+"""The roles of a process: standalone, scheduler, loader, API."""
 
 import contextlib
 import importlib
@@ -11,14 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from airloom.bundles.local import LocalFolder
-from airloom.model.errors import SettingsError
 from airloom.operations.ops import Ops, open_ops, wake_path
 from airloom.operations.users import first_link
-from airloom.runtime.parsing import ParserPool
 from airloom.runtime.process import die_with_parent
 from airloom.sections import Settings
 from airloom.services.aside import run_aside
@@ -27,7 +23,7 @@ from airloom.services.inbox_listener import InboxListener
 from airloom.services.keeper import NICE, Keeper
 from airloom.services.leader import Leadership
 from airloom.services.listening import Sockets, listen_at
-from airloom.services.loader import FolderWatch, Loader, LoaderSettings
+from airloom.services.log_keeping import LogKeeper
 from airloom.services.maintenance import Maintenance
 from airloom.services.reporting import Reporting, SchedulerReport, scheduler_tells
 from airloom.services.scheduler import Scheduler
@@ -37,32 +33,25 @@ from airloom.settings import Loaded
 from airloom.store.database import Database, connect
 from airloom.store.notify import feed_notifier, listener
 from airloom.store.revision import check, is_current
+from airloom.wiring.loading import Loaders
 from airloom.wiring.parts import (
-    DAGS_BUNDLE,
     local_settings,
-    log_to_stderr,
     make_executors,
-    make_home,
     make_ops,
     migrating,
     world_config,
 )
+from airloom.wiring.process import celery_settings, find_folders, log_to_stderr, make_home
 
 log = logging.getLogger("airloom")
 
 #: seconds that a stopping process waits for each of its threads
 _JOIN = 10.0
+#: seconds after the end of a try, and of its time to be ended, from which on the file of its log is stored elsewhere
+_LOG_REST = 60.0
 
 
-def _find_dags(folder: Path, home: Path) -> None:
-    """The folder of DAG files is there, or a SettingsError says so. The one in the home folder is made."""
-    if folder == home / "dags" and not folder.exists():
-        folder.mkdir()
-    if not folder.is_dir():
-        raise SettingsError(f"the folder of DAG files {folder} {'is a file' if folder.exists() else 'does not exist'}")
-
-
-def standalone(loaded: Loaded, dags_folder: Path, on_ready: Callable[[str], None]) -> int:
+def standalone(loaded: Loaded, on_ready: Callable[[str], None]) -> int:
     """Scheduler, loader, executors, and in a process of its own the API with the web UI, until SIGINT or SIGTERM. Makes
     and migrates its database. `on_ready` is given a link that logs in, once."""
     settings = loaded.settings
@@ -81,7 +70,7 @@ def standalone(loaded: Loaded, dags_folder: Path, on_ready: Callable[[str], None
         return keeper.stop
 
     try:
-        return _serve(loaded, dags_folder, ready, _migrate)
+        return _serve(loaded, ready, _migrate, loads=True)
     finally:
         keeper.stop()
         sockets.close()
@@ -113,10 +102,9 @@ def _start_api(settings: Settings, sockets: Sockets) -> "subprocess.Popen[bytes]
     numbers = sockets.numbers()
     inherited = ",".join(map(str, (os.getpid(), *numbers)))
     # Where this one listens may have been said on its command line.
-    place = {"AIRLOOM__API__HOST": settings.api.host, "AIRLOOM__API__PORT": str(settings.api.port)}
-    environment = {**os.environ, **place}
-    command = [sys.executable, "-P", "-m", "airloom", "api", "--inherited", inherited]
-    return subprocess.Popen(command, env=environment, pass_fds=numbers, start_new_session=True)
+    place = ["--host", settings.api.host, "--port", str(settings.api.port)]
+    command = [sys.executable, "-P", "-m", "airloom", "api", *place, "--inherited", inherited]
+    return subprocess.Popen(command, pass_fds=numbers, start_new_session=True)
 
 
 def _migrate(db: Database) -> None:
@@ -133,6 +121,7 @@ def _serving() -> Any:
 
 def _serve_api(settings: Settings, sockets: Sockets) -> None:
     with open_ops(settings) as ops:
+        ops.logs.check()
         _serving().serve(ops, settings, world_config(settings), sockets)
 
 
@@ -145,18 +134,51 @@ def scheduler(loaded: Loaded, on_ready: Callable[[], None]) -> int:
         on_ready()
         return lambda: None
 
-    return _serve(loaded, loaded.settings.core.dags_folder, ready, check)
+    return _serve(loaded, ready, check, loads=loaded.settings.scheduler.loader)
+
+
+def loader(loaded: Loaded, on_ready: Callable[[], None]) -> int:
+    """The loaders alone, on a database that is migrated already, where several may stand by."""
+    settings = loaded.settings
+    make_home(settings.core.home)
+    log_to_stderr()
+    find_folders(settings)
+    with contextlib.ExitStack() as stack:
+        db = stack.enter_context(contextlib.closing(connect(settings.database.url)))
+        check(db)
+        ops = make_ops(settings, db)
+        stack.callback(ops.notifier.close)
+        loaders = Loaders(settings, ops, ops.notifier.notify)
+        stack.callback(loaders.close)
+        daemons = [*loaders.daemons(), Daemon(Reporting(db, lambda _inbox: loaders.tell(), time.time), Bell())]
+        with _stop_signal() as stopped:
+            for daemon in daemons:
+                daemon.start()
+            on_ready()
+            stopped.wait()
+            _end(daemons)
+    return 0
+
+
+def _end(daemons: list[Daemon]) -> None:
+    for daemon in reversed(daemons):
+        daemon.stop()
+    for daemon in daemons:
+        if not daemon.join(_JOIN):
+            log.warning("%s did not end within %g s", daemon.name, _JOIN)
 
 
 def _serve(
     loaded: Loaded,
-    dags_folder: Path,
     on_ready: Callable[[Ops], Callable[[], None]],
     prepare: Callable[[Database], None],
+    *,
+    loads: bool,
 ) -> int:
-    """`on_ready` gives what is to be called at the end, while the database is open still."""
+    """`on_ready` gives what is to be called at the end, while the database is open still. loads: DAG files, too."""
     settings = loaded.settings
-    _find_dags(dags_folder, settings.core.home)
+    if loads:
+        find_folders(settings)
     with contextlib.ExitStack() as stack:
         db = stack.enter_context(contextlib.closing(connect(settings.database.url)))
         prepare(db)
@@ -165,29 +187,32 @@ def _serve(
         leadership = Leadership(db, settings.scheduler.lease, time.time)
         if db.path is not None:
             leadership.require()
+        keeper = _log_keeper(settings, ops, leadership)
         bell = Bell()
-        local = local_settings(settings, db, settings.core.home, {DAGS_BUNDLE: dags_folder})
-        executors = make_executors(settings.core.executors, local, ops, bell.ring)
+        local = local_settings(settings, db, settings.core.home, settings.bundles)
+        executors = make_executors(settings.core.executors, local, ops, bell.ring, celery_settings(settings))
         for executor in executors.values():
             stack.callback(executor.close, 0.0)
         brain = Scheduler(db, world_config(settings), executors, leadership, time.time)
         hints = feed_notifier(db, settings.core.home)
         stack.callback(hints.close)
         brain.watch(Followers(hints).on_commit)
-        loader, loader_bell = _loader(settings, dags_folder, ops, brain, bell)
+        loaders = _loaders(settings, ops, brain, bell) if loads else None
         daemons = [
             Daemon(brain, bell),
             Daemon(InboxListener(listener(db, wake_path(settings)), brain, bell), Bell()),
-            Daemon(loader, loader_bell),
+            *(loaders.daemons() if loaders is not None else ()),
             _maintenance(settings, db, leadership),
+            Daemon(keeper, Bell()),
         ]
         tracing = make_tracing(settings.otel, local.owner)
         if tracing is not None:
             brain.watch(tracing.on_commit)
             daemons.append(Daemon(tracing, Bell()))
-        report = SchedulerReport(leadership, brain.turns, lambda: 0 if tracing is None else tracing.dropped)
+        dropped = partial(getattr, tracing, "dropped", 0)
+        report = SchedulerReport(leadership, brain.turns, dropped, lambda: keeper.trouble)
         brain.watch(report.on_commit)
-        tell = partial(scheduler_tells, report, lambda: loader.state, executors)
+        tell = partial(scheduler_tells, report, loaders.tell if loaders is not None else tuple, executors)
         daemons.append(Daemon(Reporting(db, tell, time.time), Bell()))
         with _stop_signal() as stopped:
             for daemon in daemons:
@@ -198,40 +223,26 @@ def _serve(
             # What runs is ended; the next start hears of it and runs it again.
             for executor in executors.values():
                 executor.close(0.0)
-            for daemon in reversed(daemons):
-                daemon.stop()
-            for daemon in daemons:
-                if not daemon.join(_JOIN):
-                    log.warning("%s did not end within %g s", daemon.name, _JOIN)
+            _end(daemons)
+            if loaders is not None:
+                loaders.close()
             stack.close()
     return 0
 
 
-def _loader(settings: Settings, dags_folder: Path, ops: Ops, brain: Scheduler, bell: Bell) -> tuple[Loader, Bell]:
-    """The loader, and the file events that wake it by its bell."""
-
+def _loaders(settings: Settings, ops: Ops, brain: Scheduler, bell: Bell) -> Loaders:
     def tell_the_leader() -> None:
         # The one in this process at once, any other by the database.
         brain.hint()
         bell.ring()
         ops.notifier.notify()
 
-    loader = Loader(
-        ops.db,
-        LocalFolder(DAGS_BUNDLE, dags_folder),
-        ParserPool(settings.loader.processes, settings.loader.parse_timeout),
-        tell_the_leader,
-        ops.now,
-        LoaderSettings(
-            interval=settings.loader.interval,
-            refresh=settings.loader.refresh,
-            paused=settings.core.dags_are_paused_at_creation,
-            home=settings.core.home,
-        ),
-    )
-    wake = Bell()
-    loader.watch(FolderWatch(dags_folder, wake.ring))
-    return loader, wake
+    return Loaders(settings, ops, tell_the_leader)
+
+
+def _log_keeper(settings: Settings, ops: Ops, leadership: Leadership) -> LogKeeper:
+    ops.logs.check()
+    return LogKeeper(ops, lambda: leadership.epoch is not None, _LOG_REST + settings.local.grace)
 
 
 def _maintenance(settings: Settings, db: Database, leadership: Leadership) -> Daemon:

@@ -806,9 +806,29 @@ export interface paths {
         };
         /**
          * List Queues
-         * @description Every queue that has something to do or a worker of its own, and `default`.
+         * @description Every queue that has something to do or a worker of its own, and `default` of each executor.
          */
         get: operations["list_queues"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queues/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Queue
+         * @description One queue, for programs that start and stop workers; one that nothing is known of is empty.
+         */
+        get: operations["get_queue"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1139,11 +1159,71 @@ export interface paths {
         };
         /**
          * List Workers
-         * @description Every runner that was heard of in the last day.
+         * @description Every worker that was heard of in the last day, and the runners of local executors.
          */
         get: operations["list_workers"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workers/{name}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drain Worker
+         * @description Have a worker take nothing new until it is resumed, also after a restart; what it has runs to its end.
+         */
+        post: operations["drain_worker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workers/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume Worker
+         * @description Have a worker that is drained take work again.
+         */
+        post: operations["resume_worker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workers/{name}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop Worker
+         * @description Have the worker that lives now end when what it has is over, or its grace.
+         */
+        post: operations["stop_worker"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2239,16 +2319,46 @@ export interface components {
         };
         /**
          * Queue
-         * @description A queue: what waits in it, what runs from it, who serves it.
+         * @description A queue of an executor: what waits in it, what runs from it, who serves it.
          */
         Queue: {
+            /**
+             * Demand
+             * @description Queued and running: divided by the slots of one worker, the workers it needs.
+             */
+            demand: number;
+            /** Executor */
+            executor: string;
+            /**
+             * Free
+             * @description Slots of theirs that are free; null: no limit.
+             */
+            free?: number | null;
+            /**
+             * Kind
+             * @description What holds all that waits in it, as in explanations: no_worker, queue ...
+             */
+            kind: string;
             /** Name */
             name: string;
             /** Queued */
             queued: number;
             /** Running */
             running: number;
-            /** Workers */
+            /**
+             * Slots
+             * @description Of those that take work; null: no limit.
+             */
+            slots?: number | null;
+            /**
+             * Trouble
+             * @description The same in words; empty: nothing waits, or it starts in a moment.
+             */
+            trouble: string;
+            /**
+             * Workers
+             * @description Names of the workers that serve it.
+             */
             workers: string[];
         };
         /**
@@ -2276,7 +2386,7 @@ export interface components {
          * @description What holds a TI. docs/explain.md shows each with an example.
          * @enum {string}
          */
-        ReasonKind: "no_scheduler" | "paused" | "run_queued" | "run_after" | "upstream" | "mapping" | "retry" | "parallelism" | "pool" | "dag_limit" | "task_limit" | "capacity" | "no_executor" | "starting" | "running" | "finished";
+        ReasonKind: "no_scheduler" | "paused" | "run_queued" | "run_after" | "upstream" | "mapping" | "retry" | "parallelism" | "pool" | "dag_limit" | "task_limit" | "capacity" | "no_executor" | "no_worker" | "drained" | "queue" | "starting" | "running" | "finished";
         /**
          * Rendered
          * @description Template fields as they were filled in for a try; secrets are masked.
@@ -2888,18 +2998,51 @@ export interface components {
          * @description A runner: the process that supervises tries on a machine.
          */
         Worker: {
-            /** Alive */
-            alive: boolean;
+            /**
+             * Clock
+             * @description Seconds by which its clock is ahead of the server's.
+             */
+            clock: number;
             /** Executor */
             executor: string;
             /** Host */
             host: string;
             /** Id */
             id: string;
+            /**
+             * Memory
+             * @description Bytes; 0: not known.
+             */
+            memory: number;
+            /**
+             * Memory Free
+             * @description Bytes of it that are free.
+             */
+            memory_free: number;
+            /**
+             * Name
+             * @description Of the worker; of the runner of a local executor its host and pid.
+             */
+            name: string;
+            /** Ordered At */
+            ordered_at?: string | null;
+            /**
+             * Ordered By
+             * @description Who had it drained or stopped.
+             */
+            ordered_by?: string | null;
             /** Pid */
             pid: number;
-            /** Queues */
+            /**
+             * Queues
+             * @description Empty: the work of every queue.
+             */
             queues: string[];
+            /**
+             * Remote
+             * @description Whether it can be drained and stopped: a local executor's runner cannot.
+             */
+            remote: boolean;
             /** Running */
             running: number;
             /**
@@ -2917,6 +3060,11 @@ export interface components {
              * Format: date-time
              */
             started_at: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "running" | "drained" | "stopping" | "silent";
             /** Version */
             version: string;
         };
@@ -8038,6 +8186,112 @@ export interface operations {
             };
         };
     };
+    get_queue: {
+        parameters: {
+            query?: {
+                /** @description The executor whose queue it is. */
+                executor?: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Queue"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_all_runs: {
         parameters: {
             query?: {
@@ -10457,6 +10711,309 @@ export interface operations {
             };
         };
     };
+    drain_worker: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_worker: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stop_worker: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database or the scheduler does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
 }
 
-// document: 68930ef0230ab4ecac5874662d46e4e10a291d24972c1838f7cb6a41f8221d8d
+// document: 00e598b3d9b621ac22d48d8228d4d78b0315a02b991ed13f5e2a1502cdf9a835

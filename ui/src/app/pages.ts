@@ -36,7 +36,7 @@ export const sections: readonly NavSection[] = [
     text: 'shell.section.resources',
     pages: [
       { to: to.pools(), text: 'shell.pools', icon: IconStack2, needs: 'viewer' },
-      { to: to.queues(), text: 'shell.queues', icon: IconServer, needs: 'viewer' },
+      { to: to.workers(), text: 'shell.workers', icon: IconServer, needs: 'viewer' },
       { to: to.variables(), text: 'shell.variables', icon: IconBraces, needs: 'operator' },
       { to: to.connections(), text: 'shell.connections', icon: IconPlug, needs: 'operator' },
     ],

@@ -20,7 +20,7 @@ export const routes: readonly Route[] = [
   { pattern: '/dags/:dagId/:tab?', page: dag },
   { pattern: '/runs', page: page(() => import('@/pages/runs/RunsPage')) },
   { pattern: '/pools/:name?', page: pools },
-  { pattern: '/queues', page: page(() => import('@/pages/admin/QueuesPage')) },
+  { pattern: '/workers', page: page(() => import('@/pages/admin/WorkersPage')) },
   { pattern: '/variables', page: page(() => import('@/pages/admin/VariablesPage')) },
   { pattern: '/connections', page: page(() => import('@/pages/admin/ConnectionsPage')) },
   { pattern: '/import-errors', page: page(() => import('@/pages/admin/ImportErrorsPage')) },

@@ -36,7 +36,7 @@ export const to = {
     }),
   pools: () => '/pools',
   pool: (name: string) => `/pools/${part(name)}`,
-  queues: () => '/queues',
+  workers: () => '/workers',
   variables: () => '/variables',
   connections: () => '/connections',
   importErrors: () => '/import-errors',

@@ -6,6 +6,7 @@ long GET brings what the runner is to hear at once.
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -23,6 +24,8 @@ from airloom.api.remote.office import Office
 from airloom.api.state import Api
 from airloom.model.wire import FromRunner, Hello, Unframer, Welcome
 
+log = logging.getLogger("airloom.api")
+
 PREFIX = "/task-api/v1"
 MEDIA_TYPE = "application/msgpack"
 #: bytes of a Hello, which names the tries in hand
@@ -33,6 +36,8 @@ _PATIENCE, _SIGN = 30.0, 5.0
 _LARGE = 256 * 1024
 #: bodies of more bytes that are in memory together
 _LARGE_AT_ONCE = 4
+#: kinds of messages that are told of in the log
+_MOST_UNKNOWN = 20
 _NO_STORE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 _CLOSE = {"Connection": "close"}
@@ -51,11 +56,12 @@ def make_runner_app(desk: Desk) -> Starlette:
 
     async def greet(request: Request) -> Response:
         visitor = await desk.identify(_token(request), _address(request))
-        messages = await room.read(request, Hello, _HELLO, _nothing)
-        if len(messages) != 1:
+        messages = await room.read(request, FromRunner, _HELLO, _nothing)
+        if len(messages) != 1 or not isinstance(messages[0], Hello):
             raise Refused(400, "No greeting", "a session begins with one Hello")
         session = await desk.greet(visitor, messages[0])
-        return _msgpack(msgspec.msgpack.encode(Welcome(session=session, alive=desk.alive, longest=desk.longest)))
+        welcome = Welcome(session=session, alive=desk.alive, longest=desk.longest, now=desk.now())
+        return _msgpack(msgspec.msgpack.encode(welcome))
 
     async def exchange(request: Request) -> Response:
         visitor = await desk.identify(_token(request), _address(request))
@@ -97,12 +103,13 @@ class _Room:
 
     def __init__(self) -> None:
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
+        self._unknown: set[str] = set()
 
     async def read(self, request: Request, kind: Any, limit: int, on_sign: OnSign) -> list[Any]:
         """The messages in a request's body. `on_sign` is called now and then while it comes. Raises Refused."""
         size = _size_of(request, limit)
         if size <= _LARGE:
-            return _decode(kind, await _parts(request, on_sign))
+            return self._decode(kind, await _parts(request, on_sign))
         while True:
             try:
                 await asyncio.wait_for(self._large.acquire(), _SIGN)
@@ -110,9 +117,19 @@ class _Room:
             except TimeoutError:
                 await on_sign()
         try:
-            return await asyncio.to_thread(_decode, kind, await _parts(request, on_sign))
+            return await asyncio.to_thread(self._decode, kind, await _parts(request, on_sign))
         finally:
             self._large.release()
+
+    def _decode(self, kind: Any, parts: list[bytes]) -> list[Any]:
+        unframer: Unframer[Any] = Unframer(kind)
+        messages = unframer.feed(b"".join(parts))
+        if not unframer.whole:
+            raise Refused(400, "Broken off", "the body ends within a frame")
+        if news := sorted(unframer.unknown - self._unknown)[: _MOST_UNKNOWN - len(self._unknown)]:
+            self._unknown.update(news)
+            log.warning("a runner is newer and says what this server does not know: %s", ", ".join(map(ascii, news)))
+        return messages
 
 
 def _size_of(request: Request, limit: int) -> int:
@@ -146,14 +163,6 @@ async def _parts(request: Request, on_sign: OnSign) -> list[bytes]:
         if time.monotonic() - signed > _SIGN:
             signed = time.monotonic()
             await on_sign()
-
-
-def _decode(kind: Any, parts: list[bytes]) -> list[Any]:
-    unframer: Unframer[Any] = Unframer(kind)
-    messages = unframer.feed(b"".join(parts))
-    if not unframer.whole:
-        raise Refused(400, "Broken off", "the body ends within a frame")
-    return messages
 
 
 async def _answer(frames: AsyncIterator[bytes]) -> Response:

@@ -1,4 +1,6 @@
-"""Has runners end at once what is to end: one thread follows the feed for all their streams, while there are any."""
+"""Tells runners at once what they are to end, and what people want of their workers: one thread follows the feed for
+all their streams, while there are any.
+"""
 
 import asyncio
 import logging
@@ -8,7 +10,7 @@ from collections.abc import Callable
 
 from airloom.model.errors import AirloomError
 from airloom.model.report import TryKey
-from airloom.model.work import Cancel
+from airloom.model.wire import CancelTries, Wanted
 from airloom.operations import remote_runners
 from airloom.operations.ops import Ops
 from airloom.store.notify import Listener
@@ -20,8 +22,8 @@ _PATIENCE, _GATHER = 1.0, 0.05
 #: seconds after which a runner is told again to end a try that it has still
 _AGAIN = 5.0
 
-#: what a runner is to end; None: another stream of its has taken over
-Follower = asyncio.Queue[tuple[Cancel, ...] | None]
+#: what a runner is to hear; None: another stream of its has taken over
+Follower = asyncio.Queue[CancelTries | Wanted | None]
 
 
 class Cancels:
@@ -32,15 +34,20 @@ class Cancels:
         self._listen = listen
         self._lock = threading.Lock()
         self._followers: dict[str, Follower] = {}
+        #: by runner: the worker that it is a part of, and what was wanted of that when it was last told
+        self._workers: dict[str, str] = {}
+        self._wanted: dict[str, Wanted] = {}
         self._told: dict[tuple[str, TryKey], float] = {}
         self._running = False
 
-    def follow(self, runner: str) -> Follower:
-        """What the runner is to end comes here from now on, and to nobody who followed for it before."""
+    def follow(self, runner: str, worker: str) -> Follower:
+        """What the runner is to hear comes here from now on, and to nobody who followed for it before."""
         follower: Follower = asyncio.Queue()
         with self._lock:
             before = self._followers.pop(runner, None)
             self._followers[runner] = follower
+            self._workers[runner] = worker
+            self._wanted.pop(runner, None)
             if not self._running:
                 self._running = True
                 loop = asyncio.get_running_loop()
@@ -53,7 +60,8 @@ class Cancels:
         """Nobody takes from this one any more."""
         with self._lock:
             if self._followers.get(runner) is follower:
-                del self._followers[runner]
+                del self._followers[runner], self._workers[runner]
+                self._wanted.pop(runner, None)
 
     # --- in the thread ------------------------------------------------------------------------------------------------
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -92,6 +100,19 @@ class Cancels:
         for runner, cancels in remote_runners.unwanted(self._ops, self._names()).items():
             new = tuple(cancel for cancel in cancels if (runner, cancel.key) not in self._told)
             self._told.update(((runner, cancel.key), now) for cancel in new)
-            follower = self._followers.get(runner)
-            if new and follower is not None:
-                loop.call_soon_threadsafe(follower.put_nowait, new)
+            if new:
+                self._say(loop, runner, CancelTries(cancels=new))
+        with self._lock:
+            workers = {runner: worker for runner, worker in self._workers.items() if worker}
+        for runner, wanted in remote_runners.wanted_of(self._ops, workers).items():
+            with self._lock:
+                news = runner in self._followers and self._wanted.get(runner) != wanted
+                if news:
+                    self._wanted[runner] = wanted
+            if news:
+                self._say(loop, runner, wanted)
+
+    def _say(self, loop: asyncio.AbstractEventLoop, runner: str, message: CancelTries | Wanted) -> None:
+        follower = self._followers.get(runner)
+        if follower is not None:
+            loop.call_soon_threadsafe(follower.put_nowait, message)

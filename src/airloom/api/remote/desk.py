@@ -31,6 +31,9 @@ class Desk(Protocol):
     async def greet(self, visitor: Visitor, hello: Hello) -> str:
         """The session of a runner."""
 
+    def now(self) -> float:
+        """The server's clock."""
+
     def runner_of(self, visitor: Visitor, session: str) -> str:
         """The name of the runner whose session it is, if it is the visitor's."""
 

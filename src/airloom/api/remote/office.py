@@ -5,10 +5,12 @@ import dataclasses
 import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from itertools import compress
 from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
+import msgspec
 
 from airloom.api.remote.acceptance import acceptable
 from airloom.api.remote.cancels import Cancels
@@ -24,18 +26,21 @@ from airloom.model.wire import (
     Ack,
     Ask,
     CancelTries,
+    Claim,
     FromRunner,
+    GetSource,
     Heartbeat,
     Hello,
     LogAck,
     LogChunk,
+    Refusal,
     Reply,
     Reports,
+    Source,
     frame,
 )
-from airloom.operations import remote_runners
+from airloom.operations import remote_runners, try_logs
 from airloom.operations.task_requests import answer
-from airloom.runtime.logs import append_chunk, log_path
 from airloom.store.notify import feed_listener
 
 log = logging.getLogger("airloom.api")
@@ -44,8 +49,6 @@ log = logging.getLogger("airloom.api")
 _ALIVE = 15.0
 #: bytes of one request beyond the XComs of one try: the rest of what a runner sends together
 _BESIDE_XCOMS = 40 * 1024 * 1024
-#: a runner stops its logs at the same limit, and then says so in the log
-_LIMIT_NOTICE = 4096
 #: threads that read and write for runners; more would only take the database from the others
 _THREADS = 8
 
@@ -76,6 +79,10 @@ class Office:
         await self._in_thread(remote_runners.register, self._ops, hello, visitor.id, visitor.only)
         return self._guard.session(visitor, hello.runner)
 
+    def now(self) -> float:
+        """The server's clock."""
+        return self._api.now()
+
     def runner_of(self, visitor: Visitor, session: str) -> str:
         """The runner whose session it is. Raises Refused."""
         return self._guard.runner_of(visitor, session)
@@ -87,40 +94,50 @@ class Office:
     async def answer(self, visitor: Visitor, runner: str, messages: list[FromRunner]) -> AsyncIterator[bytes]:
         """The frames that answer these messages, in their order. Raises StoreError."""
         together: list[Reports] = []
+        chunks: list[LogChunk] = []
         for message in messages:
+            if chunks and not isinstance(message, LogChunk):
+                yield await self._append(visitor, chunks)
+                chunks = []
             if isinstance(message, Reports):
                 together.append(message)
                 continue
             if together:
                 yield await self._keep(visitor, runner, together)
                 together = []
-            if isinstance(message, Ask):
+            if isinstance(message, LogChunk):
+                chunks.append(message)
+            elif isinstance(message, Ask):
                 yield await self._reply(visitor, runner, message)
-            elif isinstance(message, LogChunk):
-                yield await self._append(visitor, message)
+            elif isinstance(message, Claim):
+                yield await self._claim(visitor, runner, message)
+            elif isinstance(message, GetSource):
+                yield await self._source(visitor, message)
             elif isinstance(message, Heartbeat):
-                cancels = await self._renew(visitor, runner, message)
-                if cancels:
-                    yield cancels
+                yield await self._renew(visitor, runner, message)
         if together:
             yield await self._keep(visitor, runner, together)
+        if chunks:
+            yield await self._append(visitor, chunks)
 
     async def follow(self, visitor: Visitor, runner: str) -> AsyncIterator[bytes]:
-        """What the runner is to end, as soon as that is known."""
-        follower = self._cancels.follow(runner)
+        """What the runner is to end, and what is wanted of its worker, as soon as that is known."""
+        worker = await self._in_thread(remote_runners.worker_of, self._ops, runner)
+        follower = self._cancels.follow(runner, worker)
         try:
             yield ALIVE
             while True:
                 try:
-                    cancels = await asyncio.wait_for(follower.get(), self.alive)
+                    message = await asyncio.wait_for(follower.get(), self.alive)
                 except TimeoutError:
                     yield ALIVE
                     continue
-                if cancels is None:
+                if message is None:
                     return
-                mine = tuple(cancel for cancel in cancels if visitor.only in (None, cancel.key))
-                if mine:
-                    yield frame(CancelTries(cancels=mine))
+                if isinstance(message, CancelTries) and visitor.only is not None:
+                    mine = tuple(cancel for cancel in message.cancels if cancel.key == visitor.only)
+                    message = CancelTries(cancels=mine)
+                yield frame(message)
         finally:
             self._cancels.leave(runner, follower)
 
@@ -131,6 +148,11 @@ class Office:
             return True
         log.warning("a runner (%s) spoke of try %d of task instance %d without its token", visitor.id, *key[::-1])
         return False
+
+    def _with_tokens(self, visitor: Visitor, keys: tuple[TryKey, ...], tokens: tuple[str, ...]) -> tuple[TryKey, ...]:
+        """Those of the tries that the visitor may speak of."""
+        shown = dict(zip(keys, tokens, strict=False))
+        return tuple(key for key in keys if self._proved(visitor, key, shown.get(key, "")))
 
     async def _keep(self, visitor: Visitor, runner: str, messages: list[Reports]) -> bytes:
         now = self._api.now()
@@ -153,30 +175,34 @@ class Office:
         ops = dataclasses.replace(self._ops, by=runner)
         return await self._in_thread(reply_to, ask, partial(answer, ops))
 
-    async def _renew(self, visitor: Visitor, runner: str, message: Heartbeat) -> bytes | None:
-        tokens = message.tokens if len(message.tokens) == len(message.live) else [""] * len(message.live)
-        tries = tuple(key for key, token in zip(message.live, tokens, strict=True) if self._proved(visitor, key, token))
-        cancels = await self._in_thread(remote_runners.renew, self._ops, runner, visitor.id, tries)
-        return frame(CancelTries(cancels=cancels)) if cancels else None
+    async def _renew(self, visitor: Visitor, runner: str, message: Heartbeat) -> bytes:
+        tries = self._with_tokens(visitor, message.live, message.tokens)
+        who = runner, visitor.id, visitor.only
+        cancels, wanted = await self._in_thread(remote_runners.renew, self._ops, *who, message, tries)
+        return (frame(CancelTries(cancels=cancels)) if cancels else b"") + frame(wanted)
 
-    async def _append(self, visitor: Visitor, chunk: LogChunk) -> bytes:
-        if not self._proved(visitor, chunk.key, chunk.token):
-            return frame(LogAck(key=chunk.key, offset=None))
-        return frame(LogAck(key=chunk.key, offset=await self._in_thread(self._append_here, chunk)))
+    async def _claim(self, visitor: Visitor, runner: str, message: Claim) -> bytes:
+        asked = self._with_tokens(visitor, message.keys, message.tokens)
+        claimed = await self._in_thread(remote_runners.claim, self._ops, runner, asked)
+        foreign = (Refusal(key, "its token is wrong") for key in message.keys if key not in asked)
+        return frame(msgspec.structs.replace(claimed, refused=(*claimed.refused, *foreign)))
 
-    def _append_here(self, chunk: LogChunk) -> int | None:
-        place = remote_runners.log_place(self._ops, chunk.key)
-        if place is None:
-            return None
-        number = chunk.key.try_number
-        home = str(self._api.logs.parent)
-        path = log_path(home, place.dag_id, place.run_id, place.task_id, place.map_index, number)
-        limit = self._api.settings.runner.log_max_bytes + _LIMIT_NOTICE
-        try:
-            return append_chunk(path, chunk.offset, chunk.data, limit)
-        except OSError as error:
-            log.error("the log %s cannot be written: %s", path, error.strerror)
-            return chunk.offset  # it is tried again, after a while
+    async def _source(self, visitor: Visitor, message: GetSource) -> bytes:
+        text: bytes | None = None
+        if self._proved(visitor, message.key, message.token):
+            text = await self._in_thread(remote_runners.source_of, self._ops, message.key, message.file_hash)
+        return frame(Source(file_hash=message.file_hash, text=text))
+
+    async def _append(self, visitor: Visitor, chunks: list[LogChunk]) -> bytes:
+        proved = [self._proved(visitor, chunk.key, chunk.token) for chunk in chunks]
+        limit = self._api.settings.runner.log_max_bytes
+        kept = await self._in_thread(try_logs.keep_chunks, self._ops, [*compress(chunks, proved)], limit)
+        offsets = iter(kept)
+        acks = (
+            LogAck(key=chunk.key, offset=next(offsets) if good else None)
+            for chunk, good in zip(chunks, proved, strict=True)
+        )
+        return b"".join(map(frame, acks))
 
     async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
         return await anyio.to_thread.run_sync(call, *arguments, limiter=self._threads)

@@ -1,12 +1,10 @@
 """GET routes of the logs of tries: in pages, live, as a file; and the template fields as they were filled in."""
 
-import asyncio
 import contextlib
-import os
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -21,11 +19,9 @@ from airloom.api.problems import Refused
 from airloom.api.routes.parameters import MapIndex, Number, RunName
 from airloom.api.schemas import runs
 from airloom.api.security.watch import Watch, Watching
-from airloom.api.state import Served
-from airloom.model.errors import AirloomError
+from airloom.model.errors import AirloomError, NotFound
 from airloom.operations import browsing
-from airloom.operations.ops import Ops
-from airloom.runtime.log_pages import (
+from airloom.operations.log_pages import (
     Numbered,
     Part,
     Place,
@@ -34,49 +30,49 @@ from airloom.runtime.log_pages import (
     place_from_end,
     read_part,
     read_rendered,
+    shown,
 )
-from airloom.runtime.logs import log_path
+from airloom.operations.ops import Ops
+from airloom.operations.try_logs import Seen, TryLog, log_of, look, open_log
 
 router = APIRouter(tags=["logs"])
 
 _LOG = "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/tries/{try_number}"
 
 
-class TryLog(msgspec.Struct, frozen=True, kw_only=True):
-    """The log of a try: whose it is, and the file."""
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A log that somebody may read."""
 
     ops: Ops
-    name: tuple[str, str]
-    task_id: str
-    map_index: int
-    try_number: int
-    path: str
-    title: str
+    log: TryLog
 
-    def ended(self) -> bool:
-        """Whether the try writes no more."""
-        return browsing.try_ended(self.ops, self.name, self.task_id, self.map_index, self.try_number)
+    @property
+    def title(self) -> str:
+        """What a download of it is called."""
+        log = self.log
+        index = f"[{log.map_index}]" if log.map_index >= 0 else ""
+        return f"{log.dag_id}.{log.run_id}.{log.task_id}{index}.{log.key.try_number}.log"
 
+    def over(self) -> bool:
+        """Whether the try writes no more. Raises NotFound."""
+        seen = look(self.ops, [self.log]).get(self.log.key)
+        if seen is None:
+            raise NotFound("the run of this log was deleted")
+        return seen.over
 
-def _try_log(
-    api: Served, caller: By, name: RunName, task_id: str, try_number: Number, map_index: MapIndex = -1
-) -> TryLog:
-    run = browsing.run_of_try(caller.ops, name, task_id, map_index, try_number)
-    # Built from what the database has, never from what was asked for.
-    path = log_path(str(api.logs.parent), run.dag_id, run.run_id, task_id, map_index, try_number)
-    index = f"[{map_index}]" if map_index >= 0 else ""
-    return TryLog(
-        ops=caller.ops,
-        name=(run.dag_id, run.run_id),
-        task_id=task_id,
-        map_index=map_index,
-        try_number=try_number,
-        path=path,
-        title=f"{run.dag_id}.{run.run_id}.{task_id}{index}.{try_number}.log",
-    )
+    def part(self, place: Place, limit: int, wanted: Wanted) -> Part:
+        """Some of its lines."""
+        with open_log(self.ops, self.log) as file:
+            return read_part(file, place, limit, wanted)
 
 
-OfTry = Annotated[TryLog, Depends(_try_log)]
+def _found(caller: By, name: RunName, task_id: str, try_number: Number, map_index: MapIndex = -1) -> Found:
+    run, ti = browsing.find_try(caller.ops, name, task_id, map_index, try_number)
+    # Named by what the database has, never by what was asked for.
+    return Found(ops=caller.ops, log=log_of(run, ti, try_number))
+
+
+OfTry = Annotated[Found, Depends(_found)]
 Level = Annotated[
     Literal["debug", "info", "warning", "error", "critical"] | None, Query(description="This level or a higher one.")
 ]
@@ -91,11 +87,14 @@ def _wanted(level: Level = None, search: Search = "") -> Wanted:
 Filter = Annotated[Wanted, Depends(_wanted)]
 
 
-def _begin(log: TryLog, cursor: str | None, tail: int | None) -> Place:
+def _begin(log: Found, cursor: str | None, tail: int | None) -> Place:
     place = decode_cursor(cursor, tuple[RowNumber, RowNumber])
     if place is not None:
         return Place(*place)
-    return Place() if tail is None else place_from_end(log.path, tail)
+    if tail is None:
+        return Place()
+    with open_log(log.ops, log.log) as file:
+        return place_from_end(file, tail)
 
 
 @router.get(f"{_LOG}/log")
@@ -108,15 +107,15 @@ def get_log(
 ) -> runs.LogPage:
     """Lines of a log. `next` always leads on: to what is there already, or to what will be written."""
     # Whether the try has ended is read before its log: what it wrote until then is in what is read next.
-    ended = log.ended()
-    part = read_part(log.path, _begin(log, cursor, tail), limit, wanted)
+    ended = log.over()
+    part = log.part(_begin(log, cursor, tail), limit, wanted)
     return runs.LogPage(
         lines=[_line(entry) for entry in part.lines], next=encode_cursor(part.place), ended=ended and part.at_end
     )
 
 
 def _line(entry: Numbered) -> runs.LogLine:
-    line = entry.line
+    line = shown(entry.line)
     return runs.LogLine(number=entry.number, time=line.t, level=line.level, source=line.source, text=line.text)
 
 
@@ -128,13 +127,14 @@ def _line(entry: Numbered) -> runs.LogLine:
 def download_log(log: OfTry) -> StreamingResponse:
     """The whole log as a text file: time, level, text. Colours and control characters are taken out."""
     headers = {"Content-Disposition": _attachment(log.title), "X-Content-Type-Options": "nosniff"}
-    return StreamingResponse(_text(log.path), media_type="text/plain; charset=utf-8", headers=headers)
+    return StreamingResponse(_text(open_log(log.ops, log.log)), media_type="text/plain; charset=utf-8", headers=headers)
 
 
 @router.get(f"{_LOG}/rendered")
 def get_rendered(log: OfTry) -> runs.Rendered:
     """The template fields as they were filled in for the try. A try whose operator has none has no fields here."""
-    return runs.Rendered(try_number=log.try_number, fields=read_rendered(log.path) or {})
+    with open_log(log.ops, log.log) as file:
+        return runs.Rendered(try_number=log.log.key.try_number, fields=read_rendered(file) or {})
 
 
 _COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
@@ -142,17 +142,18 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u
 _BLOCK = 64 * 1024
 
 
-def _text(path: str) -> Iterator[bytes]:
+def _text(file: BinaryIO) -> Iterator[bytes]:
     block: list[str] = []
     size = 0
-    for line in all_lines(path):
-        text = _CONTROLS.sub("\ufffd", _COLOURS.sub("", line.text))
-        block.append(f"{line.t} {line.level} {text}\n")
-        size += len(text)
-        if size > _BLOCK:
-            yield "".join(block).encode("utf-8", "replace")
-            block, size = [], 0
-    yield "".join(block).encode("utf-8", "replace")
+    with file:
+        for line in all_lines(file):
+            text = _CONTROLS.sub("\ufffd", _COLOURS.sub("", line.text))
+            block.append(f"{line.t} {line.level} {text}\n")
+            size += len(text)
+            if size > _BLOCK:
+                yield "".join(block).encode("utf-8", "replace")
+                block, size = [], 0
+        yield "".join(block).encode("utf-8", "replace")
 
 
 def _attachment(title: str) -> str:
@@ -161,15 +162,11 @@ def _attachment(title: str) -> str:
 
 
 # --- live -------------------------------------------------------------------------------------------------------------
-#: seconds between two looks at the file while somebody watches it
-_LOOK = 0.1
-#: seconds between two questions whether the try has ended, while it writes nothing
-_ASK = 1.0
 _HEARTBEAT = 15.0
 #: seconds after which the client has to connect again
 _LONGEST_STREAM = 900.0
 _LINES = 1000
-#: logs that one server follows at once: each is looked at ten times a second
+#: logs that one server follows at once
 _MOST_STREAMS = 500
 
 
@@ -196,7 +193,7 @@ async def stream_log(
         raise Refused(429, "Too many requests", detail, {"Retry-After": "10"})
     place = await run_in_threadpool(_begin, log, last_event_id or cursor, tail)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    stream = _counted(live, _events(log, wanted, place, watch))
+    stream = _counted(live, _events(live, log, wanted, place, watch))
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
@@ -210,49 +207,38 @@ async def _counted(live: Live, events: AsyncGenerator[bytes]) -> AsyncIterator[b
         live.log_streams -= 1
 
 
-async def _events(log: TryLog, wanted: Wanted, place: Place, watch: Watch) -> AsyncGenerator[bytes]:
+async def _events(live: Live, log: Found, wanted: Wanted, place: Place, watch: Watch) -> AsyncGenerator[bytes]:
     yield b"retry: 1000\n\n"
     begun = told = time.monotonic()
-    asked = 0.0
-    ended = False
+    seen: Seen | None = None
     # The run may be deleted meanwhile, or the database be away: whoever comes again is told so.
     with contextlib.suppress(AirloomError):
         while (now := time.monotonic()) < begun + _LONGEST_STREAM and await watch.allows():
-            if not ended and now >= asked + _ASK:
-                ended, asked = await run_in_threadpool(log.ended), now
-            # Whether there is more is asked of the file system, which is cheap; the file is read only then.
-            if _size(log.path) > place.offset:
-                part = await run_in_threadpool(read_part, log.path, place, _LINES, wanted)
-            else:
-                part = Part(lines=[], place=place, at_end=True)
-            if part.place != place:
-                place, told, asked = part.place, now, now
-                yield _event("lines", place, _lines(part))
-            elif ended:
+            before = place
+            if seen is None or seen.size > place.offset:
+                part = await run_in_threadpool(log.part, place, _LINES, wanted)
+                place = part.place
+                if place != before:
+                    told = now
+                    yield _event("lines", place, _lines(part))
+                    if not part.at_end:
+                        continue
+            # What was written before it was over has been read by now.
+            if seen is not None and seen.over and place == before:
                 yield _event("end", place, b"{}")
                 return
-            else:
-                if now >= told + _HEARTBEAT:
-                    told = now
-                    yield b":\n\n"
-                await asyncio.sleep(_LOOK)
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116 -- done ten times a second for each who watches
-    except OSError:
-        return 0
+            if now >= told + _HEARTBEAT:
+                told = now
+                yield b":\n\n"
+            seen = await live.log_looks.at(log.log)
+            if seen is None:
+                return
 
 
 def _lines(part: Part) -> bytes:
     lines = [
-        {
-            "number": entry.number,
-            "time": entry.line.t,
-            **{name: getattr(entry.line, name) for name in ("level", "source", "text")},
-        }
-        for entry in part.lines
+        {"number": number, "time": line.t, **{name: getattr(line, name) for name in ("level", "source", "text")}}
+        for number, line in ((entry.number, shown(entry.line)) for entry in part.lines)
     ]
     return msgspec.json.encode({"lines": lines})
 

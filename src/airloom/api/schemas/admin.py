@@ -1,6 +1,6 @@
 """Pools, queues, workers, executors, variables, connections, import errors."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -47,28 +47,41 @@ class PoolText(In):
 
 
 class Queue(Out):
-    """A queue: what waits in it, what runs from it, who serves it."""
+    """A queue of an executor: what waits in it, what runs from it, who serves it."""
 
     name: str
+    executor: str
     queued: int
     running: int
-    workers: list[str]
+    demand: int = Field(description="Queued and running: divided by the slots of one worker, the workers it needs.")
+    workers: list[str] = Field(description="Names of the workers that serve it.")
+    slots: int | None = Field(default=None, description="Of those that take work; null: no limit.")
+    free: int | None = Field(default=None, description="Slots of theirs that are free; null: no limit.")
+    kind: str = Field(description="What holds all that waits in it, as in explanations: no_worker, queue ...")
+    trouble: str = Field(description="The same in words; empty: nothing waits, or it starts in a moment.")
 
 
 class Worker(Out):
     """A runner: the process that supervises tries on a machine."""
 
     id: str
+    name: str = Field(description="Of the worker; of the runner of a local executor its host and pid.")
     host: str
     pid: int
     version: str
     executor: str
-    queues: list[str]
+    queues: list[str] = Field(description="Empty: the work of every queue.")
     slots: int | None = Field(default=None, description="Tries at once; null: no limit.")
     running: int
+    memory: int = Field(description="Bytes; 0: not known.")
+    memory_free: int = Field(description="Bytes of it that are free.")
+    clock: float = Field(description="Seconds by which its clock is ahead of the server's.")
     started_at: Moment
     seen_at: Moment
-    alive: bool
+    status: Literal["running", "drained", "stopping", "silent"]
+    remote: bool = Field(description="Whether it can be drained and stopped: a local executor's runner cannot.")
+    ordered_by: str | None = Field(default=None, description="Who had it drained or stopped.")
+    ordered_at: Moment | None = None
 
 
 class ExecutorState(Out):

@@ -4,10 +4,10 @@ from typing import Any
 
 from airloom.cli.remote.runs import get_run
 from airloom.cli.remote.server import Server, path_of, seconds
+from airloom.model.log_lines import LogLine
 from airloom.model.report import Cause
 from airloom.model.run import RunRow, TIRow, TryRow
 from airloom.model.states import TIState
-from airloom.runtime.logs import LogLine
 
 _LINES = 1000
 
@@ -35,10 +35,8 @@ def list_tries(ops: Server, run: RunRow, ti: TIRow) -> list[TryRow]:
     return [_try(ti, data) for data in ops.get(_path(run, ti.task_id, "tries"), map_index=ti.map_index)]
 
 
-def read_log(
-    ops: Server, run: RunRow, ti: TIRow, number: int, place: str | None
-) -> tuple[list[LogLine], str | None, bool]:
-    """The lines of a try's log after `place`, the place after them, and whether that is the end for good."""
+def read_log(ops: Server, run: RunRow, ti: TIRow, number: int, place: Any) -> tuple[list[LogLine], Any, bool]:
+    """As operations.tasks.read_log."""
     path = _path(run, ti.task_id, "tries", number, "log")
     page = ops.get(path, map_index=ti.map_index, cursor=place, limit=_LINES)
     lines = [

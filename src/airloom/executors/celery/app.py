@@ -1,16 +1,16 @@
 """The Celery application that the executor publishes with, the workers consume with, and Flower watches."""
 
 import ssl
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from celery import Celery
 from kombu import Exchange, Queue
 
 from airloom.executors.celery.settings import CelerySettings
+from airloom.model.errors import SettingsError
+from airloom.model.work import PRIORITIES, priority_step
 
-#: on both brokers there are priorities 0 to 9
-_PRIORITIES = 10
 #: seconds after which Redis gives a message to another worker when the one that has it neither took nor returned it.
 #: Messages are acknowledged as soon as their try is claimed: this has nothing to do with how long tasks run
 _UNTAKEN = 60
@@ -18,7 +18,7 @@ _CONNECT_TIMEOUT = 5.0
 
 
 def make_app(settings: CelerySettings) -> Celery:
-    """An application for this broker. Nothing is connected."""
+    """An application for this broker. Nothing is connected. Raises SettingsError."""
     app = Celery("airloom", broker=settings.url, set_as_current=False)
     app.conf.update(
         broker_transport_options={**_transport_options(settings), **settings.options},
@@ -43,40 +43,45 @@ def make_queue(settings: CelerySettings, queue: str) -> Queue:
     if settings.speaks_amqp and settings.queue_type == "quorum":
         arguments = {"x-queue-type": "quorum"}
     elif settings.speaks_amqp:
-        arguments = {"x-max-priority": _PRIORITIES - 1}
-    return Queue(name, Exchange(name, type="direct"), routing_key=name, durable=True, queue_arguments=arguments)
+        arguments = {"x-max-priority": PRIORITIES - 1}
+    # The exchange that every broker has: it brings a message to the queue of that name.
+    return Queue(name, Exchange(""), routing_key=name, durable=True, queue_arguments=arguments)
 
 
 def priority_at_broker(settings: CelerySettings, weight: int) -> int:
-    """Airloom's weights have no end and brokers ten steps: each step is twice the weight of the one before.
-
-    On Redis 0 comes first, on RabbitMQ 9 does.
-    """
-    step = min(_PRIORITIES - 1, max(1, weight).bit_length() - 1)
-    return step if settings.speaks_amqp else _PRIORITIES - 1 - step
+    """The priority of a message for a task of that weight: on Redis 0 comes first, on RabbitMQ 9 does."""
+    step = priority_step(weight)
+    return step if settings.speaks_amqp else PRIORITIES - 1 - step
 
 
 def _transport_options(settings: CelerySettings) -> dict[str, Any]:
     if settings.speaks_amqp:
-        return {"confirm_publish": True, "connect_timeout": _CONNECT_TIMEOUT}
+        return {"connect_timeout": _CONNECT_TIMEOUT}
     return {
         "visibility_timeout": _UNTAKEN,
         "queue_order_strategy": "priority",
-        "priority_steps": list(range(_PRIORITIES)),
+        "priority_steps": list(range(PRIORITIES)),
         "socket_connect_timeout": _CONNECT_TIMEOUT,
         "socket_keepalive": True,
     }
 
 
 def _tls(settings: CelerySettings) -> dict[str, Any] | None:
-    scheme = urlsplit(settings.url).scheme
-    if scheme not in ("rediss", "amqps"):
+    """What Celery is told about certificates; None: they are not used. Raises SettingsError."""
+    files = {"ca_certs": settings.tls_ca, "certfile": settings.tls_certificate, "keyfile": settings.tls_key}
+    given = {name: file for name, file in files.items() if file}
+    # Sentinel's addresses do not tell whether TLS is spoken.
+    if settings.scheme not in ("rediss", "amqps", "sentinel") or (settings.scheme == "sentinel" and not given):
+        if given:
+            raise SettingsError(
+                f"[celery] names files for TLS, but the address of the broker begins with {settings.scheme}://: "
+                "write rediss:// or amqps://"
+            )
         return None
-    prefix = "ssl_" if scheme == "rediss" else ""
-    named = {
-        f"{prefix}cert_reqs": ssl.CERT_REQUIRED,
-        f"{prefix}ca_certs": settings.tls_ca,
-        f"{prefix}certfile": settings.tls_certificate,
-        f"{prefix}keyfile": settings.tls_key,
-    }
-    return {name: value for name, value in named.items() if value != ""}
+    for file in given.values():
+        if not Path(file).is_file():
+            raise SettingsError(f"[celery] the file {file}, for TLS with the broker, is not there")
+    if settings.speaks_amqp:
+        # The name that the certificate must have; None: that of the address.
+        return {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None, **given}
+    return {f"ssl_{name}": value for name, value in {"cert_reqs": ssl.CERT_REQUIRED, **given}.items()}

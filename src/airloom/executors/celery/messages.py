@@ -16,7 +16,8 @@ from airloom.model.work import Work
 
 #: the name of the Celery task
 TASK = "airloom.try"
-#: the header that says which version of the protocol a message is of
+#: the header that says which version of the protocol one must speak at least to read a message: in an upgrade the
+#: schedulers come before the workers
 PROTOCOL_HEADER = "airloom_protocol"
 
 
@@ -25,7 +26,7 @@ class ForeignMessage(AirloomError):
 
 
 class OtherVersion(AirloomError):
-    """A message of a version of the protocol that this one does not read."""
+    """A message of a newer version of the protocol than this one reads."""
 
 
 def message_id(key: TryKey) -> str:
@@ -45,7 +46,7 @@ def shown_arguments(work: Work) -> str:
 
 def encode(work: Work) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of the Celery task, and its headers."""
-    return [b64encode(msgspec.msgpack.encode(work)).decode()], {PROTOCOL_HEADER: PROTOCOL}
+    return [b64encode(msgspec.msgpack.encode(work)).decode()], {PROTOCOL_HEADER: OLDEST_PROTOCOL}
 
 
 def decode(arguments: Any, headers: Any) -> Work:
@@ -53,11 +54,9 @@ def decode(arguments: Any, headers: Any) -> Work:
     protocol = headers.get(PROTOCOL_HEADER) if isinstance(headers, dict) else None
     if not isinstance(protocol, int):
         raise ForeignMessage("a message that Airloom did not write")
-    if not OLDEST_PROTOCOL <= protocol <= PROTOCOL:
-        older = "this worker" if protocol > PROTOCOL else "the scheduler"
+    if protocol > PROTOCOL:
         raise OtherVersion(
-            f"a message of version {protocol} of the protocol, this worker reads {OLDEST_PROTOCOL} to {PROTOCOL}: "
-            f"update {older}"
+            f"a message of version {protocol} of the protocol, this worker reads up to {PROTOCOL}: update this worker"
         )
     try:
         (text,) = arguments

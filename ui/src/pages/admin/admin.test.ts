@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ApiError } from '@/api/client';
 import { fieldErrors } from './FormDialog';
 import { whereIs } from './ConnectionsPage';
+import { ordersFor } from './Workers';
 import { fieldName } from './connectionTypes';
 import { readObject, readVariables } from './transfer';
 
@@ -45,5 +46,25 @@ describe('connections', () => {
   it('are told in one line', () => {
     expect(whereIs({ login: 'reader', host: 'db', port: 5432, schema: 'sales' })).toBe('reader@db:5432/sales');
     expect(whereIs({ host: 'db' })).toBe('db');
+  });
+});
+
+describe('ordersFor', () => {
+  const worker = (status: 'running' | 'drained' | 'stopping' | 'silent', ordered_by?: string) =>
+    ordersFor({ status, ordered_by, remote: true });
+
+  it('offers what changes something', () => {
+    expect(worker('running')).toEqual(['drain', 'stop']);
+    expect(worker('drained', 'ada')).toEqual(['resume', 'stop']);
+    expect(worker('stopping', 'ada')).toEqual([]);
+  });
+
+  it('one that is away can be told what it is to do when it is back', () => {
+    expect(worker('silent')).toEqual(['drain']);
+    expect(worker('silent', 'ada')).toEqual(['resume']);
+  });
+
+  it('offers nothing for the runner of a local executor', () => {
+    expect(ordersFor({ status: 'running', remote: false })).toEqual([]);
   });
 });

@@ -1,16 +1,20 @@
 import type { Waiting } from '@/api/schema';
+import { Sentence } from '@/pages/task/parts/Why';
 import { Link } from '@/routing/Link';
 import { to } from '@/routing/paths';
 import { formatNumber, t } from '@/texts';
 import classes from './HomePage.module.css';
 import { Panel, Quiet } from './Panel';
 
+/** What has to do with workers. */
+const WORKERS = ['capacity', 'no_executor', 'parallelism', 'no_worker', 'drained', 'queue'];
+
 /** Where to see more of what is waited for. */
 function placeOf(entry: Waiting): string | null {
   if (!entry.name) return null;
   if (entry.kind === 'pool') return to.pool(entry.name);
   if (['dag_limit', 'paused', 'run_queued', 'run_after'].includes(entry.kind)) return to.dag(entry.name);
-  if (['capacity', 'no_executor', 'parallelism', 'starting'].includes(entry.kind)) return to.queues();
+  if (WORKERS.includes(entry.kind)) return to.workers();
   return null;
 }
 
@@ -24,7 +28,15 @@ export function WaitingFor({ waiting, notYet }: { waiting: readonly Waiting[]; n
           return (
             <li key={`${entry.kind} ${entry.name}`}>
               <span className={classes.waitCount}>{formatNumber(entry.count)}</span>
-              <span className={classes.grow}>{place ? <Link to={place}>{entry.text}</Link> : entry.text}</span>
+              <span className={classes.grow}>
+                {place ? (
+                  <Link to={place}>
+                    <Sentence text={entry.text} />
+                  </Link>
+                ) : (
+                  <Sentence text={entry.text} />
+                )}
+              </span>
             </li>
           );
         })}

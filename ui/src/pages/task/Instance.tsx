@@ -255,6 +255,7 @@ function TryStrip({
 }
 
 function TryFacts({ of, ti }: { of: Try; ti: TaskInstance }) {
+  const worker = useWorkerOf(of);
   return (
     <Facts
       facts={[
@@ -266,9 +267,10 @@ function TryFacts({ of, ti }: { of: Try; ti: TaskInstance }) {
           label: of.ended_at ? t('task.fact.duration') : t('task.fact.running'),
           value: <Duration from={of.started_at} until={of.ended_at} />,
         },
+        worker !== undefined && { label: t('task.fact.worker'), value: <Link to={to.workers()}>{worker}</Link> },
         of.host != null && { label: t('task.fact.host'), value: of.pid ? `${of.host} : ${of.pid}` : of.host },
         { label: t('task.fact.executor'), value: of.executor },
-        { label: t('task.fact.queue'), value: <Link to={to.queues()}>{of.queue}</Link> },
+        { label: t('task.fact.queue'), value: <Queue name={of.queue} /> },
         ti.pool != null && { label: t('task.fact.pool'), value: <Link to={to.pool(ti.pool)}>{ti.pool}</Link> },
         ti.operator != null && { label: t('task.fact.operator'), value: <span className="mono">{ti.operator}</span> },
         of.exit_code != null && { label: t('task.fact.exit'), value: String(of.exit_code) },
@@ -276,4 +278,15 @@ function TryFacts({ of, ti }: { of: Try; ti: TaskInstance }) {
       ]}
     />
   );
+}
+
+function Queue({ name }: { name: string }) {
+  return useMay()('viewer') ? <Link to={to.workers()}>{name}</Link> : <>{name}</>;
+}
+
+/** The name of the worker that has a try, or had it and is still known. */
+function useWorkerOf(of: Try): string | undefined {
+  const enabled = useMay()('viewer') && of.runner != null;
+  const workers = useQuery({ ...query('/workers'), enabled, staleTime: 30_000 });
+  return workers.data?.find((worker) => worker.remote && worker.id === of.runner)?.name;
 }

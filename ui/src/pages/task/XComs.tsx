@@ -4,6 +4,7 @@ import { useMemo, useState } from 'react';
 import { query } from '@/api/queries';
 import type { XCom } from '@/api/schema';
 import { EmptyState } from '@/components/EmptyState';
+import { formatBytes } from '@/components/bytes';
 import { Pending } from '@/components/Pending';
 import { Link } from '@/routing/Link';
 import { useUrlState } from '@/routing/router';
@@ -12,7 +13,6 @@ import { CopyButton } from './parts/CopyButton';
 import { JsonTree } from './parts/JsonTree';
 import classes from './Task.module.css';
 import parts from './parts/parts.module.css';
-import { formatBytes } from './parts/bytes';
 import { pathOf } from './useTask';
 
 type Props = { dagId: string; runId: string; taskId: string; mapIndex: number };

@@ -10,7 +10,7 @@ export const shell = {
   'shell.dags': 'DAGs',
   'shell.runs': 'Runs',
   'shell.pools': 'Pools',
-  'shell.queues': 'Queues & workers',
+  'shell.workers': 'Workers & queues',
   'shell.variables': 'Variables',
   'shell.connections': 'Connections',
   'shell.importErrors': 'Import errors',

@@ -16,6 +16,7 @@ export const task = {
   'task.fact.duration': 'Duration',
   'task.fact.running': 'Running for',
   'task.fact.host': 'Host',
+  'task.fact.worker': 'Worker',
   'task.fact.executor': 'Executor',
   'task.fact.pool': 'Pool',
   'task.fact.queue': 'Queue',
@@ -61,6 +62,7 @@ export const task = {
   'task.why.place': 'Place {place} of {of} in line',
   'task.why.next': 'Next in line, {of} in all',
   'task.why.openPool': 'Open the pool',
+  'task.why.openWorkers': 'Open the workers',
 
   'task.xcom.empty': 'No XComs',
   'task.xcom.empty.text':

@@ -3,6 +3,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef } from 'react';
 import { keyOf, query } from '@/api/queries';
 import type { Reason, TaskInstance } from '@/api/schema';
+import { useMay } from '@/api/session';
 import { Time } from '@/components/Time';
 import { Pace, useLive } from '@/live/live';
 import { Link } from '@/routing/Link';
@@ -54,7 +55,11 @@ function useExplainLive(key: readonly unknown[]): void {
   useLive({ kinds: ['runs', 'tis', 'dags', 'pools'], topics: ['processes'] }, () => pace.current?.ask());
 }
 
+/** What has to do with workers. */
+const AT_WORKERS = ['capacity', 'no_worker', 'drained', 'queue'];
+
 export function Reasons({ reasons, pool }: { reasons: readonly Reason[]; pool?: string | null }) {
+  const mayLook = useMay()('viewer');
   return (
     <ul className={classes.reasons}>
       {reasons.map((reason, at) => (
@@ -70,6 +75,7 @@ export function Reasons({ reasons, pool }: { reasons: readonly Reason[]; pool?: 
             )}
             {reason.until != null && <Time at={reason.until} relative />}
             {reason.kind === 'pool' && pool && <Link to={to.pool(pool)}>{t('task.why.openPool')}</Link>}
+            {mayLook && AT_WORKERS.includes(reason.kind) && <Link to={to.workers()}>{t('task.why.openWorkers')}</Link>}
           </div>
           {(reason.holders?.length ?? 0) > 0 && <Holders holders={reason.holders ?? []} />}
         </li>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Changes, TIChanges } from '@/live/live';
 import { isAbout } from '../useTask';
-import { formatBytes } from './bytes';
+import { formatBytes } from '@/components/bytes';
 import { cutCommands, parseHolder } from './holders';
 import { triesMade } from './tries';
 
@@ -33,7 +33,14 @@ describe('small things', () => {
   });
 
   it('sizes are told as people read them', () => {
-    expect([812, 1_400, 999_999, 3_000_000].map(formatBytes)).toEqual(['812 B', '1.4 kB', '1.0 MB', '3.0 MB']);
+    expect([812, 1_400, 999_999, 3_000_000, 8.5e9, 2e16].map(formatBytes)).toEqual([
+      '812 B',
+      '1.4 kB',
+      '1.0 MB',
+      '3.0 MB',
+      '8.5 GB',
+      '20000.0 TB',
+    ]);
   });
 
   it('a try that is still to come was not made', () => {

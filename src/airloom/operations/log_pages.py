@@ -7,12 +7,11 @@ none, and is shown by `read_rendered` only.
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from airloom.runtime.logs import RENDERED, LogLine
+from airloom.model.log_lines import RENDERED, LogLine
 
 #: bytes that are read, and characters that are given, for one part
 _MOST_READ = 8 * 1024 * 1024
@@ -68,18 +67,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 EVERYTHING = Wanted()
 
 
-def read_part(path: str, place: Place, limit: int, wanted: Wanted = EVERYTHING) -> Part:
-    """At most `limit` lines from a place on; fewer where there is much to pass over. A log that is not there yet is
-    empty. Raises OSError if it cannot be read."""
-    try:
-        with Path(path).open("rb", buffering=_BLOCK) as file:
-            file.seek(place.offset)
-            return _read(file, place, limit, wanted)
-    except FileNotFoundError:
-        return Part(lines=[], place=place, at_end=True)
-
-
-def _read(file: BinaryIO, place: Place, limit: int, wanted: Wanted) -> Part:
+def read_part(file: BinaryIO, place: Place, limit: int, wanted: Wanted = EVERYTHING) -> Part:
+    """At most `limit` lines from a place on; fewer where there is much to pass over. Raises what reading raises."""
+    file.seek(place.offset)
     lines: list[Numbered] = []
     offset, number = place
     given = 0
@@ -94,12 +84,13 @@ def _read(file: BinaryIO, place: Place, limit: int, wanted: Wanted) -> Part:
         with contextlib.suppress(msgspec.MsgspecError):  # a line that a full disk has torn
             line = _decode(raw)
             if wanted.takes(line):
-                lines.append(Numbered(number, _shown(line)))
-                given += len(lines[-1].line.text)
+                lines.append(Numbered(number, line))
+                given += len(line.text)
     return Part(lines=lines, place=Place(offset, number), at_end=False)
 
 
-def _shown(line: LogLine) -> LogLine:
+def shown(line: LogLine) -> LogLine:
+    """A line as a page shows it: a very long one is cut."""
     if len(line.text) <= LONGEST_SHOWN:
         return line
     rest = len(line.text) - LONGEST_SHOWN
@@ -107,14 +98,10 @@ def _shown(line: LogLine) -> LogLine:
     return msgspec.structs.replace(line, text=text)
 
 
-def place_from_end(path: str, lines: int) -> Place:
-    """The place from which on a log has this many lines now. Raises OSError if it cannot be read."""
-    try:
-        with Path(path).open("rb") as file:
-            offset = _line_from_end(file, lines)
-            return Place(offset, _count(file, offset))
-    except FileNotFoundError:
-        return Place()
+def place_from_end(file: BinaryIO, lines: int) -> Place:
+    """The place from which on a log has this many lines now."""
+    offset = _line_from_end(file, lines)
+    return Place(offset, _count(file, offset))
 
 
 def _line_from_end(file: BinaryIO, lines: int) -> int:
@@ -149,20 +136,18 @@ def _count(file: BinaryIO, end: int) -> int:
     return number
 
 
-def all_lines(path: str) -> Iterator[LogLine]:
-    """Every line of a log as it is now, one after the other and uncut. Raises OSError if it cannot be read."""
-    with contextlib.suppress(FileNotFoundError), Path(path).open("rb", buffering=_BLOCK) as file:
-        while (raw := file.readline(_NO_LINE)).endswith(b"\n"):
-            if _RENDERED_MARK not in raw:
-                with contextlib.suppress(msgspec.MsgspecError):
-                    yield _decode(raw)
+def all_lines(file: BinaryIO) -> Iterator[LogLine]:
+    """Every line of a log as it is now, one after the other and uncut."""
+    while (raw := file.readline(_NO_LINE)).endswith(b"\n"):
+        if _RENDERED_MARK not in raw:
+            with contextlib.suppress(msgspec.MsgspecError):
+                yield _decode(raw)
 
 
-def read_rendered(path: str) -> dict[str, str] | None:
-    """The template fields that the try was started with; None if the head of its log has none. Raises OSError."""
-    with contextlib.suppress(FileNotFoundError), Path(path).open("rb", buffering=_BLOCK) as file:
-        while file.tell() < _MOST_READ and (raw := file.readline(_NO_LINE)):
-            if _RENDERED_MARK in raw:
-                with contextlib.suppress(msgspec.MsgspecError):
-                    return msgspec.json.decode(_decode(raw).text, type=dict[str, str])
+def read_rendered(file: BinaryIO) -> dict[str, str] | None:
+    """The template fields that the try was started with; None if the head of its log has none."""
+    while file.tell() < _MOST_READ and (raw := file.readline(_NO_LINE)):
+        if _RENDERED_MARK in raw:
+            with contextlib.suppress(msgspec.MsgspecError):
+                return msgspec.json.decode(_decode(raw).text, type=dict[str, str])
     return None

@@ -1,0 +1,269 @@
+"""The executor's book of its tries: which are to be published, wait at the broker, are claimed, and what of all that is
+lost. Data and decisions only: whoever calls gives the time, seconds of a clock that never jumps.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from airloom.executors.celery.cluster import RunnerSeen, View
+from airloom.model.processes import RENEWAL
+from airloom.model.report import TryKey
+from airloom.model.work import Work, priority_step
+
+#: seconds after which evidence that a message is lost is believed, and the first wait for it to be claimed; that
+#: doubles each time the try is published again
+EVIDENCE = 10.0
+_LONGEST_WAIT = 300.0
+#: seconds between two measurements of a queue after which nothing is known of the time between them
+_UNSEEN = 10.0
+#: seconds of a runner that does not say how long its lease is, and the shortest lease that is believed: rows are
+#: renewed every few seconds, and it takes that long to see that no process of the API renews its own
+LEASE = 60.0
+_SHORTEST_LEASE = 4 * RENEWAL
+_SERVER_SILENCE = 2.5 * RENEWAL
+#: seconds between two looks after which nothing is known of the time between them
+_BLIND = 20.0
+
+
+class Lost(NamedTuple):
+    """A try that is not running any more, and why that is thought."""
+
+    key: TryKey
+    why: str
+
+
+class _Try:
+    """sent: when it was published last; None while it is to be published, and for one that was claimed before it came
+    into this book. number: its place among all that were published. runner: who has claimed it. absent: since when that
+    one does not tell of it."""
+
+    __slots__ = ("absent", "key", "line", "number", "runner", "sent", "since", "times", "work")
+
+    def __init__(self, key: TryKey, work: Work | None, now: float) -> None:
+        self.key = key
+        self.work = work
+        self.line = ("", 0) if work is None else (work.queue, priority_step(work.priority))
+        self.since = now
+        self.sent: float | None = None
+        self.times = 0
+        self.number = 0
+        self.runner = ""
+        self.absent: float | None = None
+
+
+class _Line:
+    """The tries of one queue and priority that wait at the broker, in the order in which they were published."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[TryKey, _Try] = {}
+        #: since when tries up to that number have been claimed; the number before which that is proven
+        self._claimed: deque[tuple[float, int]] = deque()
+        self._proven = 0
+
+    def claimed(self, number: int, now: float) -> None:
+        """That try has come through."""
+        if number > (self._claimed[-1][1] if self._claimed else self._proven):
+            self._claimed.append((now, number))
+
+    def proven(self, now: float) -> int:
+        """What was published before the try of this number should have been claimed long ago."""
+        while self._claimed and now - self._claimed[0][0] >= EVIDENCE:
+            self._proven = self._claimed.popleft()[1]
+        return self._proven
+
+
+class _Queue:
+    """How long a queue at the broker has been seen to be empty."""
+
+    def __init__(self) -> None:
+        self._empty_since: float | None = None
+        self._seen = 0.0
+
+    def measured(self, length: int, now: float) -> None:
+        """It was so long then."""
+        if length:
+            self._empty_since = None
+        elif self._empty_since is None or now - self._seen > _UNSEEN:
+            self._empty_since = now
+        self._seen = now
+
+    def empty_for(self, sent: float) -> float | None:
+        """For how many seconds after something was sent to it; None when it is not empty."""
+        return None if self._empty_since is None else self._seen - max(sent, self._empty_since)
+
+
+class Book:
+    """All tries that the executor was given and whose end it has not seen."""
+
+    def __init__(self) -> None:
+        self._tries: dict[TryKey, _Try] = {}
+        self._unsent: dict[TryKey, _Try] = {}
+        self._lines: dict[tuple[str, int], _Line] = {}
+        self._queues: dict[str, _Queue] = {}
+        self._published = 0
+        self._leases = _Leases()
+
+    def __len__(self) -> int:
+        return len(self._tries)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._tries
+
+    # --- tries come and go -----------------------------------------------------------------------------------------
+    def submit(self, works: Iterable[Work], now: float) -> int:
+        """These are to be published, but for those that are here already; how many are new."""
+        before = len(self._tries)
+        for work in works:
+            if work.key not in self._tries:
+                self._tries[work.key] = self._unsent[work.key] = _Try(work.key, work, now)
+        return len(self._tries) - before
+
+    def adopt(self, keys: Iterable[TryKey], now: float) -> None:
+        """These were claimed before they came into this book."""
+        for key in keys:
+            if key not in self._tries:
+                self._tries[key] = _Try(key, None, now)
+
+    def keep(self, keys: set[TryKey]) -> None:
+        """Forget all others."""
+        for key in self._tries.keys() - keys:
+            self.forget(key)
+
+    def forget(self, key: TryKey) -> None:
+        """The try is over."""
+        held = self._tries.pop(key, None)
+        if held is not None:
+            self._leave(held)
+
+    def _leave(self, held: _Try) -> None:
+        """It does not wait any more."""
+        self._unsent.pop(held.key, None)
+        line = self._lines.get(held.line)
+        if line is not None:
+            line.waiting.pop(held.key, None)
+        held.work = None
+
+    # --- at the broker ---------------------------------------------------------------------------------------------
+    def unsent(self, most: int) -> list[Work]:
+        """The first of those that are to be published."""
+        found = (held.work for held, _ in zip(self._unsent.values(), range(most), strict=False))
+        return [work for work in found if work is not None]
+
+    def sent(self, keys: Iterable[TryKey], now: float) -> None:
+        """These were published."""
+        for key in keys:
+            held = self._unsent.pop(key, None)
+            if held is None:
+                continue
+            self._published += 1
+            held.sent, held.number, held.times = now, self._published, held.times + 1
+            self._lines.setdefault(held.line, _Line()).waiting[key] = held
+
+    def waiting_at(self) -> list[str]:
+        """The queues at which something waits to be claimed."""
+        return list(dict.fromkeys(queue for (queue, _), line in self._lines.items() if line.waiting))
+
+    def measured(self, lengths: Mapping[str, int], now: float) -> None:
+        """How many messages the broker has in each of these queues."""
+        for queue, length in lengths.items():
+            self._queues.setdefault(queue, _Queue()).measured(length, now)
+
+    # --- what the database shows -----------------------------------------------------------------------------------
+    def look(self, view: View, began: float, now: float) -> list[Lost]:
+        """Take in what was seen by a look that `began` then: which tries are lost. They are not forgotten by that."""
+        self._leases.seen(view, now)
+        claims = view.claims
+        for key in self._tries.keys() - claims.keys():
+            # What was submitted while the look was under way may be missing from what it saw.
+            if self._tries[key].since < began:
+                self._passed(self._tries.pop(key), now)
+        lost = []
+        for key, runner in claims.items():
+            if runner and (held := self._tries.get(key)) is not None:
+                if held.runner != runner:
+                    self._passed(held, now)
+                    held.runner = runner
+                if why := self._loss(held, view.runners.get(runner), now):
+                    lost.append(Lost(key, why))
+        return lost
+
+    def _passed(self, held: _Try, now: float) -> None:
+        if held.sent is not None:
+            self._lines[held.line].claimed(held.number, now)
+        self._leave(held)
+
+    def _loss(self, held: _Try, runner: RunnerSeen | None, now: float) -> str:
+        """Why a claimed try is lost; "" if it is not."""
+        if runner is not None and held.key in runner.tries:
+            held.absent = None
+        elif held.absent is None:
+            held.absent = now
+        lease, silent = self._leases.of(held.runner, now)
+        if runner is not None and silent > lease:
+            return f"the worker {runner.worker} on {runner.host} was not heard of for {silent:.0f} s"
+        if held.absent is None or self._leases.out_of_touch(held.absent, now) <= lease:
+            return ""
+        if runner is None:
+            return f"the runner {held.runner} that had it is gone"
+        return f"the worker {runner.worker} on {runner.host} does not know of it any more"
+
+    def republish(self, now: float) -> int:
+        """Have those published again whose messages must be lost, by what is known of the queues; how many."""
+        overdue = list(self._overdue(now))
+        for held in overdue:
+            held.sent = None
+            self._lines[held.line].waiting.pop(held.key)
+            self._unsent[held.key] = held
+        return len(overdue)
+
+    def _overdue(self, now: float) -> Iterator[_Try]:
+        # What comes first at the broker, if it was published later and at lower priority, shows that all before it
+        # has been taken out.
+        proven: dict[str, int] = {}
+        for (name, _), line in sorted(self._lines.items()):
+            number = proven[name] = max(proven.get(name, 0), line.proven(now))
+            queue = self._queues.get(name, _Queue())
+            for held in line.waiting.values():
+                assert held.sent is not None
+                waited = now - held.sent if held.number < number else queue.empty_for(held.sent)
+                if waited is None:
+                    break
+                if waited >= min(EVIDENCE * 2 ** min(held.times - 1, 10), _LONGEST_WAIT):
+                    yield held
+
+
+class _Leases:
+    """How long runners have been out of touch, while they could have been in touch: when no process of the API is seen
+    to live, or nothing was seen at all, every lease begins anew."""
+
+    def __init__(self) -> None:
+        #: by the id of a process, what it last told as the time, and when that was new
+        self._renewals: dict[str, tuple[float, float]] = {}
+        self._runners: Mapping[str, RunnerSeen] = {}
+        self._begin = 0.0
+        self._last: float | None = None
+
+    def seen(self, view: View, now: float) -> None:
+        """Take in what the rows of the processes show."""
+        known = self._renewals
+        self._runners = view.runners
+        rows = {**{name: row.seen_at for name, row in view.runners.items()}, **view.servers}
+        self._renewals = {
+            name: known[name] if name in known and known[name][0] == told else (told, now)
+            for name, told in rows.items()
+        }
+        served = any(now - self._renewals[name][1] <= _SERVER_SILENCE for name in view.servers)
+        if not served or self._last is None or now - self._last > _BLIND:
+            self._begin = now
+        self._last = now
+
+    def of(self, runner: str, now: float) -> tuple[float, float]:
+        """The lease of a runner, and how long it has been out of touch."""
+        row = self._runners.get(runner)
+        lease = LEASE if row is None or row.lease <= 0 else max(row.lease, _SHORTEST_LEASE)
+        return lease, self.out_of_touch(self._renewals.get(runner, (0.0, now))[1], now)
+
+    def out_of_touch(self, since: float, now: float) -> float:
+        """The seconds since then that count."""
+        return now - max(since, self._begin)

@@ -1,0 +1,484 @@
+"""Workers as processes on real brokers, with a runner that is the test's own."""
+
+import json
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery.events import EventReceiver
+
+from airloom.executors.celery.messages import PROTOCOL_HEADER, TASK, encode, message_id
+from airloom.model.report import Cause, Outcome
+from airloom.model.wire import PROTOCOL, Slots, Stop
+from tests.brokers import RabbitServer, RedisServer
+from tests.runtime.worker_rig import TOKEN, Post, Runner, WorkerProcess, wait_for, work_of
+
+
+class Site:
+    """A broker, and workers of it with their runners."""
+
+    def __init__(self, folder: Path, url: str, queue_type: str, stack: ExitStack) -> None:
+        self._folder = folder
+        self.url = url
+        self.post = Post(url, queue_type)
+        self._variables = {"AIRLOOM__CELERY__QUEUE_TYPE": queue_type}
+        self._stack = stack
+
+    def home(self, name: str) -> Path:
+        return self._folder / name
+
+    def runner(self, name: str = "one") -> Runner:
+        runner = Runner(self.home(name))
+        self._stack.callback(runner.close)
+        return runner
+
+    def start(self, name: str, *arguments: str, url: str = "") -> WorkerProcess:
+        worker = WorkerProcess(self.home(name), url or self.url, "--name", name, *arguments, **self._variables)
+        self._stack.callback(worker.close)
+        return worker
+
+    def worker(self, name: str = "one", slots: str = "2", *arguments: str) -> tuple[WorkerProcess, Runner]:
+        """A worker that takes work."""
+        runner = self.runner(name)
+        worker = self.start(name, "-c", slots, *arguments)
+        runner.connected()
+        return worker, runner
+
+
+Make = Callable[..., Site]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    with ExitStack() as stack:
+        yield lambda url, queue_type="classic": Site(tmp_path, url, queue_type, stack)
+
+
+@pytest.fixture(params=["redis", "rabbitmq", pytest.param("quorum", marks=pytest.mark.slow)])
+def site(request: pytest.FixtureRequest, make: Make) -> Site:
+    """One on each kind of queue."""
+    kind = request.param
+    url = request.getfixturevalue("redis_url" if kind == "redis" else "rabbitmq_url")
+    made = make(url, "quorum" if kind == "quorum" else "classic")
+    if kind == "quorum":
+        made.post.ready()
+    return made
+
+
+@pytest.fixture
+def on_redis(redis_url: str, make: Make) -> Site:
+    return make(redis_url)
+
+
+def numbers(runner: Runner) -> list[int]:
+    return [key.ti_id for key in runner.keys]
+
+
+# --- where messages wait ----------------------------------------------------------------------------------------------
+def test_nothing_waits_at_a_busy_worker_while_another_one_is_idle(site: Site) -> None:
+    _, busy = site.worker("busy")
+    site.post.send(*map(work_of, range(1, 7)))
+    busy.grant(*busy.handed(2))
+    _, idle = site.worker("idle", "4")
+    idle.handed(4)
+    assert sorted(numbers(idle)) == [3, 4, 5, 6]
+    busy.listen()
+    assert numbers(busy) == [1, 2]
+
+
+def test_a_message_is_the_brokers_until_the_claim_is_answered(site: Site) -> None:
+    worker, runner = site.worker()
+    site.post.send(work_of(1))
+    runner.handed(1)
+    worker.signal(signal.SIGKILL)
+    worker.ended()
+    if site.url.startswith("amqp"):  # Redis gives it again after the visibility timeout
+        _, other = site.worker("other")
+        other.handed(1)
+        assert numbers(other) == [1]
+
+
+def test_an_answered_claim_is_the_end_of_its_message(site: Site) -> None:
+    worker, runner = site.worker()
+    site.post.send(work_of(1), work_of(2), work_of(3))
+    one, two = runner.handed(2)
+    runner.grant(one)
+    runner.refuse(two)
+    runner.grant(runner.handed(3)[-1])
+    worker.signal(signal.SIGQUIT)
+    assert runner.told(Stop).grace == 0.0
+    runner.hang_up()
+    assert worker.ended() == 0
+    assert site.post.waiting() == 0
+
+
+def test_what_is_given_back_keeps_its_place(site: Site, request: pytest.FixtureRequest) -> None:
+    worker, runner = site.worker("one", "3")
+    site.post.send(*map(work_of, range(1, 8)))
+    runner.handed(3)
+    worker.signal(signal.SIGTERM)
+    runner.told(Stop)
+    runner.hang_up()
+    assert worker.ended() == 0
+    assert site.post.waiting() == 7
+    _, other = site.worker("other", "7")
+    other.handed(7)
+    if "quorum" in request.node.name:  # these put what is given back behind the rest
+        assert numbers(other) == [4, 5, 6, 7, 1, 2, 3]
+    else:
+        assert numbers(other) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_what_matters_more_comes_first(site: Site, request: pytest.FixtureRequest) -> None:
+    if "quorum" in request.node.name:
+        pytest.skip("quorum queues of this release of RabbitMQ know no priorities")
+    site.post.send(*(work_of(number, priority=2**number) for number in range(1, 6)))
+    _, runner = site.worker("one", "1")
+    for count in range(1, 6):
+        key = runner.handed(count)[-1]
+        runner.grant(key)
+        runner.end(key)
+    assert numbers(runner) == [5, 4, 3, 2, 1]
+
+
+def test_a_worker_serves_its_queues_and_no_others(site: Site) -> None:
+    _, runner = site.worker("one", "4", "-q", "gpu, night shift/äö")
+    site.post.send(work_of(1), work_of(2, queue="gpu"), work_of(3, queue="night shift/äö"))
+    runner.handed(2)
+    assert sorted(numbers(runner)) == [2, 3]
+    assert site.post.waiting() == 1
+
+
+def test_a_worker_that_cannot_claim_holds_no_message(site: Site) -> None:
+    worker, runner = site.worker()
+    site.post.send(work_of(1), work_of(2), work_of(3))
+    runner.handed(2)
+    runner.stand(taking=False, why="cannot reach the API at http://api:8080: refused")
+    assert wait_for(lambda: site.post.waiting() == 3, "the messages to be back")
+    assert "takes no work: cannot reach the API at http://api:8080: refused" in worker.said
+    runner.stand(taking=True)
+    runner.grant(*runner.keys)
+    runner.end(*runner.keys)
+    for count in range(3, 6):
+        key = runner.handed(count)[-1]
+        runner.refuse(key, "it has ended here")
+    assert sorted(numbers(runner)) == [1, 1, 2, 2, 3]
+
+
+# --- bad messages -----------------------------------------------------------------------------------------------------
+def test_messages_that_are_no_tries_are_dropped_with_a_line_each_and_the_queue_goes_on(site: Site) -> None:
+    worker, runner = site.worker()
+    arguments, headers = encode(work_of(9))
+    ours = {"task": TASK, "id": "9-1", **headers}
+    send = site.post.send_raw
+    send([[], {}, {}], serializer="json", headers={"task": "their.task", "id": "1"})
+    send({"task": "their.task", "id": "1", "args": [TOKEN]}, serializer="json")
+    send(f"plain {TOKEN}", serializer="raw", content_type="text/plain", content_encoding="utf-8")
+    send(b"\x80\x04.", content_type="application/x-python-serialize", content_encoding="binary", headers=ours)
+    send("{", content_type="application/json", content_encoding="utf-8", headers=ours)
+    send([["AAAA"], {}, {}], serializer="json", headers=ours)
+    send([arguments], serializer="json", headers=ours)
+    send([arguments, {}, {}], serializer="json", headers={"task": TASK, "id": "9-1"})
+    send([arguments, {}, {}], serializer="json", headers={"task": TASK, **headers})
+    site.post.send(work_of(1))
+    runner.handed(1)
+    assert numbers(runner) == [1]
+    assert worker.said.count("is dropped") == 9
+    assert TOKEN not in worker.said
+    assert "Traceback" not in worker.said
+    assert "airloom.default" in worker.said
+
+
+def test_a_message_of_a_newer_release_is_left_to_a_newer_worker(site: Site) -> None:
+    worker, runner = site.worker()
+    arguments, headers = encode(work_of(1))
+    newer = {"task": TASK, "id": message_id(work_of(1).key), PROTOCOL_HEADER: PROTOCOL + 1}
+    site.post.send_raw([arguments, {}, {}], serializer="json", headers=newer)
+    worker.says(f"takes no work: a message of version {PROTOCOL + 1} of the protocol")
+    assert wait_for(lambda: site.post.waiting() == 1, "the message to be back")
+    assert headers[PROTOCOL_HEADER] == PROTOCOL
+    runner.listen()
+    assert runner.keys == []
+
+
+def test_a_second_message_of_a_try_in_hand_is_dropped(site: Site) -> None:
+    _, runner = site.worker("one", "4")
+    site.post.send(work_of(1))
+    runner.grant(*runner.handed(1))
+    site.post.send(work_of(1), work_of(1), work_of(2))
+    runner.handed(2)
+    assert numbers(runner) == [1, 2]
+    assert wait_for(lambda: site.post.waiting() == 0, "the messages to be dropped")
+
+
+# --- ends -------------------------------------------------------------------------------------------------------------
+def test_a_worker_that_is_terminated_lets_its_tries_go_on_and_ends_when_its_runner_has(on_redis: Site) -> None:
+    worker, runner = on_redis.worker()
+    on_redis.post.send(work_of(1))
+    runner.grant(*runner.handed(1))
+    worker.signal(signal.SIGTERM)
+    assert runner.told(Stop).grace == 600.0
+    on_redis.post.send(work_of(2))
+    runner.end(*runner.keys)
+    runner.hang_up()
+    assert worker.ended() == 0
+    assert on_redis.post.waiting() == 1
+
+
+def test_a_second_signal_ends_the_tries(on_redis: Site) -> None:
+    worker, runner = on_redis.worker()
+    worker.signal(signal.SIGINT)
+    assert runner.told(Stop).grace == 600.0
+    worker.signal(signal.SIGINT)
+    assert wait_for(lambda: runner.told(Stop).grace == 0.0, "the second order")
+    runner.hang_up()
+    assert worker.ended() == 0
+
+
+def test_a_person_can_end_a_worker(on_redis: Site) -> None:
+    worker, runner = on_redis.worker()
+    runner.stand(taking=False, why="it is to stop", stop=True)
+    assert runner.told(Stop).grace == 600.0
+    runner.hang_up()
+    assert worker.ended() == 0
+
+
+def test_a_worker_can_be_ended_while_its_broker_is_away(tmp_path: Path, make: Make) -> None:
+    site = make("redis://127.0.0.1:1/0")
+    worker, runner = site.worker()
+    worker.says("cannot be reached")
+    worker.signal(signal.SIGTERM)
+    runner.told(Stop)
+    runner.hang_up()
+    assert worker.ended() == 0
+
+
+# --- what dies --------------------------------------------------------------------------------------------------------
+def test_a_new_worker_goes_on_with_the_runner_of_one_that_was_killed(on_redis: Site) -> None:
+    worker, runner = on_redis.worker()
+    on_redis.post.send(work_of(1))
+    runner.grant(*runner.handed(1))
+    worker.signal(signal.SIGKILL)
+    worker.ended()
+    runner.hang_up()
+    on_redis.start("one", "-c", "2")
+    runner.connected()
+    runner.grant(*runner.keys)
+    on_redis.post.send(work_of(2), work_of(3))
+    runner.handed(2)
+    assert numbers(runner) == [1, 2]
+    runner.end(runner.keys[0])
+    runner.handed(3)
+    assert not any(isinstance(message, Stop) for message in runner.heard)
+
+
+def test_a_runner_of_before_with_other_settings_is_asked_to_make_way(on_redis: Site) -> None:
+    worker, runner = on_redis.worker()
+    worker.signal(signal.SIGKILL)
+    worker.ended()
+    runner.hang_up()
+    on_redis.start("one", "-c", "3", "-q", "gpu").says("has other settings")
+    runner.connected()
+    assert runner.told(Stop).grace == 600.0
+
+
+def test_when_its_runner_dies_the_worker_connects_to_the_next_one(site: Site) -> None:
+    worker, runner = site.worker()
+    site.post.send(work_of(1), work_of(2))
+    runner.grant(runner.handed(2)[0])
+    runner.hang_up()
+    runner.connected()
+    assert runner.told(Slots).slots == 2
+    runner.handed(3)
+    assert numbers(runner) == [1, 2, 2]
+    assert "its runner is being started" in worker.said
+
+
+@pytest.mark.slow
+def test_a_broker_that_comes_back_is_worked_with_again_and_tries_went_on(
+    redis_server: RedisServer, on_redis: Site
+) -> None:
+    worker, runner = on_redis.worker()
+    on_redis.post.send(work_of(1))
+    runner.grant(*runner.handed(1))
+    redis_server.kill()
+    worker.says("no work comes until it serves again, tries that run go on")
+    runner.end(runner.keys[0])
+    redis_server.start()
+    worker.says("serves again\n")
+    on_redis.post.send(work_of(2), work_of(3))
+    runner.handed(3)
+    assert numbers(runner) == [1, 2, 3]
+
+
+@pytest.mark.slow
+def test_after_a_restart_of_rabbitmq_an_unanswered_message_comes_again_for_the_same_claim(
+    rabbitmq_server: RabbitServer, rabbitmq_url: str, make: Make
+) -> None:
+    site = make(rabbitmq_url)
+    worker, runner = site.worker()
+    site.post.send(work_of(1))
+    runner.handed(1)
+    rabbitmq_server.kill()
+    worker.says("no work comes until it serves again, tries that run go on")
+    rabbitmq_server.start()
+    worker.says("serves again\n")
+    site.post.send(work_of(2))
+    runner.handed(2)
+    runner.grant(*runner.keys)
+    assert numbers(runner) == [1, 2]
+    assert wait_for(lambda: site.post.waiting() == 0, "the messages to be answered")
+
+
+# --- a broker that will not -------------------------------------------------------------------------------------------
+def test_a_worker_says_that_its_password_is_wrong_and_shows_none(make: Make) -> None:
+    server = RedisServer(password="right-one")
+    try:
+        site = make(server.url())
+        site.runner().close()
+        worker = site.start("one", url=server.url().replace("right-one", "wrong-one"))
+        said = worker.says("cannot be reached")
+        assert "password" in said
+        assert "wrong-one" not in said
+    finally:
+        server.close()
+
+
+@pytest.mark.slow
+def test_a_worker_says_that_rabbitmq_refuses_its_password(rabbitmq_url: str, make: Make) -> None:
+    site = make(rabbitmq_url)
+    site.runner().close()
+    worker = site.start("one", url=rabbitmq_url.replace(":guest@", ":wrong-one@"))
+    said = worker.says("ACCESS_REFUSED")
+    assert "wrong-one" not in said
+    assert "Traceback" not in said
+
+
+def test_a_redis_without_memory_delivers_what_it_has(redis_server: RedisServer, on_redis: Site) -> None:
+    on_redis.post.send(work_of(1), work_of(2))
+    redis_server.set_max_memory(1)
+    try:
+        worker, runner = on_redis.worker()
+        runner.grant(*runner.handed(2))
+        runner.end(*runner.keys)
+        assert "out of memory" in worker.said
+    finally:
+        redis_server.set_max_memory(0)
+    on_redis.post.send(work_of(3))
+    runner.handed(3)
+    assert numbers(runner) == [1, 2, 3]
+    assert "Traceback" not in worker.said
+
+
+def test_a_queue_of_another_kind_is_used_as_it_is(rabbitmq_url: str, make: Make) -> None:
+    quorum = make(rabbitmq_url, "quorum").post
+    quorum.ready()
+    quorum.send(work_of(1))
+    worker, runner = make(rabbitmq_url).worker()
+    runner.grant(*runner.handed(1))
+    assert "of another kind" in worker.said
+    assert "Traceback" not in worker.said
+
+
+# --- a start that is refused ------------------------------------------------------------------------------------------
+def test_a_second_worker_in_the_same_home_is_refused(on_redis: Site) -> None:
+    on_redis.worker()
+    second = on_redis.start("one")
+    assert second.ended() == 4
+    assert "another worker uses the home folder" in second.said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["-c", "0"], "write a number of tasks such as 16, or a range such as 4..32"),
+        (["-c", "8..4"], "write a number of tasks"),
+        (["-c", "many"], "write a number of tasks"),
+        (["--name", "a b"], "letters, digits, dots, dashes"),
+        (["--token-file", "/nonexistent/token"], "`airloom tokens add-runner NAME` makes one"),
+    ],
+)
+def test_what_cannot_be_is_said_at_once(on_redis: Site, arguments: list[str], sentence: str) -> None:
+    worker = on_redis.start("one", *arguments)
+    assert worker.ended() == 5
+    assert sentence in worker.said
+
+
+# --- what monitors see ------------------------------------------------------------------------------------------------
+def _events(site: Site, until: str, after: Callable[[], Any]) -> list[dict[str, Any]]:
+    """The events of tasks from what `after` starts until the one of that type."""
+    seen: list[dict[str, Any]] = []
+
+    def heard(kind: str) -> bool:
+        if not any(event["type"] == kind for event in seen):
+            with suppress(TimeoutError):
+                line.drain_events(timeout=0.1)
+        return any(event["type"] == kind for event in seen)
+
+    with site.post.app.connection_for_read() as connection:
+        receiver = EventReceiver(connection, handlers={"*": seen.append}, app=site.post.app)
+        with receiver.consumer_context(wakeup=False) as (line, _channel, _consumers):
+            wait_for(lambda: heard("worker-heartbeat"), "a first event")
+            after()
+            wait_for(lambda: heard(until), until)
+    return [event for event in seen if event["type"].startswith("task-")]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cause", "last"),
+    [
+        (Outcome.SUCCESS, None, "task-succeeded"),
+        (Outcome.SKIPPED, None, "task-succeeded"),
+        (Outcome.FAILED, Cause.ERROR, "task-failed"),
+        (Outcome.FAILED, Cause.CANCELLED, "task-revoked"),
+    ],
+)
+def test_monitors_hear_how_a_try_went(on_redis: Site, outcome: Outcome, cause: Cause | None, last: str) -> None:
+    _, runner = on_redis.worker()
+
+    def run() -> None:
+        on_redis.post.send(work_of(1))
+        runner.grant(*runner.handed(1))
+        runner.end(*runner.keys, outcome=outcome, cause=cause)
+
+    events = _events(on_redis, last, run)
+    assert [event["type"] for event in events] == ["task-received", "task-started", last]
+    assert events[0]["name"] == "etl.task1"
+    assert {event["uuid"] for event in events} == {"1-1"}
+    assert TOKEN not in json.dumps(events)
+    if last == "task-failed":
+        assert events[-1]["exception"] == "error: it broke"
+
+
+def test_nobody_who_asks_a_worker_is_shown_a_secret(site: Site) -> None:
+    worker, runner = site.worker()
+    site.post.send(work_of(1), work_of(2), work_of(3))
+    runner.grant(runner.handed(2)[0])
+    control = site.post.app.control
+    asked = ("ping", "active", "reserved", "stats", "active_queues", "registered", "conf", "report")
+    inspect = control.inspect(timeout=1.0)
+    told = {name: getattr(inspect, name)() for name in asked}
+    told["query_task"] = inspect.query_task("1-1", "2-1")
+    assert told["ping"] == {"airloom@one": {"ok": "pong"}}
+    assert [task["id"] for task in told["active"]["airloom@one"]] == ["1-1"]
+    assert "2-1" in [task["id"] for task in told["reserved"]["airloom@one"]]
+    text = json.dumps(told)
+    work, _ = encode(work_of(1))
+    assert TOKEN not in text
+    assert work[0] not in text
+    assert not re.search(r":[^/@\s\"]+@127", text)
+    assert TOKEN not in worker.said
+
+
+def test_orders_that_are_not_celerys_to_give_are_refused(on_redis: Site) -> None:
+    _, runner = on_redis.worker()
+    on_redis.post.send(work_of(1))
+    runner.grant(*runner.handed(1))
+    (answer,) = on_redis.post.app.control.revoke("1-1", terminate=True, reply=True, timeout=1.0)
+    assert "airloom runs cancel" in answer["airloom@one"]["error"]
+    on_redis.post.app.control.broadcast("shutdown", reply=True, timeout=1.0)
+    assert runner.told(Stop).grace == 600.0

@@ -1,0 +1,91 @@
+"""A worker with its real runner, the real task API and a real broker: who may die or stop, and what becomes of tries."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airloom.model.report import Cause, Outcome
+from tests.brokers import RedisServer
+from tests.executors.celery_rig import CeleryRig, CeleryWorld, patched
+from tests.executors.rig import DEADLINE, gone, runner_pid, wait_for
+from tests.servers import PostgresServer
+
+#: a task that waits until it is let go
+LONG = "(MARKS / 'up').touch()\nwhile not (MARKS / 'go').exists():\n    time.sleep(0.01)\nreturn 'done'"
+
+
+@pytest.fixture
+def rig(
+    tmp_path: Path, redis_server: RedisServer, postgres_server: PostgresServer, migrated_postgres: str
+) -> Iterator[CeleryRig]:
+    redis_server.ensure()
+    name = postgres_server.create(migrated_postgres)
+    (tmp_path / "world").mkdir()
+    celery = {"AIRLOOM__CELERY__BROKER": redis_server.fresh()}
+    with patched(CeleryWorld(tmp_path / "world", postgres_server.url(name), celery)) as world:
+        world.start_worker()
+        rig = CeleryRig(tmp_path, world)
+        rig.start_celery()
+        yield rig
+        rig.mark("go").touch()
+        rig.close()
+    postgres_server.drop(name)
+
+
+def test_tries_outlive_their_worker_and_the_next_one_goes_on_with_their_runner(rig: CeleryRig) -> None:
+    rig.write("long", LONG)
+    rig.write("short", "return 1")
+    work = rig.work("long")
+    rig.submit(work)
+    wait_for(rig.mark("up").exists, "the task")
+    pid = runner_pid(rig.world.worker, "celery")
+    rig.world.process.kill()
+    rig.world.process.wait()
+    rig.world.start_worker(known=False)
+    (short,) = rig.run(rig.work("short"))
+    assert short.outcome is Outcome.SUCCESS
+    rig.mark("go").touch()
+    assert rig.end(work).outcome is Outcome.SUCCESS
+    assert runner_pid(rig.world.worker, "celery") == pid
+
+
+def test_a_worker_that_is_stopped_waits_for_its_tries(rig: CeleryRig) -> None:
+    rig.write("long", LONG)
+    work = rig.work("long")
+    rig.submit(work)
+    wait_for(rig.mark("up").exists, "the task")
+    pid = runner_pid(rig.world.worker, "celery")
+    rig.world.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: "stops: its 1 tasks may go on" in rig.world.worker_says(), "the worker to stop")
+    rig.mark("go").touch()
+    assert rig.end(work).outcome is Outcome.SUCCESS
+    assert rig.world.process.wait(DEADLINE) == 0
+    assert gone(pid)
+
+
+def test_a_worker_that_is_stopped_at_once_hands_its_tries_back_to_run_elsewhere(rig: CeleryRig) -> None:
+    rig.write("long", LONG)
+    work = rig.work("long")
+    rig.submit(work)
+    wait_for(rig.mark("up").exists, "the task")
+    rig.world.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: "stops: its 1 tasks may go on" in rig.world.worker_says(), "the worker to stop")
+    rig.world.process.send_signal(signal.SIGTERM)
+    assert rig.end(work).cause is Cause.STOPPED
+    assert rig.world.process.wait(DEADLINE) == 0
+
+
+def test_a_runner_that_dies_is_followed_by_another_one(rig: CeleryRig) -> None:
+    rig.write("long", LONG)
+    rig.write("short", "return 1")
+    work = rig.work("long")
+    rig.submit(work)
+    wait_for(rig.mark("up").exists, "the task")
+    runner = runner_pid(rig.world.worker, "celery")
+    os.kill(runner, signal.SIGKILL)
+    (short,) = rig.run(rig.work("short"))
+    assert short.outcome is Outcome.SUCCESS
+    assert runner_pid(rig.world.worker, "celery") != runner
