@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from airloom.bundles.fetch import Fetched, FetchJob
-from airloom.bundles.git import KEPT, Repository, RepositoryError, folder_of, root_of
+from airloom.bundles.git import KEPT, Repository, folder_of, root_of
+from airloom.bundles.git_program import RepositoryError
 from airloom.model.bundles import GitBundle
 from tests.bundles.repositories import Remote
 from tests.bundles.smart_http import TOKEN, smart_http

@@ -83,6 +83,8 @@ class Container:
         self._mounts = list(mounts)
         self._environment = {"PATH": IMAGE_PATH, "HOSTNAME": name, "HOME": "/var/lib/airloom"}
         self.process: subprocess.Popen[bytes] | None = None
+        self._script = folder / "container.sh"
+        self._command: list[str] = []
         #: what its health check said when it was not well
         self.trouble = ""
 
@@ -90,14 +92,18 @@ class Container:
         """Run it, with the image's environment beneath the service's."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._environment |= environment | self._service.get("environment", {})
-        script = self._folder / "container.sh"
-        script.write_text(
-            "\n".join(["set -eu", *self._set_up(), f'exec chroot {_ROOT} sh -c "$INIT" init "$@"']) + "\n"
+        self._command = [*entrypoint, *self._service["command"]]
+        self._script.write_text(
+            "\n".join(["set -eu", *self._set_up(), f'exec chroot {_ROOT} sh -c "$INIT" init "$@"', ""])
         )
-        command = [*entrypoint, *self._service["command"]]
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Run it once more, after its end, with the volume that it had."""
+        inside = ["sh", self._script, *self._as_user(self._command)]
         with (self._folder / "console").open("ab") as console:
             self.process = subprocess.Popen(
-                ["unshare", *_FLAGS, "--fork", "--kill-child", "sh", script, *self._as_user(command)],
+                ["unshare", *_FLAGS, "--fork", "--kill-child", *inside],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=os.environ | {"INIT": _INIT},
                 preexec_fn=as_child(network=self._machine.namespace), start_new_session=True,
             )  # fmt: skip

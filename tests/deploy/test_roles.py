@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy import container
 from tests.deploy.composing import PROJECTS, ROOT
+from tests.deploy.container import why_not
 from tests.deploy.dockerfile import read
 from tests.deploy.project import Project, install_wheel
 from tests.faults.home import wait_for
 
+WHY_NOT = why_not()
 pytestmark = [
-    pytest.mark.skipif(bool(container.why_not()), reason=container.why_not() or "there are containers"),
+    pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT),
     pytest.mark.slow,
     pytest.mark.timeout(400),
     pytest.mark.xdist_group("compose"),
@@ -57,18 +58,23 @@ def test_the_image_starts_what_the_containers_of_this_test_start() -> None:
     assert json.loads(entrypoint) == ["tini", "--", "airloom"]
 
 
+def run_first(project: Project) -> str:
+    """Run the DAG that comes with the project, to its good end; the id of the run."""
+    run: str = json.loads(project.exec("airloom", "dags", "trigger", "first", "-o", "json"))["run_id"]
+
+    def ended() -> str:
+        runs = json.loads(project.exec("airloom", "runs", "list", "first", "-o", "json"))
+        state = str({found["run_id"]: found["state"] for found in runs}[run])
+        return state if state in ("success", "failed") else ""
+
+    assert wait_for(ended, "the run to end") == "success"
+    return run
+
+
 def test_a_dag_runs_on_the_workers_of_both_queues(project: Project) -> None:
     wait_for(lambda: "first" in project.exec("airloom", "dags", "list"), "the DAG to be loaded")
     project.exec("airloom", "dags", "unpause", "first")
-    run = json.loads(project.exec("airloom", "dags", "trigger", "first", "-o", "json"))["run_id"]
-
-    def ended() -> str:
-        (found,) = [
-            r for r in json.loads(project.exec("airloom", "runs", "list", "first", "-o", "json")) if r["run_id"] == run
-        ]
-        return str(found["state"]) if found["state"] in ("success", "failed") else ""
-
-    assert wait_for(ended, "the run to end") == "success"
+    run = run_first(project)
     log = project.exec("airloom", "tasks", "logs", "first", run, "add_up")
     assert "worker-default-1 measured, worker-heavy-1 adds up" in log
 
@@ -105,6 +111,17 @@ def test_no_part_can_change_the_program_and_most_nothing_at_all(project: Project
         assert one.run("touch", "/opt/airloom/bin/airloom").returncode != 0
         assert one.run("touch", "/srv/airloom/dags/x.py").returncode != 0
         assert one.run("touch", "/var/lib/airloom/x").returncode == 0
+
+
+def test_containers_that_were_killed_start_again_with_what_they_had(project: Project) -> None:
+    killed = [project.containers[name][0] for name in ("worker-default", "loader", "broker")]
+    for one in killed:
+        one.remove()
+    for one in killed:
+        one.start_again()
+    for one in killed:
+        wait_for(one.healthy, f"{one.name} to be well again", 120)
+    run_first(project)
 
 
 def test_each_part_ends_in_good_order_when_it_is_stopped(project: Project) -> None:

@@ -36,8 +36,9 @@ class Site:
         self._stack.callback(runner.close)
         return runner
 
-    def start(self, name: str, *arguments: str, url: str = "") -> WorkerProcess:
-        worker = WorkerProcess(self.home(name), url or self.url, "--name", name, *arguments, **self._variables)
+    def start(self, name: str, *arguments: str, url: str = "", **variables: str) -> WorkerProcess:
+        told = self._variables | variables
+        worker = WorkerProcess(self.home(name), url or self.url, "--name", name, *arguments, **told)
         self._stack.callback(worker.close)
         return worker
 
@@ -45,7 +46,7 @@ class Site:
         """A worker that takes work."""
         runner = self.runner(name)
         worker = self.start(name, "-c", slots, *arguments)
-        runner.connected()
+        runner.connected(worker)
         return worker, runner
 
 
@@ -382,6 +383,15 @@ def test_a_queue_of_another_kind_is_used_as_it_is(rabbitmq_url: str, make: Make)
     runner.grant(*runner.handed(1))
     assert "of another kind" in worker.said
     assert "Traceback" not in worker.said
+
+
+def test_a_broker_that_the_environment_names_for_other_programs_is_not_ours(redis_url: str, make: Make) -> None:
+    site = make(redis_url)
+    runner = site.runner()
+    worker = site.start("one", CELERY_BROKER_URL="redis://127.0.0.1:1/0")
+    runner.connected(worker)
+    site.post.send(work_of(1))
+    runner.handed(1)
 
 
 # --- a start that is refused ------------------------------------------------------------------------------------------

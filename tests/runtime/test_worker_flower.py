@@ -73,7 +73,7 @@ def test_flower_shows_workers_and_tasks_and_no_secret(tmp_path: Path, redis_serv
     runner = Runner(tmp_path)
     worker = WorkerProcess(tmp_path, broker.url(), "--name", "one")
     try:
-        runner.connected()
+        runner.connected(worker)
         with flower(tmp_path, broker.url(), FLOWER_UNAUTHENTICATED_API="true") as shown:
             wait_for(shown.serves, "Flower to serve")
             wait_for(lambda: "airloom@one" in shown.get("/api/workers?refresh=1"), "the worker")

@@ -1,4 +1,4 @@
-"""A worker with its real runner, the real task API and a real broker: who may die or stop, and what becomes of tries."""
+"""A worker with its real runner, the task API and a broker: who may die or stop, and what becomes of tries."""
 
 import os
 import signal

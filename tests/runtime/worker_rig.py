@@ -10,7 +10,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from amqp.exceptions import MessageNacked
 from kombu import Connection
 
@@ -123,11 +122,16 @@ class Runner:
         #: the keys of what it was handed, in order
         self.keys: list[TryKey] = []
 
-    def connected(self, *, taking: bool = True, why: str = "") -> None:
-        """Wait for the worker, and tell it how this runner stands."""
-        sock = wait_for(self._listener.accept, "the worker to connect")
-        self._channel = Channel(sock, ToIntake)
-        self.stand(taking=taking, why=why)
+    def connected(self, worker: "WorkerProcess | None" = None) -> None:
+        """Wait for the worker, and tell it that this runner takes work."""
+
+        def came() -> Any:
+            if worker is not None:
+                assert worker.process.poll() is None, f"the worker ended ({worker.process.returncode}):\n{worker.said}"
+            return self._listener.accept()
+
+        self._channel = Channel(wait_for(came, "the worker to connect"), ToIntake)
+        self.stand()
 
     def stand(self, *, taking: bool = True, why: str = "", stop: bool = False) -> None:
         """Say how it stands."""
@@ -234,8 +238,3 @@ class WorkerProcess:
         """Kill it."""
         self.process.kill()
         self.process.wait()
-
-
-def struct_of(message: Any) -> dict[str, Any]:
-    """A message as plain data."""
-    return dict(msgspec.structs.asdict(message))

@@ -36,10 +36,7 @@ class Stored(Mirror):
         parsed = ParsedFile(rel_path=f"{spec.dag_id}.py", file_hash=spec_hash(spec), dags=(spec,))
         with self._db.transaction() as conn:
             dags.save_file(conn, "b", parsed, "# source", now, paused=paused)
-            dag = dags.dag_row(conn, spec.dag_id)
-            assert dag is not None
-            version = dags.version_row(conn, dag.version_id)
-            assert version is not None
+            ((dag, version),) = dags.current(conn, [spec.dag_id])
         self.dags[dag.dag_id] = dag
         self.versions[version.id] = version
         return dag, version

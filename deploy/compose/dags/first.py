@@ -1,8 +1,11 @@
 """A DAG to see that the cluster works: one task on the workers of each queue."""
 
+import logging
 import socket
 
 from airloom import dag, task
+
+log = logging.getLogger(__name__)
 
 
 @dag
@@ -13,7 +16,7 @@ def first():
 
     @task(queue="heavy")
     def add_up(measured: dict) -> int:
-        print(f"{measured['machine']} measured, {socket.gethostname()} adds up")
+        log.info("%s measured, %s adds up", measured["machine"], socket.gethostname())
         return sum(measured["numbers"])
 
     add_up(measure())

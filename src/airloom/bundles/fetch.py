@@ -10,7 +10,8 @@ import time
 
 import msgspec
 
-from airloom.bundles.git import Repository, RepositoryError
+from airloom.bundles.git import Repository
+from airloom.bundles.git_program import RepositoryError
 from airloom.model.bundles import GitBundle
 
 

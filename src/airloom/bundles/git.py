@@ -4,60 +4,31 @@ Any process of the home may fetch: a lock lets one at a time, and what it makes 
 holds no history and may be deleted at any time.
 """
 
-import base64
 import contextlib
 import fcntl
 import logging
 import os
 import re
-import shlex
 import shutil
-import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
-from airloom.bundles.definitions import SCHEMES, without_user
+from airloom.bundles.git_program import FETCHING, Damaged, GitProgram, RepositoryError
 from airloom.model.bundles import GitBundle
-from airloom.model.errors import AirloomError
 
 log = logging.getLogger("airloom.bundles")
 
 T = TypeVar("T")
 
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-#: seconds that fetching and other work of git may take
-_FETCH, _WORK = 600.0, 120.0
 #: seconds between two looks at a lock that another process has
 _LOOK = 0.05
 #: seconds after which the folder of a commit that nobody used goes
 KEPT = 7 * 86400.0
 #: where the clone keeps what the ref pointed to last, and the commits that have a folder
 _TIP, _KEEP = "refs/airloom/tip", "refs/airloom/kept"
-#: who uses an address
-_USER = re.compile(r"://[^/@]*@")
-#: variables of git's that say how to reach a server, not what to work on
-_PASSED = ("GIT_SSL_", "GIT_SSH", "GIT_PROXY_", "GIT_HTTP_")
-#: what git says at length, in fewer words
-_WORDS = (
-    ("Host key verification failed", "the key of its host is not known: add it to a known_hosts_file"),
-    ("Permission denied (publickey", "it refuses the ssh key: name one that it knows as ssh_key_file"),
-)
-
-
-#: what git says of a clone that is damaged, as after a power failure
-_DAMAGE = ("is corrupt", "is empty", "bad object", "unable to read", "inflate", "bad signature", "a git repository:")
-
-
-class RepositoryError(AirloomError):
-    """What is wanted of a repository cannot be had, now or at all."""
-
-
-class _Damaged(RepositoryError):
-    """The clone itself is no good."""
 
 
 def folder_of(home: str, name: str) -> Path:
@@ -81,8 +52,7 @@ class Repository:
         self._git_folder = self._folder / "clone.git"
         self._trees = self._folder / "at"
         self._lock = -1
-        self._process: subprocess.Popen[bytes] | None = None
-        self._interrupted = False
+        self._program = GitProgram(bundle)
 
     def fetch(self) -> str:
         """Look at the repository, and give the commit that the ref points to. Raises RepositoryError."""
@@ -123,7 +93,7 @@ class Repository:
         """Remove the folders of commits that have not been used for long, but not that of `in_use`."""
         with self._alone():
             for tree in self._trees.glob("*"):
-                if self._interrupted:
+                if self._program.interrupted:
                     return
                 try:
                     unused = now - tree.stat().st_mtime
@@ -141,20 +111,19 @@ class Repository:
 
     def interrupt(self) -> None:
         """End what goes on, which raises RepositoryError there. For good: nothing is begun after this."""
-        self._interrupted = True
-        self._kill()
+        self._program.interrupt()
 
     @property
     def address(self) -> str:
         """The repository's address as it may be shown."""
-        return without_user(self._bundle.url)
+        return self._program.address
 
     # --- the clone -------------------------------------------------------------------------------------------------
     def _with_a_sound_clone(self, act: Callable[[], T]) -> T:
         """Do it, if need be again with a new clone."""
         try:
             return act()
-        except _Damaged as damaged:
+        except Damaged as damaged:
             log.warning("%s: its clone is damaged and is made anew: %s", self._name, damaged)
             gone = self._git_folder.with_name(".damaged.git")
             shutil.rmtree(gone, ignore_errors=True)
@@ -183,7 +152,7 @@ class Repository:
         try:
             # Most servers give any commit by its hash ...
             self._git_fetch("--depth=1", commit)
-        except _Damaged:
+        except Damaged:
             raise
         except RepositoryError:
             # ... the others only what a branch or tag leads to.
@@ -208,112 +177,19 @@ class Repository:
             draft.mkdir(mode=0o700, parents=True)
             work = {"GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(draft)}
             self._git("update-ref", f"{_KEEP}/{commit}", commit)
-            self._git("read-tree", commit, more=work)
-            self._git("checkout-index", "--all", more=work)
+            self._git("read-tree", commit, **work)
+            self._git("checkout-index", "--all", **work)
             index.unlink()
             draft.rename(tree)
         except OSError as error:
             raise RepositoryError(f"commit {commit[:12]} of {self.address} cannot be kept: {error}") from None
 
     def _git_fetch(self, depth: str, *refs: str) -> None:
-        # Whose the token is goes with the token.
-        url = self._bundle.url if not self._bundle.token_file else _USER.sub("://", self._bundle.url)
-        settings = {
-            "http.lowSpeedLimit": "1000",
-            "http.lowSpeedTime": "30",
-            "gc.autoDetach": "false",
-            **self._credential(),
-        }
-        options = ("--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", depth)
-        self._git("fetch", *options, "--end-of-options", url, *refs, more=_config(settings), limit=_FETCH)
+        self._program.fetch(self._git_folder, depth, *refs, lock=self._lock)
 
-    def _credential(self) -> dict[str, str]:
-        if not self._bundle.token_file:
-            return {}
-        try:
-            token = Path(self._bundle.token_file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise RepositoryError(f"the token_file {self._bundle.token_file} cannot be read: {error}") from None
-        if not token or "\n" in token:
-            raise RepositoryError(f"the token_file {self._bundle.token_file} is to hold one line: the token")
-        parts = urlsplit(self._bundle.url)
-        basic = base64.b64encode(f"{parts.username or 'x-access-token'}:{token}".encode()).decode()
-        # For this server only, wherever it redirects to; and not on a command line, which everybody can read.
-        host = parts.netloc.rpartition("@")[2]
-        return {f"http.{parts.scheme}://{host}/.extraHeader": f"Authorization: Basic {basic}"}
-
-    def _environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if key.startswith(_PASSED) or key[:4] != "GIT_"}
-        ssh = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=15"]
-        if self._bundle.ssh_key_file:
-            ssh += ["-i", self._bundle.ssh_key_file, "-o", "IdentitiesOnly=yes"]
-        if self._bundle.known_hosts_file:
-            ssh += ["-o", f"UserKnownHostsFile={self._bundle.known_hosts_file}"]
-        if self._bundle.ssh_key_file or self._bundle.known_hosts_file or "GIT_SSH_COMMAND" not in kept:
-            kept["GIT_SSH_COMMAND"] = shlex.join(ssh)
-        return {
-            **kept,
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_ASKPASS": "",
-            "GIT_LFS_SKIP_SMUDGE": "1",
-            "GIT_ALLOW_PROTOCOL": ":".join(SCHEMES),
-            "LC_ALL": "C",
-        }
-
-    def _git(self, *arguments: str, more: Mapping[str, str] | None = None, limit: float = _WORK) -> str:
-        """What git says. Raises RepositoryError with what went wrong, in which there is no secret."""
-        command = ["git", f"--git-dir={self._git_folder}", *arguments]
-        if self._interrupted:
-            raise RepositoryError("this process is stopping")
-        try:
-            # It has the lock as well: if this process is killed, nobody else begins before it has ended.
-            self._process = process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**self._environment(), **(more or {})},
-                start_new_session=True,
-                pass_fds=(self._lock,),
-            )
-        except OSError as error:
-            raise RepositoryError(f"git cannot be started: {error.strerror}; is it installed?") from None
-        if self._interrupted:
-            self._kill()
-        try:
-            out, err = process.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            self._kill()
-            process.communicate()
-            raise RepositoryError(f"{self.address} did not answer within {limit:g} s") from None
-        finally:
-            self._process = None
-        if process.returncode:
-            said = err.decode("utf-8", "replace")
-            kind = _Damaged if any(mark in said for mark in _DAMAGE) else RepositoryError
-            raise kind(self._sentence(said))
-        return out.decode("utf-8", "surrogateescape")
-
-    def _sentence(self, said: str) -> str:
-        if "find remote ref" in said:
-            what = f"no branch or tag {self._bundle.ref!r}" if self._bundle.ref else "no commit"
-            return f"there is {what} in {self.address}"
-        if "terminal prompts disabled" in said or "Authentication failed" in said:
-            token = self._bundle.token_file
-            words = f"it refuses the token in {token}" if token else "it asks for a token: name its file as token_file"
-            return f"{self.address}: {words}"
-        for mark, words in _WORDS:
-            if mark in said:
-                return f"{self.address}: {words}"
-        lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("hint:")]
-        told = [line.partition(":")[2].strip() for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
-        return f"{self.address}: {'; '.join(told) or 'git failed'}".replace(self._bundle.url, self.address)
-
-    def _kill(self) -> None:
-        process = self._process
-        if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+    def _git(self, *arguments: str, **more: str) -> str:
+        """What git says. more: variables of its environment."""
+        return self._program.run(f"--git-dir={self._git_folder}", *arguments, lock=self._lock, more=more)
 
     # --- the lock --------------------------------------------------------------------------------------------------
     @contextlib.contextmanager
@@ -335,12 +211,12 @@ class Repository:
             self._lock = -1
 
     def _wait_for_lock(self) -> None:
-        deadline = time.monotonic() + _FETCH
+        deadline = time.monotonic() + FETCHING
         while True:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
-            if self._interrupted or time.monotonic() > deadline:
+            if self._program.interrupted or time.monotonic() > deadline:
                 raise RepositoryError(f"another process has been fetching {self.address} for too long")
             time.sleep(_LOOK)
 
@@ -358,11 +234,3 @@ class Repository:
         finally:
             self._git_folder = final
         draft.rename(final)
-
-
-def _config(settings: Mapping[str, str]) -> dict[str, str]:
-    """Settings of git's for one command, by its environment."""
-    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
-    for number, (key, value) in enumerate(settings.items()):
-        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return variables

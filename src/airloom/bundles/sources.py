@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from airloom.bundles.git import Repository, RepositoryError
+from airloom.bundles.git import Repository
+from airloom.bundles.git_program import RepositoryError
 from airloom.bundles.local import LocalFolder
 from airloom.model.bundles import GitBundle
 

@@ -139,15 +139,13 @@ class Commands:
 
     def _reload(self, conn: Connection, world: World, command: Reload) -> list[Event]:
         events: list[Event] = []
+        found = {row.dag_id: (row, version) for row, version in dags.current(conn, command.dag_ids)}
         for dag_id in command.dag_ids:
-            row = dags.dag_row(conn, dag_id)
-            if row is None or not row.active:
-                if dag_id in world.dags:
-                    events.append(DagGone(dag_id=dag_id))
-                continue
-            version = dags.version_row(conn, row.version_id)
-            if version is not None:
+            row, version = found.get(dag_id, (None, None))
+            if row is not None and version is not None and row.active:
                 events.append(DagLoaded(dag=row, version=version))
+            elif dag_id in world.dags:
+                events.append(DagGone(dag_id=dag_id))
         return events
 
     def _with_free_name(self, conn: Connection, command: TriggerRun, now: float) -> TriggerRun | Answer:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 from watchfiles import watch
 
-from airloom.bundles.git import RepositoryError
+from airloom.bundles.git_program import RepositoryError
 from airloom.bundles.local import FileStat, content_hash, keep_source, may_define_dags
 from airloom.bundles.sources import Source, View
 from airloom.executors.settings import kept_source

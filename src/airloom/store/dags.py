@@ -230,10 +230,15 @@ def dag_row(conn: Connection, dag_id: str) -> DagRow | None:
     return None if row is None else Specs().dag(row)
 
 
-def version_row(conn: Connection, version_id: int) -> VersionRow | None:
-    """A version by its number in the store."""
-    row = conn.execute(select(*VERSION_COLUMNS).where(dag_version.c.id == version_id)).one_or_none()
-    return None if row is None else Specs().version(row)
+def current(conn: Connection, dag_ids: Sequence[str]) -> list[tuple[DagRow, VersionRow]]:
+    """Those of these dags that there are, each with its current version, and with one spec for both."""
+    query = select(*DAG_COLUMNS).join(dag_version, dag_version.c.id == dag.c.version_id)
+    rows = conn.execute(query.where(dag.c.dag_id.in_(dag_ids))).all()
+    specs = Specs()
+    found = [specs.dag(row) for row in rows]
+    wanted = dag_version.c.id.in_([row.version_id for row in found])
+    versions = {row.id: specs.version(row) for row in conn.execute(select(*VERSION_COLUMNS).where(wanted))}
+    return [(row, versions[row.version_id]) for row in found]
 
 
 def list_versions(conn: Connection, dag_id: str) -> list[VersionRow]:

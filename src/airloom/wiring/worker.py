@@ -12,6 +12,7 @@ from airloom import __version__
 from airloom.executors.settings import LocalSettings, default_parallelism, read_settings, write_settings
 from airloom.executors.unix_socket import take_lock
 from airloom.model.errors import Conflict, SettingsError
+from airloom.model.queues import queue_fault
 from airloom.sections import Settings
 from airloom.wiring.process import (
     celery_settings,
@@ -47,6 +48,9 @@ def worker(settings: Settings, options: Options, say: Callable[[str], None]) -> 
     name = section.name or socket.gethostname()
     if not _NAME.fullmatch(name):
         raise SettingsError(f"[worker] name {name!r}: a name has up to 100 letters, digits, dots, dashes, underscores")
+    for queue in section.queues:
+        if fault := queue_fault(queue):
+            raise SettingsError(f"[worker] queues: {queue!r}: {fault}")
     least, most = slots_of(section.concurrency)
     broker = celery_settings(chosen)
     parts = with_celery("airloom.runtime.worker.settings", "a worker")

@@ -17,9 +17,28 @@ _UNTAKEN = 60
 _CONNECT_TIMEOUT = 5.0
 
 
+class Application(Celery):  # type: ignore[misc]
+    """Goes to its own broker, whatever other one a CELERY_BROKER_URL of the environment names."""
+
+    broker = ""
+
+    def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
+        """A connection to consume with."""
+        return super().connection_for_read(url or self.broker, **options)
+
+    def connection_for_write(self, url: str | None = None, **options: Any) -> Any:
+        """A connection to publish with."""
+        return super().connection_for_write(url or self.broker, **options)
+
+    def connection(self, hostname: str | None = None, *args: Any, **options: Any) -> Any:
+        """Any other connection."""
+        return super().connection(hostname or self.broker, *args, **options)
+
+
 def make_app(settings: CelerySettings) -> Celery:
     """An application for this broker. Nothing is connected. Raises SettingsError."""
-    app = Celery("airloom", broker=settings.url, set_as_current=False)
+    app = Application("airloom", broker=settings.url, set_as_current=False)
+    app.broker = settings.url
     app.conf.update(
         broker_transport_options={**_transport_options(settings), **settings.options},
         broker_connection_retry_on_startup=True,
@@ -82,6 +101,8 @@ def _tls(settings: CelerySettings) -> dict[str, Any] | None:
         if not Path(file).is_file():
             raise SettingsError(f"[celery] the file {file}, for TLS with the broker, is not there")
     if settings.speaks_amqp:
-        # The name that the certificate must have; None: that of the address.
-        return {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None, **given}
+        # The name that the certificate must have; None: that of the address. With several addresses kombu would want
+        # the first one's name of all of them.
+        name = {} if ";" in settings.url else {"server_hostname": None}
+        return {"cert_reqs": ssl.CERT_REQUIRED, **name, **given}
     return {f"ssl_{name}": value for name, value in {"cert_reqs": ssl.CERT_REQUIRED, **given}.items()}

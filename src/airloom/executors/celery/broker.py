@@ -36,12 +36,11 @@ class Broker:
         self._settings = settings
         self._app: Celery = make_app(settings)
         self._declared: set[str] = set()
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"socket_timeout": _ANSWER, **settings.options}
         if settings.speaks_amqp:
-            options = {"on_blocked": self._on_blocked, "on_unblocked": self._on_unblocked}
-            options |= {"read_timeout": _ANSWER, "write_timeout": _ANSWER, "confirm_publish": False}
-        else:
-            options = {"socket_timeout": _ANSWER}
+            options = {"read_timeout": _ANSWER, "write_timeout": _ANSWER, **settings.options}
+            # Confirmations are asked for here: Celery's way waits for each message.
+            options |= {"on_blocked": self._on_blocked, "on_unblocked": self._on_unblocked, "confirm_publish": False}
         self._connection: Connection = self._app.connection_for_write(transport_options=options)
         self._blocked = False
         self._aside: Any = None

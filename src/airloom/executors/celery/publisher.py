@@ -80,8 +80,9 @@ class Publisher:
                 self._closed.wait(wait)
                 wait = min(2 * wait, _LONGEST_WAIT)
             except Exception:
-                log.exception("the thread that publishes failed; it goes on")
+                log.exception("publishing failed by a fault of Airloom's")
                 self._drop_broker()
+                self._owner.trouble("publishing fails by a fault of Airloom's, which is in the scheduler's log")
                 self._closed.wait(_LONGEST_WAIT)
             else:
                 failed, wait = False, _FIRST_WAIT

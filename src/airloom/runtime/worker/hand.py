@@ -57,16 +57,24 @@ class Loop(Protocol):
 
 class Hand:
     """One for a worker. `send` tells the runner, if there is one; `stop` is called when a person wants the worker to
-    end. Nothing here waits: whatever happens is noted, and `turn` acts on all of it together."""
+    end; `more` follows in the log what the runner says. Nothing here waits: whatever happens is noted, and `turn` acts
+    on all of it together."""
 
     def __init__(
-        self, slots: int, window: Window, send: Callable[[ToIntake], bool], loop: Loop, stop: Callable[[], None]
+        self,
+        slots: int,
+        window: Window,
+        send: Callable[[ToIntake], bool],
+        loop: Loop,
+        stop: Callable[[], None],
+        more: str = "",
     ) -> None:
         self.slots = slots
         self._window = window
         self._send = send
         self._loop = loop
         self._stop = stop
+        self._more = more
         self._broker: Broker | None = None
         self._prefetch = 0
         #: neither answered nor handed on, in the order in which they came
@@ -234,6 +242,6 @@ class Hand:
         if why != self._told:
             self._told = why
             if why:
-                log.warning("takes no work: %s", why)
+                log.warning("takes no work: %s%s", why, self._more if why == self._standing.why else "")
             else:
                 log.info("takes work")

@@ -156,15 +156,16 @@ class Worker:
         for queue in self.app.amqp.queues.values():
             queue.exchange = Exchange("")  # Celery has put one of its own there
         self._turns = HubTurns()
+        self._line = RunnerLine(settings.runner, lambda said: self.hand.heard(said), self._runner_changed)
         self.hand = Hand(
             settings.slots.least,
             Window(not settings.broker.speaks_amqp),
-            self._send,
+            self._line.send,
             self._turns,
             self._ordered_to_stop,
+            f" ({self._line.process.log} may say more)",
         )
         self._turns.call = self.hand.turn
-        self._line = RunnerLine(settings.runner, self.hand.heard, self._runner_changed)
         self._scaling = Scaling(settings.slots.least, settings.slots.most, settings.memory_reserve)
         self._signals: list[int] = []
         self._signalled, self._signal_socket = socket.socketpair()
@@ -256,9 +257,6 @@ class Worker:
             self.stop(0.0 if cold else self._settings.grace)
 
     # --- the runner ---------------------------------------------------------------------------------------------------
-    def _send(self, message: Any) -> bool:
-        return self._line.send(message)
-
     def _runner_changed(self) -> None:
         if self._line.connected:
             self.hand.runner_came()
