@@ -253,7 +253,7 @@ class TestLostMessages:
 
     def test_what_later_ones_have_overtaken_is_published_again(self):
         world = World()
-        world.lengths = {"default": 50}
+        world.lengths = {"default": 4}
         world.submit(*(work(number) for number in range(10)))
         world.claim("one", [TryKey(number, 1) for number in range(3, 6)])
         world.go(EVIDENCE - LOOK)
@@ -263,7 +263,7 @@ class TestLostMessages:
 
     def test_those_that_end_between_two_looks_have_overtaken_as_well(self):
         world = World()
-        world.lengths = {"default": 50}
+        world.lengths = {"default": 1}
         world.submit(*(work(number) for number in range(3)))
         world.now += 0.1
         world.end(TryKey(2, 1))
@@ -272,7 +272,7 @@ class TestLostMessages:
 
     def test_what_is_less_urgent_may_be_overtaken_and_what_is_more_urgent_may_not(self):
         world = World()
-        world.lengths = {"default": 50}
+        world.lengths = {"default": 1}
         world.submit(work(1, priority=1))
         world.submit(work(2, priority=100))
         world.submit(work(3, priority=10))
@@ -291,7 +291,7 @@ class TestLostMessages:
 
     def test_a_second_publication_takes_its_place_behind_the_others(self):
         world = World()
-        world.lengths = {"default": 50}
+        world.lengths = {"default": 1}
         world.submit(work(0), work(1), work(2))
         world.claim("one", [TryKey(1, 1)])
         world.go(EVIDENCE + 2 * LOOK)
@@ -302,17 +302,42 @@ class TestLostMessages:
 
     def test_what_was_proven_stays_so_when_an_earlier_one_is_claimed_late(self):
         world = World()
-        world.lengths = {"default": 50}
+        world.lengths = {"default": 1}
         world.submit(work(0), work(1), work(2))
         world.claim("one", [TryKey(1, 1)])
         world.go(EVIDENCE + LOOK)
         assert [key.ti_id for _, key in world.again] == [0]
-        world.submit(work(3))
+        world.submit(work(3), work(4))
         world.claim("one", [TryKey(3, 1)])
         world.go(2 * LOOK)
         world.claim("one", [TryKey(2, 1)])
         world.go(2 * EVIDENCE)
         assert [key.ti_id for _, key in world.again] == [0, 0]
+
+    def test_a_claim_by_an_older_message_says_nothing_of_what_came_before_the_newer_one(self):
+        world = World()
+        world.lengths = {"default": 1}
+        world.submit(work(0), work(1))
+        world.claim("one", [TryKey(1, 1)])
+        world.go(2 * LOOK)
+        world.submit(work(2))
+        world.go(EVIDENCE)
+        assert [key.ti_id for _, key in world.again] == [0]
+        world.claim("one", [TryKey(0, 1)])
+        world.submit(work(3))  # more tries than messages
+        world.go(EVIDENCE + 2 * LOOK)
+        assert len(world.again) == 1
+
+    def test_while_there_are_as_many_messages_as_tries_their_order_proves_nothing(self):
+        world = World()
+        world.lengths = {"default": 20}  # a former scheduler's are there as well
+        world.submit(*(work(number) for number in range(10)))
+        world.claim("one", [TryKey(9, 1)])
+        world.go(600)
+        assert world.again == []
+        world.lengths = {"default": 8}
+        world.go(LOOK)
+        assert len(world.again) == 9
 
 
 class TestTheBook:

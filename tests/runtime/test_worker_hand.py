@@ -201,6 +201,16 @@ def test_when_the_broker_is_lost_what_waited_is_forgotten_and_what_runs_goes_on(
     assert one.fate[-1] == ("ended", ended(1))
 
 
+def test_a_message_that_comes_again_for_a_try_in_hand_leaves_room_for_others(desk: Desk) -> None:
+    desk.bring(1)
+    desk.hand.disconnected()
+    desk.hand.connected(desk)
+    desk.hand.turn()
+    assert desk.taken[-1] == 1
+    desk.bring(1)
+    assert desk.taken[-1] == 2
+
+
 def test_when_the_runner_dies_what_it_had_not_claimed_goes_to_others(desk: Desk) -> None:
     one, two = desk.bring(1, 2)
     desk.say(Claimed(granted=(key(1),)))

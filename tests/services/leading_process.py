@@ -6,11 +6,11 @@ It says "leads" when it does. For each line on stdin it commits a change as a sc
 import sys
 import time
 
-from airloom.model.errors import NotLeader
+from airloom.model.errors import NotLeader, StoreError
 from airloom.model.plan import Plan
 from airloom.model.run import PoolRow
 from airloom.services.leader import Leadership
-from airloom.store.database import connect
+from airloom.store.database import Database, connect
 from airloom.store.plans import apply_plan
 
 
@@ -21,14 +21,19 @@ def main(url: str, lease: float) -> None:
     print("leads", flush=True)
     for line in sys.stdin:
         assert leadership.epoch is not None
+        print(_commit(db, leadership.epoch, line.strip()), flush=True)
+
+
+def _commit(db: Database, epoch: int, pool: str) -> str:
+    while True:
         try:
             with db.transaction() as conn:
-                pool = PoolRow(name=line.strip(), slots=1)
-                apply_plan(conn, Plan(set_pools={pool.name: pool}), leadership.epoch, time.time())
+                apply_plan(conn, Plan(set_pools={pool: PoolRow(name=pool, slots=1)}), epoch, time.time())
         except NotLeader:
-            print("refused", flush=True)
-        else:
-            print("committed", flush=True)
+            return "refused"
+        except StoreError:  # its connection was cut: there is another one the next time
+            continue
+        return "committed"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from airloom.store.claims import claims_query
 from airloom.store.cleanup import doomed_tis_query
 from airloom.store.database import Database
 from airloom.store.dialects import dialect_of
-from airloom.store.inbox import sizes_query, take_query
+from airloom.store.inbox import TAKEN, take_query
 from airloom.store.plans import apply_plan
 from airloom.store.runners import ends_at_query
 from airloom.store.runs import (
@@ -149,8 +149,7 @@ _TI_KEY = ("uq_task_instance", "sqlite_autoindex_task_instance_1")
         (list_runs_query(None, RunState.FAILED, 25, None), ("ix_dag_run_failed",)),
         (list_tis_query(1_234), _TI_KEY),
         (doomed_tis_query(5_000), _TI_KEY),
-        (take_query(0, 100), ("inbox_pkey", "PRIMARY KEY")),
-        (sizes_query(0, 100), ("inbox_pkey", "PRIMARY KEY")),
+        (take_query(0, 100, TAKEN), ("inbox_pkey", "PRIMARY KEY")),
         (ends_at_query(["runner"]), ("ix_task_try_live",)),
         (claims_query("celery"), ("ix_task_try_live",)),
         (overview.live_runs_query(None), ("ix_dag_run_live",)),

@@ -127,6 +127,8 @@ class Hub:
         """Have a client hear what comes; its first event. `last`: the number of the last event that it has, if it has
         any: it gets what has happened since, or is told to fetch everything anew. Raises StoreError."""
         with self._lock:
+            if not self._clients:  # while there were none, nothing was read
+                self._position = following.newest(self._db)
             self._clients.add(client)
         try:
             if last is None:
@@ -175,7 +177,6 @@ class Hub:
         with self._lock:
             clients = list(self._clients)
             if not clients:
-                self._position = following.newest(self._db)
                 return False
             news = following.since(self._db, self._position)
             if news is None:

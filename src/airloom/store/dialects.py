@@ -5,7 +5,9 @@ statement, on PostgreSQL one JSON document that the server unfolds, which costs 
 """
 
 import importlib
+import math
 import sqlite3
+import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any, Protocol
 import msgspec
 from sqlalchemy import URL, Connection, Engine, LargeBinary, Table, create_engine, event
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from airloom.model.errors import StoreError
@@ -24,6 +27,9 @@ Rows = Sequence[Mapping[str, Any]]
 BUSY_SECONDS = 60
 #: How long a thread waits for a connection when all are taken: then the database hangs, and so would everybody.
 _POOL_SECONDS = 10
+#: Connections that stay open, and the seconds after which an unused one is asked whether it lives.
+_POOL_SIZE = 8
+_UNUSED = 2.0
 #: The rows of one statement on PostgreSQL, so that a batch of any size stays far below the server's limit of 1 GB.
 _ROWS_PER_STATEMENT = 20_000
 #: A leader that is frozen in a transaction keeps the leader's row locked: the server ends it, and a spare can lead.
@@ -253,14 +259,17 @@ class PostgreSQL:
         writer = create_engine(
             url.set(drivername="postgresql+psycopg"),
             connect_args={name: value for name, value in arguments.items() if name not in url.query},
-            pool_size=2,
+            # What is used at once in an API process under load; a connection costs the server a process each time.
+            pool_size=_POOL_SIZE,
             max_overflow=30,
             pool_timeout=_POOL_SECONDS,
-            pool_pre_ping=True,
+            pool_use_lifo=True,
             pool_recycle=1800,
             hide_parameters=True,
         )
         event.listen(writer, "connect", _prepare_session)
+        event.listen(writer, "checkin", _returned)
+        event.listen(writer, "checkout", _ping_if_idle)
         reader = writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         return writer, reader
 
@@ -316,6 +325,22 @@ _POSTGRESQL_ERRORS = {
 def _prepare_session(connection: Any, _record: object) -> None:
     connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_IN_TRANSACTION}'")
     connection.commit()
+
+
+def _returned(_connection: Any, record: Any) -> None:
+    record.info["returned"] = time.monotonic()
+
+
+def _ping_if_idle(connection: Any, record: Any, _proxy: object) -> None:
+    """Ask a connection that nobody used for a while whether it lives; the pool then makes another one. Asked each time,
+    it would double the round trips."""
+    if time.monotonic() - record.info.get("returned", math.inf) > _UNUSED:
+        try:
+            connection.autocommit = True
+            connection.execute("SELECT 1")
+            connection.autocommit = False
+        except _psycopg().Error as error:
+            raise DisconnectionError(str(error)) from error
 
 
 def _document(rows: Rows) -> str:

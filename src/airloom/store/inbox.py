@@ -23,15 +23,13 @@ def put(conn: Connection, command: Command, by: str | None, now: float) -> int:
     return int(conn.execute(insert(inbox).values(row).returning(inbox.c.id)).scalar_one())
 
 
-def sizes_query(after: int, limit: int) -> Select[Any]:
-    """The statement by which `take` sees how much there is to read, for one page."""
-    size = func.length(inbox.c.command)
-    return select(inbox.c.id, size).where(inbox.c.id > after).order_by(inbox.c.id).limit(limit)
-
-
-def take_query(after: int, last: int) -> Select[Any]:
-    """The statement by which `take` reads one page."""
-    return select(inbox.c.id, inbox.c.command).where(inbox.c.id > after, inbox.c.id <= last).order_by(inbox.c.id)
+def take_query(after: int, limit: int, size: int) -> Select[Any]:
+    """The statement by which `take` reads one page: commands up to the one with which they have `size` bytes."""
+    length = func.length(inbox.c.command)
+    before = (func.sum(length).over(order_by=inbox.c.id) - length).label("before")
+    page = select(inbox.c.id, inbox.c.command, before).where(inbox.c.id > after).order_by(inbox.c.id).limit(limit)
+    some = page.subquery()
+    return select(some.c.id, some.c.command).where(some.c.before < size).order_by(some.c.id)
 
 
 def take(conn: Connection, limit: int) -> list[tuple[int, Command]]:
@@ -49,13 +47,9 @@ def take_some(conn: Connection, limit: int) -> tuple[list[tuple[int, Command]], 
     after = size = 0
     while len(commands) < limit and size < TAKEN:
         wanted = limit - len(commands)
-        last = after
-        page = conn.execute(sizes_query(after, wanted)).all()
-        for number, length in page:
-            last, size = number, size + length
-            if size >= TAKEN:
-                break
-        for number, data in conn.execute(take_query(after, last)) if page else ():
+        page = conn.execute(take_query(after, wanted, TAKEN - size)).all()
+        for number, data in page:
+            after, size = number, size + len(data)
             try:
                 command = _decoder.decode(data)
             except msgspec.MsgspecError:
@@ -64,7 +58,6 @@ def take_some(conn: Connection, limit: int) -> tuple[list[tuple[int, Command]], 
         # A page that held something unreadable is not the end.
         if len(page) < wanted and size < TAKEN:
             return commands, False
-        after = last
     return commands, True
 
 

@@ -18,7 +18,7 @@ from airloom.store.notify import Listener
 log = logging.getLogger("airloom.api")
 
 #: seconds after which it is looked though no hint came, and between two looks at least
-_PATIENCE, _GATHER = 1.0, 0.05
+_PATIENCE, _GATHER = 1.0, 0.2
 #: seconds after which a runner is told again to end a try that it has still
 _AGAIN = 5.0
 

@@ -48,7 +48,6 @@ def make_app(settings: CelerySettings) -> Celery:
         accept_content=["json"],
         task_ignore_result=True,
         task_create_missing_queues=False,
-        worker_send_task_events=True,
         worker_hijack_root_logger=False,
         worker_prefetch_multiplier=1,
     )

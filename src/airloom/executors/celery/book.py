@@ -2,6 +2,7 @@
 lost. Data and decisions only: whoever calls gives the time, seconds of a clock that never jumps.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -35,10 +36,10 @@ class Lost(NamedTuple):
 
 class _Try:
     """sent: when it was published last; None while it is to be published, and for one that was claimed before it came
-    into this book. number: its place among all that were published. runner: who has claimed it. absent: since when that
-    one does not tell of it."""
+    into this book. number: its place among all that were published, first: that of its first message. runner: who has
+    claimed it. absent: since when that one does not tell of it."""
 
-    __slots__ = ("absent", "key", "line", "number", "runner", "sent", "since", "times", "work")
+    __slots__ = ("absent", "first", "key", "line", "number", "runner", "sent", "since", "times", "work")
 
     def __init__(self, key: TryKey, work: Work | None, now: float) -> None:
         self.key = key
@@ -47,7 +48,7 @@ class _Try:
         self.since = now
         self.sent: float | None = None
         self.times = 0
-        self.number = 0
+        self.number = self.first = 0
         self.runner = ""
         self.absent: float | None = None
 
@@ -74,14 +75,16 @@ class _Line:
 
 
 class _Queue:
-    """How long a queue at the broker has been seen to be empty."""
+    """The messages in a queue at the broker, and for how long it has been seen to be empty."""
 
     def __init__(self) -> None:
+        self.length: float = math.inf
         self._empty_since: float | None = None
         self._seen = 0.0
 
     def measured(self, length: int, now: float) -> None:
         """It was so long then."""
+        self.length = length
         if length:
             self._empty_since = None
         elif self._empty_since is None or now - self._seen > _UNSEEN:
@@ -158,6 +161,7 @@ class Book:
                 continue
             self._published += 1
             held.sent, held.number, held.times = now, self._published, held.times + 1
+            held.first = held.first or held.number
             self._lines.setdefault(held.line, _Line()).waiting[key] = held
 
     def waiting_at(self) -> list[str]:
@@ -189,8 +193,9 @@ class Book:
         return lost
 
     def _passed(self, held: _Try, now: float) -> None:
-        if held.sent is not None:
-            self._lines[held.line].claimed(held.number, now)
+        if held.first:
+            # Which of its messages was taken nobody knows.
+            self._lines[held.line].claimed(held.first, now)
         self._leave(held)
 
     def _loss(self, held: _Try, runner: RunnerSeen | None, now: float) -> str:
@@ -218,12 +223,18 @@ class Book:
         return len(overdue)
 
     def _overdue(self, now: float) -> Iterator[_Try]:
+        waiting: dict[str, int] = {}
+        for (name, _), line in self._lines.items():
+            waiting[name] = waiting.get(name, 0) + len(line.waiting)
         # What comes first at the broker, if it was published later and at lower priority, shows that all before it
-        # has been taken out.
+        # has been taken out; but not while there are as many messages as tries, as after a take-over, whose messages
+        # are in another order than those of the scheduler before.
         proven: dict[str, int] = {}
         for (name, _), line in sorted(self._lines.items()):
             number = proven[name] = max(proven.get(name, 0), line.proven(now))
             queue = self._queues.get(name, _Queue())
+            if queue.length >= waiting[name]:
+                number = 0
             for held in line.waiting.values():
                 assert held.sent is not None
                 waited = now - held.sent if held.number < number else queue.empty_for(held.sent)

@@ -127,7 +127,7 @@ class Hand:
             message.dropped("it is in hand here")
         else:
             self._waiting[key] = message
-            self._loop.soon()
+        self._loop.soon()
 
     def hold(self, seconds: float, why: str) -> None:
         """Take nothing for a while."""
