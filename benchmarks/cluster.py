@@ -32,7 +32,9 @@ from benchmarks.standalone import COMMAND
 
 #: seconds over which the cost of waiting is taken
 _REST = 5.0
-_WORKERS, _SLOTS = 2, 2
+_WORKERS = 2
+#: of each worker
+_SLOTS = (2, 16)
 _TASKS = 1000
 _ROUNDS = 3
 _QUEUED = 10_000
@@ -113,13 +115,14 @@ class Cluster:
         return next((line for line in lines if text in line), "")
 
     @contextmanager
-    def workers(self, isolation: str, count: int = _WORKERS) -> Iterator[None]:
+    def workers(self, isolation: str, slots: int) -> Iterator[None]:
         """Workers of the queue default, which have run something."""
         with ExitStack() as stack:
-            for number in range(count):
-                command = ["worker", "-q", "default", "-c", str(_SLOTS), "--name", f"{isolation}-{number}"]
+            for number in range(_WORKERS):
+                name = f"{isolation}-{slots}-{number}"
+                command = ["worker", "-q", "default", "-c", str(slots), "--name", name]
                 command += ["--server", self.address, "--token-file", str(self.folder / "token")]
-                process = self.start(f"{isolation}-{number}", command, {"AIRLOOM__LOCAL__ISOLATION": isolation})
+                process = self.start(name, command, {"AIRLOOM__LOCAL__ISOLATION": isolation})
                 stack.callback(_end, process)
             self.run("fan")
             yield
@@ -157,37 +160,41 @@ def measure(folder: Path) -> list[Figure]:
         broker = RedisServer()
         stack.callback(broker.close)
         cluster = Cluster(folder, server.url(server.create()), broker.url(), stack)
-        floors = _floors(folder, broker.url())
         figures = []
-        with cluster.workers("fork"):
-            figures += _rates(cluster, "fork", "a fork and a wait in each", floors["forked"], 0.5)
-            figures += _hand_off(cluster)
-        with cluster.workers("reuse"):
-            figures += _rates(cluster, "reuse", "doing nothing", floors["noop"], 0.8)
+        for slots in _SLOTS:
+            floors = _floors(folder, broker.url(), slots)
+            with cluster.workers("fork", slots):
+                figures.append(_rate(cluster, f"fork, {slots}", "a fork and a wait in each", floors["forked"], 0.5))
+                if slots == _SLOTS[0]:
+                    figures += _hand_off(cluster)
+            with cluster.workers("reuse", slots):
+                figures.append(_rate(cluster, f"reuse, {slots}", "doing nothing", floors["noop"], 0.8))
         return figures + _heap(cluster, broker.url())
 
 
-def _floors(folder: Path, broker: str) -> dict[str, float]:
-    with bare_celery.bare_workers(folder, broker, _WORKERS, _SLOTS):
+def _floors(folder: Path, broker: str, slots: int) -> dict[str, float]:
+    with bare_celery.bare_workers(folder, broker, _WORKERS, slots):
         return {
-            task: median(bare_celery.rate(broker, task, 2 * _TASKS) for _ in range(_ROUNDS))
-            for task in ("noop", "forked")
+            task: median(bare_celery.rate(broker, task, _TASKS) for _ in range(_ROUNDS)) for task in ("noop", "forked")
         }
 
 
-def _rates(cluster: Cluster, isolation: str, floor_is: str, floor: float, share: float) -> list[Figure]:
+def _rate(cluster: Cluster, how: str, floor_is: str, floor: float, share: float) -> Figure:
     rates = []
     for _ in range(_ROUNDS):
         run = cluster.run("fan")
         assert run.started_at is not None
         assert run.ended_at is not None
         rates.append(_TASKS / (run.ended_at - run.started_at))
-    ours = median(rates)
-    what = f"{isolation}: no-op tasks, {_WORKERS} workers of {_SLOTS} slots"
-    text = f"bare Celery, as many workers and slots, {floor_is}"
-    return [
-        Figure(what=what, ours=ours, unit="/s", floor=floor, floor_is=text, budget=share * floor, more=True),
-    ]
+    return Figure(
+        what=f"{how} slots on each of {_WORKERS} workers",
+        ours=median(rates),
+        unit="/s",
+        floor=floor,
+        floor_is=f"bare Celery, as many workers and slots, {floor_is}",
+        budget=share * floor,
+        more=True,
+    )
 
 
 def _hand_off(cluster: Cluster) -> list[Figure]:

@@ -220,6 +220,22 @@ class TestSubmitting:
         assert (ended.outcome, ended.cause) == (Outcome.FAILED, Cause.LAUNCH)
         assert "a queue's name has up to 200 bytes" in (ended.detail or "")
 
+    @pytest.mark.parametrize(
+        ("what", "why"),
+        [(2**70, "a number that is too large"), ("x" * (64 * 1024 * 1024), "the limit is")],
+        ids=["number", "size"],
+    )
+    def test_a_work_that_can_be_no_message_ends_its_try_and_holds_up_no_other(
+        self, cluster: Cluster, what: Any, why: str
+    ):
+        bad, good = cluster.queue(2)
+        made = cluster.start()
+        made.submit([msgspec.structs.replace(bad, executor_config={"x": what}), good])
+        assert [work.key for work in cluster.messages(1)] == [good.key]
+        ended = cluster.report(bad.key)
+        assert (ended.outcome, ended.cause) == (Outcome.FAILED, Cause.LAUNCH)
+        assert why in (ended.detail or "")
+
 
 class TestCancelling:
     def test_what_nobody_has_claimed_ends_at_once_and_nobody_can_claim_it_any_more(self, cluster: Cluster):

@@ -1,4 +1,4 @@
-"""A runner that is out of touch ends its tries before the server runs them elsewhere: by a clock that the test moves."""
+"""A runner that is out of touch ends its tries before the server runs them elsewhere: by a clock that tests move."""
 
 import random
 

@@ -3,7 +3,10 @@
 import itertools
 import random
 import threading
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
@@ -294,6 +297,22 @@ def test_logs_go_with_their_runs(db: Database) -> None:
     assert counts(db) == (1, 1, 1)
     assert doomed(db) == ["object of 61"]
     assert text(db) == b"of a live run"
+
+
+def test_what_is_added_to_a_log_while_it_is_deleted_goes_with_it(db: Database) -> None:
+    # A writer of SQLite waits for the other one before it begins.
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted" if db.path is None else "SELECT 1"
+    url = db.url.render_as_string(hide_password=False)
+    with closing(connect(url)) as other, ThreadPoolExecutor(1) as pool:
+        send(db, piece(0, b"one"))
+        with db.transaction() as conn:
+            log_chunks.append(conn, [piece(3, b"two")], TERMS, NOW)
+            deletion = pool.submit(write, other, log_chunks.forget_tis, [KEY.ti_id])
+            deadline = time.monotonic() + 30.0
+            while not conn.exec_driver_sql(waits).scalar_one() and not deletion.done():
+                assert time.monotonic() < deadline
+        assert deletion.result(30.0) == [KEY.ti_id]
+        assert counts(db) == (0, 0, 0)
 
 
 def test_a_run_with_much_in_its_logs_goes_in_several_steps(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:

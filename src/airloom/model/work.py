@@ -1,5 +1,6 @@
 """Work: everything that is needed to run one try, wherever it runs."""
 
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -64,6 +65,27 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     executor_config: dict[str, Any] = {}
     #: proves to the task API that who speaks of this try was given it; none is needed on the scheduler's machine
     token: str = ""
+
+
+#: what tokens of tries begin with, so that people and scanners know them
+TRY_PREFIX = "alt_"
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def content(work: Work) -> bytes:
+    """The work as bytes, without its token: what the token may be bound to."""
+    return _encode(msgspec.structs.replace(work, token=""))
+
+
+def digest(data: bytes) -> str:
+    """What names a content: 128 bits, as hexadecimal digits."""
+    return sha256(data).hexdigest()[:32]
+
+
+def is_changed(data: bytes, token: str) -> bool:
+    """Whether this is not the content that the token is bound to. One that is bound to none fits all."""
+    parts = token.removeprefix(TRY_PREFIX).split("_")
+    return len(parts) == 4 and parts[2] != digest(data)
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """The token of a try: who shows it was given that try to run. Nothing is stored of it, and it dies with the try, since
-whoever takes one looks whether the try is live.
+whoever takes one looks whether the try is live. Sealed work has one that is bound to what is to be run: a broker that
+is read and written by others can pass on no other work under it.
 """
 
 import hmac
@@ -8,12 +9,10 @@ import msgspec
 
 from airloom.model.errors import InvalidRequest
 from airloom.model.report import TryKey
-from airloom.model.work import Work
+from airloom.model.work import TRY_PREFIX, Work, content, digest
 from airloom.operations.ops import Ops
 from airloom.store.leadership import database_id
 
-#: what tokens of tries begin with, so that people and scanners know them
-TRY_PREFIX = "alt_"
 _LABEL = "airloom: tokens of tries"
 #: hexadecimal digits: 128 bits
 _DIGITS = 32
@@ -27,33 +26,37 @@ class TryTokens:
         self._keys = keys
         self._database = database
 
-    def make(self, key: TryKey) -> str:
-        """The token of a try."""
-        return f"{TRY_PREFIX}{key.ti_id}_{key.try_number}_{self._digest(self._keys[0], key)}"
+    def make(self, key: TryKey, bound_to: str = "") -> str:
+        """The token of a try. bound_to: the digest of the work that it is for."""
+        head = _head(key) + (f"_{bound_to}" if bound_to else "")
+        return f"{head}_{self._mac(self._keys[0], head)}"
 
     def seal(self, work: Work) -> Work:
         """The work with its token, to be handed to a runner on another machine."""
-        return msgspec.structs.replace(work, token=self.make(work.key))
+        return msgspec.structs.replace(work, token=self.make(work.key, digest(content(work))))
 
     def proves(self, token: str, key: TryKey) -> bool:
         """Whether the token is that of the try. It says nothing about whether the try is live."""
-        name, _, digest = token.rpartition("_")
-        if name != f"{TRY_PREFIX}{key.ti_id}_{key.try_number}" or not digest.isascii():
+        head, _, mac = token.rpartition("_")
+        if not f"{head}_".startswith(f"{_head(key)}_") or not token.isascii():
             return False
-        return any(hmac.compare_digest(self._digest(secret, key), digest) for secret in self._keys)
+        return any(hmac.compare_digest(self._mac(secret, head), mac) for secret in self._keys)
 
     def key_of(self, token: str) -> TryKey:
         """The try that the token proves. Raises InvalidRequest if it is none of this database's."""
         parts = token.removeprefix(TRY_PREFIX).split("_")
-        if len(parts) == 3 and all(part.isdecimal() and len(part) < 20 for part in parts[:2]):
+        if len(parts) in (3, 4) and all(part.isdecimal() and len(part) < 20 for part in parts[:2]):
             key = TryKey(int(parts[0]), int(parts[1]))
             if self.proves(token, key):
                 return key
         raise InvalidRequest("the token of the try is wrong")
 
-    def _digest(self, secret: bytes, key: TryKey) -> str:
-        text = f"{self._database}/{key.ti_id}/{key.try_number}"
-        return hmac.digest(secret, text.encode(), "sha256").hex()[:_DIGITS]
+    def _mac(self, secret: bytes, head: str) -> str:
+        return hmac.digest(secret, f"{self._database}/{head}".encode(), "sha256").hex()[:_DIGITS]
+
+
+def _head(key: TryKey) -> str:
+    return f"{TRY_PREFIX}{key.ti_id}_{key.try_number}"
 
 
 def try_tokens(ops: Ops) -> TryTokens:

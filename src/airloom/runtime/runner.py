@@ -263,6 +263,7 @@ class Runner:
         read.setblocking(False)
         write.setblocking(False)
         signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
+
         def at_once(_number: int, _frame: FrameType | None) -> None:
             # whoever stops all processes of a service together has ended the tries as well
             self._supervisor.stopping = True

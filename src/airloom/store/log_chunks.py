@@ -365,7 +365,8 @@ def forget_tis(conn: Connection, ids: Sequence[int]) -> Sequence[int]:
         sizes[row.ti_id] += 0 if row.object else row.size
     taken = _handful(sizes.items())
     _doom(conn, [row.object for row in rows if row.object and row.ti_id in taken])
-    for table in (log_chunk, try_log):
+    # The row that is locked while a log grows goes first: what is being added to it is seen, and goes after it.
+    for table in (try_log, log_chunk):
         dialect_of(conn).delete(conn, table, "ti_id", list(taken))
     return list(taken)
 

@@ -1,7 +1,7 @@
 """Whether a database can be used: by its revision, without loading what migrates it.
 
-A newer release migrates a database while processes of the older one go on. Whether these can work with it as it is then,
-the newer one knows, and writes it where the older one can read it.
+A newer release migrates a database while processes of the older one go on. Whether these can work with it as it is
+then, the newer one knows, and writes it where the older one can read it.
 """
 
 from sqlalchemy import Connection, MetaData, Table, Text, inspect, select

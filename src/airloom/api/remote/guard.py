@@ -12,9 +12,10 @@ from airloom.api.problems import Refused
 from airloom.api.remote.desk import Visitor
 from airloom.api.security.throttle import Throttle
 from airloom.model.errors import InvalidRequest
+from airloom.model.work import TRY_PREFIX
 from airloom.operations import remote_runners
 from airloom.operations.ops import Ops
-from airloom.operations.try_tokens import TRY_PREFIX, TryTokens, try_tokens
+from airloom.operations.try_tokens import TryTokens, try_tokens
 
 #: seconds for which a credential that was looked up is believed
 _BELIEVED = 5.0

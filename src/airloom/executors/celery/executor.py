@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from airloom.executors.celery.book import Book
 from airloom.executors.celery.cluster import Cluster
+from airloom.executors.celery.messages import work_fault
 from airloom.executors.celery.publisher import Publisher
 from airloom.executors.celery.settings import CelerySettings
 from airloom.model.errors import StoreError
@@ -59,12 +60,14 @@ class CeleryExecutor:
         return (0, self._trouble) if self._trouble else (None, "")
 
     def submit(self, works: Iterable[Work]) -> None:
-        """Have these published. One whose queue no broker can have ends at once."""
+        """Have these published. One that can be no message, or whose queue no broker can have, ends at once."""
         with self._lock:
             ready = []
             for work in works:
                 if fault := queue_fault(work.queue):
                     self._end(work.key, f"it cannot go to the queue {work.queue!r}: {fault}", Cause.LAUNCH)
+                elif fault := work_fault(work):
+                    self._end(work.key, fault, Cause.LAUNCH)
                 else:
                     ready.append(work)
             new = self._book.submit(ready, time.monotonic())

@@ -11,14 +11,16 @@ import msgspec
 
 from airloom.model.errors import AirloomError
 from airloom.model.report import TryKey
-from airloom.model.wire import OLDEST_PROTOCOL, PROTOCOL
-from airloom.model.work import Work
+from airloom.model.wire import OLDEST_PROTOCOL, PROTOCOL, FrameError, frame
+from airloom.model.work import Work, content, is_changed
 
 #: the name of the Celery task
 TASK = "airloom.try"
 #: the header that says which version of the protocol one must speak at least to read a message: in an upgrade the
 #: schedulers come before the workers
 PROTOCOL_HEADER = "airloom_protocol"
+#: bytes of a work that every broker takes as a message, with what is around it
+_LARGEST = 64 * 1024 * 1024
 
 
 class ForeignMessage(AirloomError):
@@ -44,9 +46,18 @@ def shown_arguments(work: Work) -> str:
     return f"(run {work.run.run_id!r}, try {work.key.try_number})"
 
 
+def work_fault(work: Work) -> str:
+    """Why a work can be no message; "" if it can."""
+    try:
+        frame(work, _LARGEST)
+    except FrameError as error:
+        return f"the run's conf and what else the try is to be told cannot be sent: {error}"
+    return ""
+
+
 def encode(work: Work) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of the Celery task, and its headers."""
-    return [b64encode(msgspec.msgpack.encode(work)).decode()], {PROTOCOL_HEADER: OLDEST_PROTOCOL}
+    return [b64encode(content(work)).decode(), work.token], {PROTOCOL_HEADER: OLDEST_PROTOCOL}
 
 
 def decode(arguments: Any, headers: Any) -> Work:
@@ -59,7 +70,11 @@ def decode(arguments: Any, headers: Any) -> Work:
             f"a message of version {protocol} of the protocol, this worker reads up to {PROTOCOL}: update this worker"
         )
     try:
-        (text,) = arguments
-        return msgspec.msgpack.decode(b64decode(text, validate=True), type=Work)
-    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        text, token = arguments
+        data = b64decode(text, validate=True)
+        work = msgspec.structs.replace(msgspec.msgpack.decode(data, type=Work), token=str(token))
+    except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
         raise ForeignMessage(f"a message that cannot be read: {error}") from None
+    if is_changed(data, work.token):
+        raise ForeignMessage("its work is not what its token was made for: somebody has changed it")
+    return work

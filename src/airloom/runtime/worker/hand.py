@@ -133,7 +133,6 @@ class Hand:
         """Take nothing for a while."""
         self._held_until, self._held_why = time.monotonic() + seconds, why
         self._loop.soon()
-        self._loop.at(self._held_until)
 
     # --- the runner ---------------------------------------------------------------------------------------------------
     def runner_came(self) -> None:
@@ -186,6 +185,8 @@ class Hand:
         now = time.monotonic()
         why = self.why
         self._tell(why)
+        if now < self._held_until:  # said at each turn: the loop keeps the earliest moment only
+            self._loop.at(self._held_until)
         if not why:
             self._hand_on(self.slots - self.busy)
         if self._broker is None:
