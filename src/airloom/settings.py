@@ -14,7 +14,6 @@ import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -135,12 +134,16 @@ def describe(loaded: Loaded) -> Iterator[SettingInfo]:
 
 
 def mask_url(url: str) -> str:
-    """The URL with *** for its password."""
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        return "***"
-    return url.replace(f":{password}@", ":***@", 1) if password else url
+    """The URL, or several with ; between them, with *** for passwords: rather too much is hidden than too little, in
+    one with characters that are to be percent-encoded."""
+    masked = (_PASSWORD.sub(r"\1:***@", part) for part in _SEVERAL.split(url))
+    return _SECRET_OPTION.sub(r"\1***", ";".join(masked))
+
+
+_SEVERAL = re.compile(r";(?=[a-z+]+://)")
+#: whose address it is, and the rest of that up to the last @
+_PASSWORD = re.compile(r"((?:^|://)[^:/?#@]*):(?!//).*@", re.DOTALL)
+_SECRET_OPTION = re.compile(r"([?&][^=&]*(?:password|passwd|secret|token)[^=&]*=)[^&;]*", re.IGNORECASE)
 
 
 _SECTIONS: dict[str, Any] = {

@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from airloom.model.events import CancelRun
-from airloom.model.processes import OrderKind, WorkerOrder
+from airloom.model.processes import OrderKind, ProcessKind, RunnerState, WorkerOrder
 from airloom.model.report import Cause, Ended, TryKey
-from airloom.model.wire import CancelTries, Claimed, Reports, Slots, Standing, Submit
+from airloom.model.wire import ALIVE, CancelTries, Claimed, Reports, Slots, Standing, Submit
 from airloom.model.work import Cancel, Work
 from airloom.operations import remote_runners, workers
 from airloom.operations.asking import ask
-from airloom.store import runs, worker_orders
+from airloom.store import processes, runs, worker_orders
 from airloom.store.feed import tell
 from tests.api.remote_rig import DEADLINE, Remote, Visit, alive, remote_rig, wait_for, works_file
 from tests.api.test_remote_runner import HOLD
@@ -132,6 +133,48 @@ def test_what_was_given_back_while_the_server_was_away_is_not_claimed(remote: Re
     assert runner_of(remote, work.key) is None
 
 
+SLOW = """
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from airloom import dag, task
+
+while not Path({marks!r}, "go").exists() and Path({marks!r}, "loaded").exists():
+    time.sleep(0.01)
+
+
+@dag(schedule=None)
+def slow():
+    @task(retries=0)
+    def ran(): ...
+
+    ran()
+
+
+slow()
+"""
+
+
+def test_a_try_that_a_killed_runner_had_and_not_started_is_told_as_lost_by_the_next_one(remote: Remote, tmp_path: Path):
+    remote.write("slow", SLOW.format(marks=str(tmp_path)))
+    (tmp_path / "loaded").touch()
+    run_id = remote.trigger("slow")
+    key = remote.key_of("ran")
+    remote.start_runner()
+    with visit(remote) as worker:
+        worker.say(Submit(works=(remote.executor.works[key],)))
+        assert worker.hear(Claimed) == Claimed(granted=(key,))
+    remote.kill_runner()
+    (tmp_path / "go").touch()
+    remote.executor.holding = False
+    remote.start_runner()
+    assert remote.ended("slow", run_id) == "success"
+    with remote.db.reading() as conn:
+        lost, again = runs.list_tries(conn, key.ti_id)
+    assert (lost.cause, again.state) == (Cause.LOST, "success")
+
+
 # --- out of touch -----------------------------------------------------------------------------------------------------
 @contextmanager
 def silent(port: int) -> Iterator[None]:
@@ -203,6 +246,33 @@ def test_a_runner_that_is_out_of_touch_for_too_long_ends_its_tries_itself(remote
     assert first.cause == Cause.LOST
     assert "its worker could not reach the server for 3 s" in str(first.detail)
     assert second.state == "success"
+
+
+def test_a_runner_keeps_the_lease_that_it_began_with_though_its_settings_change(remote: Remote):
+    def row() -> RunnerState | None:
+        with remote.db.reading() as conn:
+            found = processes.list_processes(conn, ProcessKind.RUNNER)
+        return msgspec.convert(found[0].state, RunnerState) if found else None
+
+    remote.set_up_runner((remote.worker / "token").read_text(), lease=600.0, queues=("old",))
+    remote.start_runner()
+    wait_for(row, "the runner to be known")
+    remote.set_up_runner((remote.worker / "token").read_text(), lease=20.0, queues=("new",))
+    remote.api.stop()
+    remote.api.start()
+
+    def again() -> RunnerState | None:
+        state = row()
+        return state if state is not None and state.queues == ("new",) else None
+
+    assert wait_for(again, "the runner to come again").lease == 600.0
+
+
+def test_a_runner_shows_its_worker_that_it_does_not_hang(remote: Remote):
+    remote.start_runner()
+    with visit(remote) as worker:
+        worker.wait_for(TAKING)
+        assert worker.sock.recv(len(ALIVE)) == ALIVE
 
 
 def test_a_database_that_is_away_ends_nothing(remote: Remote, tmp_path: Path):

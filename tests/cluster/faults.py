@@ -18,8 +18,7 @@ PARTITION = 20.0
 
 class Fault(NamedTuple):
     """at: the share of the runs that have been asked for when it comes. whom: a member, where the kind leaves it open.
-    lasts: in seconds.
-    """
+    lasts: in seconds."""
 
     at: float
     kind: str

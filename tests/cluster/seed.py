@@ -11,8 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 
 from airloom.model.errors import AirloomError, Conflict
-from airloom.model.events import TriggerRun
-from airloom.operations.asking import ask
+from airloom.operations.runs import trigger
 from airloom.store import tables
 from tests.cluster.checker import History, Instance, Mark, Try, check
 from tests.cluster.cluster import POOL, POOL_SLOTS, WORKERS, Cluster
@@ -26,7 +25,7 @@ _PATIENCE, _PATIENCE_PER_TASK = 240.0, 1.0
 #: seconds in which logs have to be whole when all is over
 _LATE_LOGS = 60.0
 #: between two faults, about
-_BETWEEN = 4.0
+_BETWEEN = 2.5
 
 
 class Outcome(NamedTuple):
@@ -107,7 +106,7 @@ class Feeder:
 
     def _ask(self, dag_id: str, run_id: str) -> bool:
         try:
-            ask(self._ops, TriggerRun(dag_id=dag_id, run_id=run_id))
+            trigger(self._ops, dag_id, run_id=run_id)
         except Conflict:
             # It was asked for before, and the answer did not come.
             return True

@@ -53,7 +53,7 @@ def trouble(rig: CeleryRig) -> str:
 
     def said() -> str:
         slots, why = rig.executor.capacity()
-        return why if slots == 0 and "being connected" not in why else ""
+        return why if slots == 0 and "is not connected yet" not in why else ""
 
     return str(wait_for(said, "the executor to say what is wrong"))
 

@@ -20,6 +20,8 @@ from tests.servers import PostgresServer
 
 #: where the image has the program
 _PLACE = "/opt/airloom"
+#: where it sees what this venv has; a container sees nothing of /tmp, where this venv may be
+_PACKAGES = "/opt/packages"
 _STARTING = 120.0
 
 
@@ -36,7 +38,7 @@ def install_wheel(folder: Path) -> Path:
         {pip} wheel {ROOT} --no-deps --no-build-isolation --wheel-dir {folder}/dist
         {sys.executable} -m venv --without-pip {_PLACE}
         {pip} --python {_PLACE}/bin/python install --no-deps --no-index {folder}/dist/airloom-*.whl
-        echo {sysconfig.get_paths()["purelib"]} >{site}/packages.pth"""
+        echo {_PACKAGES} >{site}/packages.pth"""
     done = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     return venv
@@ -149,7 +151,8 @@ class Project:
                 for volume in service.get("volumes", ())
             ],
         }
-        mounts = [(self._venv, _PLACE)] if ours else []
+        packages = Path(sysconfig.get_paths()["purelib"])
+        mounts = [(self._venv, _PLACE), (packages, _PACKAGES)] if ours else []
         container = Container(name, resolved, self._folder / name, machine, self._hosts, mounts)
         self._stack.callback(container.remove)
         # The containers' process 1 is there already, in the place of tini.

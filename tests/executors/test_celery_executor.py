@@ -482,6 +482,9 @@ class TestWiring:
         made = parts.make_executors(("local", "celery"), local, cluster.ops, cluster.woken.set)
         try:
             assert [type(each) for each in made.values()] == [LocalExecutor, LocalExecutor]
+            # What a worker of this home and its runner have is left alone.
+            assert not list(Path(local.home).glob("celery.[!h]*"))
+            assert list(Path(local.home).glob("celery.here.*"))
         finally:
             for each in made.values():
                 each.close(0)

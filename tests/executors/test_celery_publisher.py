@@ -251,6 +251,11 @@ class TestAddresses:
         with pytest.raises(SettingsError, match="prefix has up to 55 bytes"):
             CelerySettings(url="redis://box", prefix="ü" * 28)
 
+    @pytest.mark.parametrize("prefix", ["", "amq.", "amq.airloom."])
+    def test_no_queue_has_a_name_that_the_broker_keeps_for_itself(self, prefix: str):
+        with pytest.raises(SettingsError, match="does not begin with amq"):
+            CelerySettings(url="redis://box", prefix=prefix)
+
     def test_the_second_address_is_tried_when_nobody_is_at_the_first(self, rabbitmq_url: str):
         both = f"amqp://guest:guest@127.0.0.1:{free_port()}/x;{rabbitmq_url}"
         publish(CelerySettings(url=both), works(1))

@@ -5,6 +5,7 @@ import signal
 import threading
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from airloom.model.errors import AirloomError, Conflict
 from airloom.model.report import Cause, HandedBack, Outcome
 from airloom.model.spec import Isolation
 from airloom.runtime.messages import LONGEST_DETAIL
+from airloom.sections import Settings
 from tests.executors.conformance import ExecutorConformance
 from tests.executors.rig import DEADLINE, MakeExecutor, Rig, runner_pid, values, wait_for
 
@@ -134,9 +136,22 @@ def test_what_names_the_database_or_a_key_is_cleaned_away():
     private = ["AIRLOOM__DATABASE__URL", "AIRLOOM__SECURITY__SECRET_KEY", "AIRLOOM_DATABASE_URL", "AIRLOOM_SECRET_KEY"]
     private += ["AIRLOOM_CONN_SHOP", "AIRLOOM_VAR_REGION", "AIRFLOW_CONN_SHOP", "AIRFLOW_VAR_REGION"]
     private += ["AIRLOOM__CELERY__BROKER", "AIRLOOM__CELERY__BROKER_FILE", "AIRLOOM__CELERY__BROKER_OPTIONS"]
-    private += ["PGPASSWORD", "PGUSER", "PGHOST", "PGSERVICE", "PGPASSFILE"]
+    private += ["FLOWER_BASIC_AUTH", "PGPASSWORD", "PGUSER", "PGHOST", "PGSERVICE", "PGPASSFILE"]
     public = ["PATH", "HOME", "AIRLOOM_HOME", "DATABASE_URL_OF_MY_SHOP", "PGUSERS_OF_MY_SHOP", "MY_AIRFLOW_VAR_X"]
     assert list(clean_environment(dict.fromkeys(private + public, "x"))) == public
+
+
+def test_no_setting_that_is_hidden_in_lists_reaches_a_task():
+    hidden = [
+        f"AIRLOOM__{section.name}__{field.name}{ending}".upper()
+        for section in msgspec.structs.fields(Settings)
+        if isinstance(section.type, type)
+        for field in msgspec.structs.fields(section.type)
+        if {"secret", "url"} & (get_args(field.type)[1].extra or {}).keys()
+        for ending in ("", "_file")
+    ]
+    assert {"AIRLOOM__CELERY__BROKER", "AIRLOOM__LOGS__STORE_OPTIONS"} <= set(hidden)
+    assert clean_environment(dict.fromkeys(hidden, "x")) == {}
 
 
 def test_a_task_inherits_no_descriptor_of_the_runner(rig: Rig):

@@ -54,6 +54,22 @@ def test_the_processes_of_running_tries_stay_known_when_the_file_is_made_small(j
     assert (remains.reports, remains.pids) == ([ended(1)], [])
 
 
+def test_a_try_that_was_claimed_is_unfinished_until_its_end_and_is_never_told_as_started(journal: Journal):
+    def claimed(number: int) -> Started:
+        return Started(key=TryKey(number, 1), at=1.0, token="t")
+
+    journal.append(Reports(seq=0, reports=(claimed(1),)))
+    journal.append(Reports(seq=0, reports=(claimed(2),)))
+    journal.append(Reports(seq=1, reports=(ended(2),)))
+    assert read_remains(journal.path).unfinished == [claimed(1)]
+    assert read_remains(journal.path).reports == [ended(2)]
+    journal.acknowledged(1, [], lambda: [claimed(1)])
+    remains = read_remains(journal.path)
+    assert (remains.reports, remains.unfinished, remains.pids) == ([], [claimed(1)], [])
+    journal.append(Reports(seq=2, reports=(started(1),)))
+    assert read_remains(journal.path).pids == [1001]
+
+
 def test_wherever_the_writer_was_killed_the_whole_messages_are_found(journal: Journal, tmp_path: Path):
     messages = [Reports(seq=number, reports=(started(number), ended(number))) for number in (1, 2, 3)]
     ends = [0]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from airloom.bundles.git import folder_of
@@ -210,6 +211,14 @@ def test_a_commit_that_cannot_be_had_is_given_up_with_the_reason(bench: Bench) -
         f"commit {'1' * 12} of the bundle flows cannot be had: there is no commit {'1' * 40} in {bench.remote.url} "
         "any more"
     )
+
+
+def test_a_bundle_that_the_settings_have_no_more_while_a_try_waits_for_it_is_no_harm(bench: Bench) -> None:
+    one = of_commit(1, bench.remote.commit(sub__one="1"))
+    assert bench.preparation.find(one) is None
+    bench.preparation.settings = msgspec.structs.replace(bench.settings, repositories={})
+    bench.until(lambda: bench.lacking)
+    assert "this runner has no bundle 'flows'" in bench.lacking[one.key]
 
 
 def test_a_repository_that_comes_back_in_time_is_enough(bench: Bench) -> None:

@@ -89,3 +89,19 @@ def test_a_runner_that_dies_is_followed_by_another_one(rig: CeleryRig) -> None:
     (short,) = rig.run(rig.work("short"))
     assert short.outcome is Outcome.SUCCESS
     assert runner_pid(rig.world.worker, "celery") != runner
+
+
+def test_a_runner_that_hangs_is_killed_before_its_tries_run_again(rig: CeleryRig) -> None:
+    rig.world.stop_worker()
+    rig.world.start_worker(AIRLOOM__RUNNER__LEASE="4")
+    rig.write("long", LONG)
+    work = rig.work("long")
+    rig.submit(work)
+    rig.started(work)
+    runner = runner_pid(rig.world.worker, "celery")
+    os.kill(runner, signal.SIGSTOP)
+    ended = rig.end(work)
+    assert ended.cause is Cause.LOST
+    assert "the next one there has ended what it left running" in str(ended.detail)
+    assert "the runner hangs" in rig.world.worker_says()
+    assert runner_pid(rig.world.worker, "celery") != runner

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from airloom.model.errors import SettingsError
-from airloom.settings import Loaded, describe, load
+from airloom.settings import Loaded, describe, load, mask_url
 
 
 def write(folder: Path, text: str) -> Path:
@@ -148,6 +148,24 @@ def test_secrets_are_not_shown(home: Path, tmp_path: Path) -> None:
     assert shown(loaded)["core.secret_key"] == "***"
     assert shown(loaded)["database.url"] == "postgresql://me:***@localhost/airloom"
     assert "hunter2" not in str(shown(loaded))
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("sentinel://:one@a:1;sentinel://:two@b:2/0", "sentinel://:***@a:1;sentinel://:***@b:2/0"),
+        ("amqp://me:o;ne@a//;amqps://me:two@b//", "amqp://me:***@a//;amqps://me:***@b//"),
+        ("postgresql://me:o/n?e@db/airloom", "postgresql://me:***@db/airloom"),
+        ("postgresql://me:o@ne@db/airloom", "postgresql://me:***@db/airloom"),
+        ("postgresql://db/x?user=me&password=one&sslmode=require", "postgresql://db/x?user=me&password=***&sslmode=require"),
+        ("me:one@db/airloom", "me:***@db/airloom"),
+        ("redis://me:one@[db", "redis://me:***@[db"),
+        ("postgresql://me@db:5432/airloom", "postgresql://me@db:5432/airloom"),
+        ("sqlite:////srv/a:b@c/airloom.db", "sqlite:////srv/a:b@c/airloom.db"),
+    ],
+)  # fmt: skip
+def test_no_password_in_an_address_is_shown(url: str, masked: str) -> None:
+    assert mask_url(url) == masked
 
 
 def test_a_secret_of_the_wrong_type_is_not_shown_either(home: Path, tmp_path: Path) -> None:

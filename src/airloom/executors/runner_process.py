@@ -12,12 +12,12 @@ from airloom.executors.settings import LocalSettings
 from airloom.executors.unix_socket import take_lock
 from airloom.model.errors import AirloomError
 
-#: what tasks have no business to know: how to reach the database, the keys that open what is in it, and the
-#: connections and variables of which each task is to get only what it asks for
+#: what tasks have no business to know: how to reach the database, the broker and the store of logs, the keys that open
+#: what is in them, and the connections and variables of which each task is to get only what it asks for
 _PRIVATE = re.compile(
-    r"AIRLOOM_+(DATABASE|SECURITY|SECRETS?|API|AUTH|CELERY)_|AIRLOOM_.*(SECRET|PASSWORD|KEY|TOKEN|URL|DSN)|"
+    r"AIRLOOM_+(DATABASE|SECURITY|SECRETS?|API|AUTH|CELERY|LOGS)_|AIRLOOM_.*(SECRET|PASSWORD|KEY|TOKEN|URL|DSN)|"
     r"AIRFLOW__(DATABASE|SECRETS|API|WEBSERVER|CELERY)__|AIRFLOW__.*(FERNET|SECRET|PASSWORD|SQL_ALCHEMY)|"
-    r"(AIRLOOM|AIRFLOW)_(CONN|VAR)_|PG(PASSWORD|USER|HOST|HOSTADDR|SERVICE|SERVICEFILE|PASSFILE)$",
+    r"(AIRLOOM|AIRFLOW)_(CONN|VAR)_|FLOWER_|PG(PASSWORD|USER|HOST|HOSTADDR|SERVICE|SERVICEFILE|PASSFILE)$",
     re.IGNORECASE,
 )
 

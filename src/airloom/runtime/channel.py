@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from airloom.model.wire import MAX_FRAME, Unframer, frame
+from airloom.model.wire import ALIVE, MAX_FRAME, Unframer, frame
 
 CHUNK = 256 * 1024
 MAX_FDS = 3
@@ -49,8 +49,16 @@ class Channel(Generic[T]):
 
         Raises Closed, and FrameError if the message has more than `limit` bytes.
         """
+        self._put(frame(message, limit), fds)
+
+    def sign(self) -> None:
+        """Give a sign of life, unless more than that is on its way. Raises Closed."""
+        if not self._out:
+            self._put(ALIVE)
+
+    def _put(self, data: bytes, fds: Sequence[int] = ()) -> None:
         was_blocked = bool(self._out)
-        self._out.append((memoryview(frame(message, limit)), fds))
+        self._out.append((memoryview(data), fds))
         if not was_blocked:
             self.flush()
             if self._out:

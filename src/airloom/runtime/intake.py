@@ -54,6 +54,14 @@ class Intake:
             for channel in list(self._channels):
                 self._send(channel, standing)
 
+    def sign(self) -> None:
+        """Give whoever is there a sign of life."""
+        for channel in list(self._channels):
+            try:
+                channel.sign()
+            except Closed:
+                self._drop(channel)
+
     def answer(self, claimed: Claimed) -> None:
         """Tell those who submitted them which tries were granted and refused."""
         told: dict[Channel[ToIntake], tuple[list[TryKey], list[Any]]] = {}

@@ -20,7 +20,8 @@ _decoder: msgspec.msgpack.Decoder[Reports | Ack] = msgspec.msgpack.Decoder(Repor
 
 
 class Remains(msgspec.Struct, frozen=True):
-    """What a runner has left: reports that no server took, and the starts of its unfinished tries."""
+    """What a runner has left: reports that no server took, and the starts of its unfinished tries; a start without a
+    process is that of a try that was its by claim."""
 
     reports: list[Report]
     unfinished: list[Started]

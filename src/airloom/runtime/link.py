@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from airloom.model.report import Ended, Report, Started, TryKey
 from airloom.model.wire import Ack, FrameError, FromRunner, Reports, ToRunner
+from airloom.model.work import Work
 from airloom.runtime.channel import Closed
 from airloom.runtime.journal import Journal
 from airloom.runtime.loop import Loop, Timer
@@ -97,6 +98,11 @@ class Link:
             self._unacked.append(message)
             self._journal.append(message)
             self.send(message)
+
+    def begin(self, work: Work) -> None:
+        """Note on disk that a try is this runner's, which the server knows: should this process be killed before the
+        try's start is told, the next one still tells that it is lost."""
+        self._journal.append(Reports(seq=0, reports=(Started(key=work.key, at=time.time(), token=work.token),)))
 
     def close(self) -> None:
         """Close the connection, and the journal, which is removed if nothing in it is needed."""

@@ -62,7 +62,12 @@ class Outpost:
         self.slots = settings.parallelism
         self._sources = supervisor.preparation.sources
         self._intake = Intake(loop, settings.work_socket, self._ordered, self.withdraw, supervisor.live)
-        self._claims = Claims(supervisor.submit, self._hand_back, self._intake.answer)
+
+        def run(work: Work) -> None:
+            link.begin(work)
+            supervisor.submit(work)
+
+        self._claims = Claims(run, self._hand_back, self._intake.answer)
         self._wanted: Wanted | None = None
         self._stopping = False
         self._leaving = self._left = False
@@ -109,7 +114,9 @@ class Outpost:
                 self._left = self._left or (self._leaving and message.stop)
 
     def heartbeat(self) -> Heartbeat:
-        """What is in hand: tries whose end the server has not got are, too."""
+        """What is in hand: tries whose end the server has not got are, too. It is shown at the work socket, too, that
+        the runner does not hang."""
+        self._intake.sign()
         tries = self._link.untold() | self._supervisor.live()
         free, total = machine.memory()
         return Heartbeat(

@@ -135,7 +135,9 @@ class Preparation:
             raise Refused(f"{commit!r} is no commit of the bundle {work.bundle}")
         root = root_of(self.settings.home, work.bundle, bundle, commit)
         if not os.path.isdir(root):  # noqa: PTH112
-            self._wait(work, ("commit", work.bundle, commit), partial(self._seek_commit, work.bundle, commit))
+            # As it is now: the settings may change while a try waits, and not have the bundle any more.
+            job = FetchJob(home=self.settings.home, name=work.bundle, bundle=bundle, commit=commit)
+            self._wait(work, ("commit", work.bundle, commit), partial(self._seek_commit, job))
             return None
         self._use(work.key, root.removesuffix(bundle.subfolder))
         path = f"{root}/{work.rel_path}"
@@ -216,12 +218,10 @@ class Preparation:
             return
         self._there(want)
 
-    def _seek_commit(self, name: str, commit: str, want: _Want) -> None:
-        job = FetchJob(home=self.settings.home, name=name, bundle=self.settings.repositories[name], commit=commit)
-
+    def _seek_commit(self, job: FetchJob, want: _Want) -> None:
         def told(fetched: Fetched) -> None:
             if fetched.error:
-                self._failed(want, f"commit {commit[:12]} of the bundle {name} cannot be had: {fetched.error}")
+                self._failed(want, f"commit {job.commit[:12]} of the bundle {job.name} cannot be had: {fetched.error}")
             else:
                 self._there(want)
 

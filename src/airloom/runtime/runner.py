@@ -176,7 +176,8 @@ class Runner:
 
     def _greeting(self, pending: tuple[TryKey, ...]) -> list[FromRunner]:
         with contextlib.suppress(OSError, msgspec.MsgspecError):  # then those of before are good enough
-            self._settings = read_settings(self._settings.file)
+            # The lease is what its fence was made for: told another one, the server would go by that.
+            self._settings = msgspec.structs.replace(read_settings(self._settings.file), lease=self._settings.lease)
             self._supervisor.configure(self._settings)
         hello = Hello(
             protocol=PROTOCOL,
@@ -303,12 +304,12 @@ def inherit(settings: LocalSettings) -> tuple[list[Report], list[Path]]:
 
 
 def _lost(started: Started) -> Ended:
-    detail = f"its runner on {started.host} was killed, and the next one there has ended what it left running"
+    detail = "its runner was killed, and the next one there has ended what it left running"
     return Ended(
         key=started.key,
         at=time.time(),
         outcome=Outcome.FAILED,
-        started_at=started.at,
+        started_at=started.at if started.pid else None,
         cause=Cause.LOST,
         detail=detail,
         runner=started.runner,

@@ -205,8 +205,12 @@ class Supervisor:
         return {key: attempt.token for key, attempt in self._tries.items()}
 
     def starts(self) -> list[Started]:
-        """The starts of the tries in hand that have started."""
-        return [attempt.started for attempt in self._tries.values() if attempt.started is not None]
+        """The starts of the tries in hand. One that has not started has none, unless it is this runner's by claim."""
+        return [
+            attempt.started or Started(key=attempt.key, at=time.time(), token=attempt.token)
+            for attempt in self._tries.values()
+            if attempt.started is not None or attempt.token
+        ]
 
     def submit(self, work: Work) -> None:
         """Run a try, unless it is in hand already."""

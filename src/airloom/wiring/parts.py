@@ -68,7 +68,9 @@ def _make_executor(
         module = with_celery("airloom.executors.celery.executor", "the executor celery")
         executor: Executor = module.CeleryExecutor(celery, OpsCluster(ops, name), wake)
         return executor
-    return LocalExecutor(msgspec.structs.replace(local, name=name), partial(answer, ops), wake)
+    # A worker of this home has its runner under the executor's own name.
+    own = f"{name}.here" if name == "celery" else name
+    return LocalExecutor(msgspec.structs.replace(local, name=own), partial(answer, ops), wake)
 
 
 def make_ops(settings: Settings, db: Database) -> Ops:

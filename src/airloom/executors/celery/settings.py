@@ -40,6 +40,9 @@ class CelerySettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(
                 f"[celery] prefix has up to {_LONGEST_NAME - LONGEST_QUEUE} bytes of printable characters"
             )
+        # Whatever a task calls its queue, the broker takes it: one that it refuses would hold up all the others.
+        if not self.prefix or self.prefix.startswith("amq."):
+            raise SettingsError("[celery] prefix is not empty, and does not begin with amq., which is RabbitMQ's own")
 
     @property
     def scheme(self) -> str:

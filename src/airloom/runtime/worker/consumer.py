@@ -164,7 +164,12 @@ class TryConsumer(Consumer):  # type: ignore[misc]
             raise ForeignMessage(f"it cannot be read: {error}") from None
 
     def _leave_to_others(self, message: Any, why: str) -> None:
-        """Workers of another release may be there; this one does not ask again at once."""
+        """Workers of another release may be there; this one does not ask again at once. If there are none, the message
+        must not stand before others for ever: what nobody has claimed the scheduler publishes again."""
+        if self._too_old >= _LONGEST_TOO_OLD:
+            log.error("%s. It is dropped here, and published again later", why)
+            message.ack_log_error(log, self.connection_errors)
+            return
         self._too_old = min(2 * self._too_old or _TOO_OLD, _LONGEST_TOO_OLD)
         message.reject_log_error(log, self.connection_errors, requeue=True)
         self.hand.hold(self._too_old, why)

@@ -11,6 +11,7 @@ from airloom.executors.settings import LocalSettings
 from airloom.executors.unix_socket import connect
 from airloom.model.wire import FrameError, FromIntake, ToIntake
 from airloom.runtime.channel import Channel, Closed
+from airloom.runtime.fence import Fence
 
 log = logging.getLogger("airloom.worker")
 
@@ -35,6 +36,9 @@ class RunnerLine:
         self._timer: Any = None
         self._look_at = 0.0
         self._channel: Channel[FromIntake] | None = None
+        #: a runner that hangs ends no tries when it is out of touch: it is killed as long before that is a danger
+        self._patience = Fence(settings.lease, 0.0).patience
+        self._heard_at = 0.0
         #: whether a runner that has gone is followed by another one
         self.keeping = True
 
@@ -64,6 +68,15 @@ class RunnerLine:
             if self._channel is None:
                 self._look_again(self._look_at - now)
 
+    def check(self) -> None:
+        """Kill a runner that has given no sign of life for too long; the next one ends what it left running."""
+        self.look()
+        silent = time.monotonic() - self._heard_at
+        if self._channel is not None and self.keeping and silent > self._patience:
+            self._say(f"the runner hangs: it has given no sign of life for {silent:.0f} s, and is killed")
+            self.process.kill()
+            self._lose()
+
     def send(self, message: ToIntake) -> bool:
         """Tell the runner; False if there is none."""
         if self._channel is None:
@@ -90,6 +103,7 @@ class RunnerLine:
         self._channel = Channel(sock, FromIntake)
         self._channel.on_blocked = self._blocked
         self._keeper.connected()
+        self._heard_at = time.monotonic()
         self._trouble = ""
         if self._hub is not None:
             self._hub.add_reader(self._channel.fileno(), self.look)
@@ -108,6 +122,8 @@ class RunnerLine:
             except Closed:
                 self._lose()
                 return
+            if not channel.idle:
+                self._heard_at = time.monotonic()
             for message in messages:
                 self._keeper.well()
                 self._heard(message)

@@ -31,6 +31,8 @@ _SHOWN = ("port", "virtual_host", "heartbeat")
 _TRANSPORTS = "airloom.runtime.worker.redis_queues"
 #: seconds that a runner may take beyond the grace to end its tries and tell of it
 _LAST_WORDS = 25.0
+#: looks in the time of a lease whether the runner hangs
+_CHECKS = 20
 
 
 class HubTurns:
@@ -197,13 +199,14 @@ class Worker:
         """It is about to run, with nothing of ours in it."""
         hub.add_reader(self._signalled.fileno(), self._on_signal)
         hub.call_repeatedly(EVERY, self._now_and_then)
+        hub.call_repeatedly(min(EVERY, self._settings.runner.lease / _CHECKS), self._line.check)
         self._turns.watch(hub)
         self._line.watch(hub)
 
     def meanwhile(self) -> None:
         """It does not run, for the broker is out of reach: do what cannot wait for that."""
         self._on_signal()
-        self._line.look()
+        self._line.check()
         self.hand.turn()
         self._give_up()
 
