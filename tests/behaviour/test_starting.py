@@ -22,7 +22,7 @@ def test_a_second_server_on_the_same_home_is_told_who_is_there(server: Server, c
     [
         ({"core__dags_folder": "/nowhere/dags"}, "the folder of DAG files /nowhere/dags does not exist"),
         ({"core__paralelism": 3}, "names no setting. Did you mean AIRLOOM__CORE__PARALLELISM?"),
-        ({"core__executors": "CeleryExecutor"}, "CeleryExecutor is not in this version yet; use local or sequential"),
+        ({"core__executors": "KubernetesExecutor"}, "KubernetesExecutor is not in this version yet; use local, sequen"),
         ({"database__url": "mysql://x/y"}, "no database of the kind 'mysql' can be used"),
     ],
 )

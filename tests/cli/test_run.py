@@ -171,10 +171,10 @@ def test_wrong_arguments_end_with_2_before_anything_runs(
 def test_standalone_says_where_things_are_and_ends_with_the_wirings_status(
     airloom: Airloom, wire: Wire, home: Path, tmp_path: Path
 ) -> None:
-    def standalone(loaded: Any, *, dags_folder: Path, on_ready: Callable[[str], None]) -> int:
+    def standalone(loaded: Any, *, on_ready: Callable[[str], None]) -> int:
         assert loaded.settings.core.home == home
         on_ready("the link")
-        return 4 if dags_folder == tmp_path / "flows" else 0
+        return 4 if loaded.settings.core.dags_folder == tmp_path / "flows" else 0
 
     wire(standalone=standalone)
     (tmp_path / "flows").mkdir()

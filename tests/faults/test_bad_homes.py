@@ -89,6 +89,7 @@ def test_a_damaged_database_is_said_to_be_damaged(home: Home) -> None:
 def test_a_database_of_a_newer_airloom_is_not_used(home: Home) -> None:
     with closing(sqlite3.connect(home.database)) as connection:
         connection.execute("UPDATE airloom_revision SET version_num = '9999'")
+        connection.execute("UPDATE compatible SET oldest = '9999'")
         connection.commit()
     refused(home, "is newer than this Airloom", "upgrade Airloom")
     refused(home, "is newer than this Airloom", command=("dags", "list"))

@@ -77,12 +77,15 @@ def test_flower_shows_workers_and_tasks_and_no_secret(tmp_path: Path, redis_serv
         with flower(tmp_path, broker.url(), FLOWER_UNAUTHENTICATED_API="true") as shown:
             wait_for(shown.serves, "Flower to serve")
             wait_for(lambda: "airloom@one" in shown.get("/api/workers?refresh=1"), "the worker")
-            Post(broker.url()).send(work_of(1))
+            post = Post(broker.url())
+            # Flower asks for events every few seconds; what went before that it does not show.
+            wait_for(lambda: post.app.control.enable_events(reply=True, timeout=1.0), "the worker to tell events")
+            post.send(work_of(1))
             runner.grant(*runner.handed(1))
             wait_for(lambda: state_of(shown) == "STARTED", "the task to be shown as started")
             runner.end(*runner.keys)
             wait_for(lambda: state_of(shown) == "SUCCESS", "the task to be shown as done")
-            (message,), _ = encode(work_of(1))
+            (message, _), _ = encode(work_of(1))
             texts = [shown.get(page) for page in PAGES] + [shown.get("/api/tasks"), shown.said, worker.said]
             for text in texts:
                 assert TOKEN not in text

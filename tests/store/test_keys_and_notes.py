@@ -92,4 +92,4 @@ def test_live_tries_are_counted_by_queue(db: Database) -> None:
     ]
     with db.transaction() as conn:
         dialect_of(conn).insert(conn, task_try, to_rows(rows))
-        assert sorted(count_live(conn)) == [("a", TIState.QUEUED, 1), ("a", TIState.RUNNING, 2)]
+        assert sorted(count_live(conn)) == [("local", "a", TIState.QUEUED, 1), ("local", "a", TIState.RUNNING, 2)]

@@ -4,13 +4,14 @@ The row is the truth: every plan is committed under its epoch. The lock makes a 
 it knows that the former leader's process is gone, and need not wait for its lease to expire.
 """
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
 
 import msgspec
 from sqlalchemy import Connection, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from airloom.model.errors import StoreError
 from airloom.store.database import Database
@@ -128,6 +129,9 @@ class LeaderLock:
             os.close(self._file)
             self._file = None
         if self._session is not None:
+            # At once, and not only when the server learns that the connection is gone.
+            with contextlib.suppress(SQLAlchemyError):
+                self._session.exec_driver_sql("SELECT pg_advisory_unlock_all()")
             # The connection goes with the lock: it must not come back to the pool with it.
             self._session.invalidate()
             self._session.close()
