@@ -117,7 +117,7 @@ class TryConsumer(Consumer):  # type: ignore[misc]
         self.hand: Hand = worker.hand
         self._meanwhile = worker.meanwhile
         self._address = worker.broker
-        self._too_old = 0.0
+        self._too_old = self._left_until = 0.0
         self._trouble = ""
         self._served = False
         super().__init__(*args, **options)
@@ -166,13 +166,17 @@ class TryConsumer(Consumer):  # type: ignore[misc]
     def _leave_to_others(self, message: Any, why: str) -> None:
         """Workers of another release may be there; this one does not ask again at once. If there are none, the message
         must not stand before others for ever: what nobody has claimed the scheduler publishes again."""
-        if self._too_old >= _LONGEST_TOO_OLD:
-            log.error("%s. It is dropped here, and published again later", why)
-            message.ack_log_error(log, self.connection_errors)
-            return
-        self._too_old = min(2 * self._too_old or _TOO_OLD, _LONGEST_TOO_OLD)
+        now = time.monotonic()
+        # Until its consumer has ended, RabbitMQ gives a message again at once: that is the same look at it.
+        if now >= self._left_until:
+            if self._too_old >= _LONGEST_TOO_OLD:
+                log.error("%s. It is dropped here, and published again later", why)
+                message.ack_log_error(log, self.connection_errors)
+                return
+            self._too_old = min(2 * self._too_old or _TOO_OLD, _LONGEST_TOO_OLD)
+            self._left_until = now + self._too_old
+            self.hand.hold(self._too_old, why)
         message.reject_log_error(log, self.connection_errors, requeue=True)
-        self.hand.hold(self._too_old, why)
 
     # --- the broker ---------------------------------------------------------------------------------------------------
     def connect(self) -> Any:
