@@ -1,12 +1,12 @@
 # Every target sets up what it needs in .venv (see .ci/venv); nothing is installed elsewhere but the servers that `make test` needs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test check format docs bench wheel clean
+.PHONY: help demo ui test check format docs bench wheel kube-test-binaries clean
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 
 help: ## Show what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 28
 
 demo: ## Run examples/01-flights through the real scheduler, from nothing, on this machine
 	@.ci/venv demo
@@ -53,6 +53,9 @@ wheel: ## Build the wheel into dist/, with the web UI in it
 	@.ci/ui
 	@$(BIN)/pip wheel . --no-deps --no-build-isolation --quiet --wheel-dir dist
 	@ls dist/*.whl
+
+kube-test-binaries: ## Build what the tests on Kubernetes run, from Debian's source package, once (five to ten minutes)
+	@.ci/kubernetes-binaries
 
 clean: ## Remove what was made here: the venv, the demo's home, builds, caches
 	@rm -rf .venv demo dist build ui/node_modules src/airloom/api/static .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

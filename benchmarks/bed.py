@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from tests.servers import PostgresServer
@@ -26,9 +25,9 @@ from airloom.model.report import Ended, Outcome, Report, Started, TryKey
 from airloom.model.run import TIRow, TryRow
 from airloom.model.states import RUN_FINISHED
 from airloom.model.work import Cancel, Work
-from airloom.operations.ops import Ops, wake_path
-from airloom.operations.secret_key import read_secret_keys
+from airloom.operations.ops import Ops, make_ops
 from airloom.runtime.parsing import ParserPool
+from airloom.sections import Settings
 from airloom.services.leader import Leadership
 from airloom.services.loader import Loader, LoaderSettings
 from airloom.services.scheduler import Scheduler
@@ -36,9 +35,9 @@ from airloom.services.service import Bell, Daemon
 from airloom.store import inbox, runs
 from airloom.store.database import Database, connect
 from airloom.store.migrate import migrate
-from airloom.store.notify import notifier
-from airloom.store.secrets import Secrets
 from airloom.wiring import parts
+from benchmarks import floors
+from benchmarks.figures import Figure
 
 #: whoever waits for longer than this waits for something that does not come
 PATIENCE = 120.0
@@ -93,7 +92,7 @@ class InstantExecutor:
 class Bed:
     """A leading scheduler on its home. `on_commit` is called after each commit, in the scheduler's thread."""
 
-    settings: settings.Settings
+    settings: Settings
     db: Database
     ops: Ops
     bell: Bell
@@ -110,6 +109,12 @@ class Bed:
     def home(self) -> Path:
         """The home folder."""
         return self.settings.core.home
+
+    @property
+    def epoch(self) -> int:
+        """The number of its leadership's term."""
+        assert self.leadership.epoch is not None
+        return self.leadership.epoch
 
     @property
     def dags(self) -> Path:
@@ -201,8 +206,7 @@ def make_bed(
     options = settings.load(variables, home).settings
     with closing(connect(options.database.url)) as db, ExitStack() as stack:
         migrate(db)
-        secrets = cache(lambda: Secrets(read_secret_keys(options)))
-        ops = Ops(db=db, notifier=notifier(db, wake_path(options)), secrets=secrets)
+        ops = make_ops(options, db)
         stack.callback(ops.notifier.close)
         leadership = Leadership(db, options.scheduler.lease, time.time)
         leadership.require()
@@ -235,13 +239,25 @@ def instant(slots: int | None, held: Iterable[str] = ()) -> MakeExecutors:
     return lambda bed: {"local": InstantExecutor(slots, held)}
 
 
-def wait_for(condition: Callable[[], object], alive: Callable[[], bool] = lambda: True) -> None:
-    """Look until `condition` holds. Raises TimeoutError when `alive` does not any more, or when it takes too long."""
+def wait_for(
+    condition: Callable[[], object], alive: Callable[[], bool] = lambda: True, pause: float = 0.005
+) -> None:
+    """Look until `condition` holds. Raises TimeoutError when `alive` does not any more, or when it takes too long.
+    pause: seconds between two looks."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if not alive() or time.monotonic() > deadline:
             raise TimeoutError("what was waited for did not come")
-        time.sleep(0.005)
+        time.sleep(pause)
+
+
+def on_both(folder: Path, measure: Callable[[str, str | None, floors.Floor], list[Figure]]) -> list[Figure]:
+    """What `measure` finds on SQLite and on PostgreSQL: it gets the name, the address (None: a file of its home), and
+    the floor."""
+    with closing(floors.SQLiteFloor(folder)) as file:
+        figures = measure("SQLite", None, file)
+    with postgres() as server, closing(floors.PostgresFloor(server.url(server.create()))) as floor:
+        return figures + measure("PostgreSQL", server.url(server.create()), floor)
 
 
 @contextmanager

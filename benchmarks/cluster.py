@@ -15,15 +15,15 @@ from cryptography.fernet import Fernet
 from tests.brokers import RedisServer
 
 from airloom import settings
-from airloom.model.run import RunRow
+from airloom.model.run import DEFAULT_POOL, RunRow
 from airloom.model.states import RUN_FINISHED, RunState
 from airloom.operations import remote_runners
-from airloom.operations.ops import Ops
+from airloom.operations.ops import Ops, make_ops
+from airloom.operations.pools import set_pool
 from airloom.operations.runs import trigger
 from airloom.store import dag_lists, runs
 from airloom.store.database import connect
 from airloom.store.migrate import migrate
-from airloom.wiring import parts
 from benchmarks import bare_celery
 from benchmarks.bed import postgres, wait_for
 from benchmarks.figures import Figure, median, percentile
@@ -84,7 +84,7 @@ class Cluster:
         options = settings.load({**self._environment, "AIRLOOM_HOME": str(folder)}, folder).settings
         db = stack.enter_context(closing(connect(database)))
         migrate(db)
-        self.ops: Ops = parts.make_ops(options, db)
+        self.ops: Ops = make_ops(options, db)
         stack.callback(self.ops.notifier.close)
         token = remote_runners.make_runner_token(self.ops, "bench").text
         (folder / "token").write_text(token)
@@ -93,6 +93,7 @@ class Cluster:
         wait_for(lambda: self.said("api", "http://"), lambda: self.api.poll() is None)
         self.address = "http://" + self.said("api", "http://").split("http://")[1].split("/")[0].split()[0]
         wait_for(self._loaded, lambda: self.scheduler.poll() is None)
+        set_pool(self.ops, DEFAULT_POOL, -1)  # all tasks go to the broker, as bare Celery's do
 
     def start(self, name: str, command: list[str], env: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
         """A process of the cluster, which is ended with it."""
@@ -131,7 +132,8 @@ class Cluster:
         """Trigger a run and wait for its end."""
         run_id = trigger(self.ops, dag_id)
         ended = partial(self._ended, dag_id, run_id)
-        wait_for(ended, lambda: self.scheduler.poll() is None)
+        # Seldom: each look takes as much from the machine as a part of a task's way. The database tells the times.
+        wait_for(ended, lambda: self.scheduler.poll() is None, pause=0.1)
         run = ended()
         assert run is not None
         assert run.state is RunState.SUCCESS, f"the run of {dag_id} is {run.state}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from airloom import __version__
+from airloom.executors.settings import cores
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -98,11 +99,6 @@ def machine() -> dict[str, str]:
         "load before": f"{load:.2f}"
         + (" (the machine is busy: figures are worse than they are)" if load > 0.5 else ""),
     }
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _lines(path: str) -> list[str]:

@@ -82,6 +82,13 @@ def add_run(db: Database, epoch: int, spec: DagSpec, version: int, states: Seque
         plans.apply_plan(conn, plan, epoch, now)
 
 
+def live_tries(db: Database, epoch: int, states: Sequence[TIState]) -> list[TryKey]:
+    """The tries of one running run in an empty database, whose TIs have these states: each queued or running."""
+    spec = wide_dag("wide", len(states))
+    add_run(db, epoch, spec, save_dag(db, spec), states)
+    return [TryKey(number, 1) for number in range(1, len(states) + 1)]
+
+
 def set_pool(db: Database, epoch: int, name: str, slots: int) -> None:
     """Make a pool."""
     plan = Plan()

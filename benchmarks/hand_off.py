@@ -1,16 +1,18 @@
 """From the end of a task to the start of the next: a chain of no-op tasks, with the local executor."""
 
 import itertools
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from airloom.model.run import TIRow, TryRow
 from benchmarks import floors
-from benchmarks.bed import Bed, local, make_bed, postgres, zygote_size
+from benchmarks.bed import Bed, local, make_bed, on_both, zygote_size
 from benchmarks.figures import Figure, median, percentile
 
 _TASKS = 120
 _ROUNDS = 3
+_BUDGETS = {"SQLite": 5.0, "PostgreSQL": 8.0}
 #: the tasks note the time themselves: the rows cannot tell when the author's code begins and ends
 CHAIN = f"""
 import os
@@ -37,17 +39,10 @@ chained()
 
 def measure(folder: Path) -> list[Figure]:
     """On SQLite and on PostgreSQL, each beside its floor."""
-    sqlite = floors.SQLiteFloor(folder)
-    figures = _measure(folder, "SQLite", None, sqlite, 5.0)
-    sqlite.close()
-    with postgres() as server:
-        floor = floors.PostgresFloor(server.url(server.create()))
-        figures += _measure(folder, "PostgreSQL", server.url(server.create()), floor, 8.0)
-        floor.close()
-    return figures
+    return on_both(folder, partial(_measure, folder))
 
 
-def _measure(folder: Path, name: str, url: str | None, floor: floors.Floor, budget: float) -> list[Figure]:
+def _measure(folder: Path, name: str, url: str | None, floor: floors.Floor) -> list[Figure]:
     inside: list[float] = []
     outside: list[float] = []
     forks, commits = [], []
@@ -64,9 +59,9 @@ def _measure(folder: Path, name: str, url: str | None, floor: floors.Floor, budg
     text = f"a fork and wait ({fork:.2f}) and a commit ({commit:.2f})"
     least: dict[str, Any] = {"floor": fork + commit, "floor_is": text}
     return [
-        Figure(what=f"{name}: code to code, median", ours=median(inside), unit="ms", budget=budget, **least),
+        Figure(what=f"{name}: code to code, median", ours=median(inside), unit="ms", budget=_BUDGETS[name], **least),
         Figure(what=f"{name}: the same, 99th percentile", ours=percentile(inside, 0.99), unit="ms", **least),
-        Figure(what=f"{name}: by the rows, median", ours=median(outside), unit="ms", budget=budget, **least),
+        Figure(what=f"{name}: by the rows, median", ours=median(outside), unit="ms", budget=_BUDGETS[name], **least),
         Figure(what=f"{name}: the same, 99th percentile", ours=percentile(outside, 0.99), unit="ms", **least),
     ]
 

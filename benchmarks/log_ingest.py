@@ -5,6 +5,7 @@ import itertools
 import time
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from airloom.model.report import TryKey
@@ -13,7 +14,7 @@ from airloom.model.wire import LogChunk
 from airloom.operations.try_logs import TryLog, keep_chunks, open_log
 from airloom.services.log_keeping import LogKeeper
 from benchmarks import fill, floors
-from benchmarks.bed import Bed, instant, make_bed, postgres
+from benchmarks.bed import Bed, instant, make_bed, on_both
 from benchmarks.figures import Figure
 
 _TRIES = 64
@@ -27,19 +28,12 @@ _MEGA = 1e6
 
 def measure(folder: Path) -> list[Figure]:
     """On SQLite and on PostgreSQL, each beside the same bytes in bare commits of one row."""
-    sqlite = floors.SQLiteFloor(folder)
-    figures = _measure(folder, "SQLite", None, sqlite)
-    sqlite.close()
-    with postgres() as server:
-        floor = floors.PostgresFloor(server.url(server.create()))
-        figures += _measure(folder, "PostgreSQL", server.url(server.create()), floor)
-        floor.close()
-    return figures
+    return on_both(folder, partial(_measure, folder))
 
 
 def _measure(folder: Path, name: str, url: str | None, floor: floors.Floor) -> list[Figure]:
     with make_bed(folder, {}, instant(None), url, thread=False) as bed:
-        keys = _live_tries(bed)
+        keys = fill.live_tries(bed.db, bed.epoch, [TIState.RUNNING] * _TRIES)
         bare_line, bare_chunk = _bare(floor, _LINE, 1_000_000), _bare(floor, _CHUNK, 2_000_000)
         chatty, busy = keys[: _TRIES // 2], keys[_TRIES // 2 :]
         alone, seconds = _rate(bed, chatty[:1], _LINE, 1)
@@ -76,14 +70,6 @@ def _measure(folder: Path, name: str, url: str | None, floor: floors.Floor) -> l
             Figure(what=f"{name}: processor time of a chunk of one line", ours=seconds * 1e6, unit="us"),
             *_kept(bed, name, chatty[0]),
         ]
-
-
-def _live_tries(bed: Bed) -> list[TryKey]:
-    epoch = bed.leadership.epoch
-    assert epoch is not None
-    spec = fill.wide_dag("wide", _TRIES)
-    fill.add_run(bed.db, epoch, spec, fill.save_dag(bed.db, spec), [TIState.RUNNING] * _TRIES)
-    return [TryKey(number, 1) for number in range(1, _TRIES + 1)]
 
 
 def _lines() -> Iterator[bytes]:

@@ -39,20 +39,18 @@ def measure(folder: Path) -> list[Figure]:
 
 def _fill(bed: Bed, waiting: int) -> float:
     """Waiting tasks into the database, and from there into the scheduler's memory: the seconds of the latter."""
-    epoch = bed.leadership.epoch
-    assert epoch is not None
     for width, tasks in _PASSING.items():
         spec = fill.wide_dag(f"passing-{width}", tasks, f"pool-{width}")
         fill.save_dag(bed.db, spec)
-        fill.set_pool(bed.db, epoch, f"pool-{width}", width)
+        fill.set_pool(bed.db, bed.epoch, f"pool-{width}", width)
     # One of them has the pool's only slot for ever.
-    fill.set_pool(bed.db, epoch, "full", 1)
+    fill.set_pool(bed.db, bed.epoch, "full", 1)
     size = min(waiting, _WAITING_PER_RUN)
     spec = fill.wide_dag("waiting", size, "full")
     version = fill.save_dag(bed.db, spec)
     for number in range(waiting // size):
         first = TIState.SCHEDULED if number else TIState.RUNNING
-        fill.add_run(bed.db, epoch, spec, version, [first] + [TIState.SCHEDULED] * (size - 1))
+        fill.add_run(bed.db, bed.epoch, spec, version, [first] + [TIState.SCHEDULED] * (size - 1))
     began = time.perf_counter()
     bed.brain.tick()
     assert bed.brain.world is not None

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from airloom.model.wire import Ack, FromRunner, Hello, Reports, Unframer, Welcom
 from airloom.operations import remote_runners
 from airloom.operations.try_tokens import try_tokens
 from benchmarks import fill, floors
-from benchmarks.bed import Bed, instant, make_bed, postgres, wait_for
+from benchmarks.bed import Bed, instant, make_bed, on_both, wait_for
 from benchmarks.figures import Figure
 from benchmarks.standalone import COMMAND
 
@@ -31,20 +32,13 @@ _BUDGET = 1000.0
 
 def measure(folder: Path) -> list[Figure]:
     """On SQLite and on PostgreSQL, each beside its floor: a commit of one row for each report, one after the other."""
-    sqlite = floors.SQLiteFloor(folder)
-    figures = _measure(folder, "SQLite", None, sqlite)
-    sqlite.close()
-    with postgres() as server:
-        floor = floors.PostgresFloor(server.url(server.create()))
-        figures += _measure(folder, "PostgreSQL", server.url(server.create()), floor)
-        floor.close()
-    return figures
+    return on_both(folder, partial(_measure, folder))
 
 
 def _measure(folder: Path, name: str, url: str | None, floor: floors.Floor) -> list[Figure]:
     figures = []
     with make_bed(folder, {"AIRLOOM__API__PORT": "0"}, instant(None), url, thread=False) as bed:
-        keys = _live_tries(bed)
+        keys = fill.live_tries(bed.db, bed.epoch, [TIState.QUEUED] * _TRIES)
         bare = _bare_commits(floor)
         with _api(bed) as address:
             for together, budget in ((1, _BUDGET), (_TOGETHER, None)):
@@ -61,14 +55,6 @@ def _measure(folder: Path, name: str, url: str | None, floor: floors.Floor) -> l
                     )
                 )
     return figures
-
-
-def _live_tries(bed: Bed) -> list[TryKey]:
-    epoch = bed.leadership.epoch
-    assert epoch is not None
-    spec = fill.wide_dag("wide", _TRIES)
-    fill.add_run(bed.db, epoch, spec, fill.save_dag(bed.db, spec), [TIState.QUEUED] * _TRIES)
-    return [TryKey(number, 1) for number in range(1, _TRIES + 1)]
 
 
 def _bare_commits(floor: floors.Floor) -> float:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from airloom.executors.settings import cores
 from benchmarks import floors
 from benchmarks.bed import local, make_bed, zygote_size
-from benchmarks.figures import Figure, cores, median
+from benchmarks.figures import Figure, median
 
 _TASKS = 1000
 _ROUNDS = 3

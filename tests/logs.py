@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from airloom.model.log_lines import LogLine
+from airloom.model.work import Work
 from airloom.operations import try_logs
 from airloom.operations.log_pages import Place, read_part
 from airloom.operations.ops import Ops
@@ -32,6 +33,13 @@ def lines_of(ops: Ops, log: TryLog) -> list[LogLine]:
     """The whole lines of a log."""
     with try_logs.open_log(ops, log) as file:
         return _rest(file, 0)[0]
+
+
+def log_of(work: Work) -> TryLog:
+    """The log of a try."""
+    return TryLog(
+        key=work.key, dag_id=work.dag_id, run_id=work.run.run_id, task_id=work.task_id, map_index=work.map_index
+    )
 
 
 def _rest(file: BinaryIO, offset: int) -> tuple[list[LogLine], int]:

@@ -17,12 +17,20 @@ _SECRET = {"secret": True}
 _READ_ONLY = {"read_only": True}
 _LIST = {"unit": "list"}
 _TABLE = {"unit": "table", "secret": True}
+_PLAIN_TABLE = {"unit": "table"}
 
 
-def _doc(text: str, extra: dict[str, Any] | None = None, *, ge: float | None = None, gt: float | None = None) -> Meta:
+def _doc(
+    text: str,
+    extra: dict[str, Any] | None = None,
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+) -> Meta:
     if gt is not None:
         return Meta(description=text, extra=extra, gt=gt)
-    return Meta(description=text, extra=extra, ge=ge)
+    return Meta(description=text, extra=extra, ge=ge, le=le)
 
 
 class Core(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +120,51 @@ class WorkerSection(msgspec.Struct, frozen=True, kw_only=True):
     ca_file: Annotated[str, _doc("Certificates to trust at the server instead of the system's.")] = ""
 
 
+class Kubernetes(msgspec.Struct, frozen=True, kw_only=True):
+    """The Kubernetes executor: a pod for each try. What it means in full: [kubernetes.md](kubernetes.md)."""
+
+    image: Annotated[str, _doc("The image of tasks: Airloom, and what DAGs import.")] = ""
+    server: Annotated[str, _doc("Address of the API, or of the task API by itself, as pods reach it.")] = ""
+    ca_file: Annotated[str, _doc("Certificates to trust at the server; pods are given what is in the file.")] = ""
+    namespace: Annotated[str, _doc("Where pods are made; empty = the namespace of the credentials.")] = ""
+    namespaces: Annotated[tuple[str, ...], _doc("Further namespaces that a task may choose.", _LIST)] = ()
+    kubeconfig: Annotated[
+        str, _doc("File of clusters and credentials; empty = this pod's own, or KUBECONFIG, or ~/.kube/config.")
+    ] = ""
+    context: Annotated[str, _doc("The context in that file; empty = its current one.")] = ""
+    clusters: Annotated[
+        dict[str, Any],
+        _doc("Further clusters by name, tables of these settings; a task chooses one.", _PLAIN_TABLE),
+    ] = {}
+    service_account: Annotated[str, _doc("The account that tasks run as; empty = the namespace's default.")] = ""
+    template: Annotated[str, _doc("What pods begin with, as YAML; a template_file is the other way.")] = ""
+    template_file: Annotated[str, _doc("The file of what pods begin with, YAML.")] = ""
+    templates: Annotated[
+        dict[str, Any], _doc("Files of further templates by name; a task chooses one.", _PLAIN_TABLE)
+    ] = {}
+    mutation_hook: Annotated[
+        str, _doc("MODULE:FUNCTION that changes each pod before it is made; it runs in a process of its own.")
+    ] = ""
+    dags_folder: Annotated[str, _doc("The folder of DAG files in pods; empty = [core] dags_folder.")] = ""
+    dags_claim: Annotated[
+        str, _doc("The PersistentVolumeClaim that DAG files are on; empty = they are in the image.")
+    ] = ""
+    dags_path: Annotated[str, _doc("The folder of DAG files on that volume.")] = ""
+    git_secret: Annotated[
+        str, _doc("The Secret with ssh-key, known_hosts or token, by which pods reach bundles from git.")
+    ] = ""
+    start_limit: Annotated[float, _doc("How long a pod may take to start.", _SECONDS, gt=0)] = 600.0
+    delete: Annotated[
+        Literal["always", "on_success", "never"], _doc("Which pods are deleted as soon as they have ended.")
+    ] = "on_success"
+    keep: Annotated[float, _doc("How long the others are kept; 0 = for ever.", _SECONDS, ge=0)] = 3600.0
+    creators: Annotated[int, _doc("Pods made at once.", ge=1, le=64)] = 8
+    heartbeat: Annotated[float, _doc("Time between two renewals of a pod's lease.", _SECONDS, gt=0)] = 30.0
+    lease: Annotated[
+        float, _doc("How long a pod may be out of touch before its try runs again.", _SECONDS, ge=60)
+    ] = 300.0
+
+
 class Loader(msgspec.Struct, frozen=True, kw_only=True):
     """What watches the DAG files."""
 
@@ -168,6 +221,9 @@ class ApiSection(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[tuple[str, ...], _doc("Proxies whose X-Forwarded headers are believed.", _LIST)] = ()
     tls_certificate: Annotated[str, _doc("File of the certificate, to serve https without a proxy.")] = ""
     tls_key: Annotated[str, _doc("File of the certificate's key.")] = ""
+    outage: Annotated[
+        float, _doc("How long workers keep their tries while it has no database.", _SECONDS, ge=60, le=6 * 3600)
+    ] = 600.0
     session: Annotated[float, _doc("How long a login lasts without being used.", _SECONDS, gt=0)] = 7 * 86400.0
     max_body: Annotated[int, _doc("Size of the largest request, but for runners' reports.", _BYTES, ge=1)] = 2 * 2**20
     public_metrics: Annotated[bool, _doc("Whether /metrics can be read without logging in.")] = False
@@ -216,6 +272,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runner: Runner
     celery: Celery
     worker: WorkerSection
+    kubernetes: Kubernetes
     loader: Loader
     scheduler: Scheduler
     xcom: XComSection

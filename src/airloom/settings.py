@@ -4,14 +4,13 @@ Sources, later ones win: defaults, `airloom.toml`, environment variables `AIRLOO
 that the path of a file that holds the value. The home folder is AIRLOOM_HOME.
 """
 
-import difflib
 import math
 import re
 import tomllib
 import types
 import typing
 import zoneinfo
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +21,7 @@ from airloom.bundles.definitions import read_bundles, shown
 from airloom.executors.settings import default_parallelism
 from airloom.model.bundles import Bundle, LocalBundle
 from airloom.model.errors import SettingsError
+from airloom.model.spelling import did_you_mean
 from airloom.sections import Settings
 
 PREFIX = "AIRLOOM__"
@@ -41,8 +41,9 @@ EXECUTORS = {
     "LocalExecutor": "local",
     "celery": "celery",
     "CeleryExecutor": "celery",
+    "kubernetes": "kubernetes",
+    "KubernetesExecutor": "kubernetes",
 }
-_EXECUTORS_TO_COME = {"kubernetes", "KubernetesExecutor"}
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,12 +184,13 @@ def _from_file(path: Path) -> Iterator[_Given]:
         if section in _SECTIONS and not isinstance(table, dict):
             raise SettingsError(f"{path}: {section} is a section; write it as a table, [{section}].")
         if section not in _SECTIONS:
-            raise SettingsError(f"{path}: there is no section [{section}].{_nearest(section, _SECTIONS)}")
+            raise SettingsError(f"{path}: there is no section [{section}]{did_you_mean(section, _SECTIONS)}")
         for key, value in table.items():
             if key not in _FIELDS[section]:
                 elsewhere = [f"[{other}] {key}" for other, fields in _FIELDS.items() if key in fields]
-                hint = f" There is {' and '.join(elsewhere)}." if elsewhere else _nearest(key, _FIELDS[section])
-                raise SettingsError(f"{path}: section [{section}] has no setting {key}.{hint}")
+                there = f". There is {' and '.join(elsewhere)}" if elsewhere else ""
+                hint = there or did_you_mean(key, _FIELDS[section])
+                raise SettingsError(f"{path}: section [{section}] has no setting {key}{hint}")
             yield section, key, value, str(path), path.parent
 
 
@@ -203,7 +205,7 @@ def _from_environment(env: Mapping[str, str], cwd: Path) -> Iterator[_Given]:
         setting = _NAMES.get(name.removesuffix(_IN_FILE) if in_file else name)
         if setting is None:
             names = [f"{PREFIX}{known}".upper() for known in _NAMES]
-            raise SettingsError(f"Environment variable {variable} names no setting.{_nearest(variable, names)}")
+            raise SettingsError(f"Environment variable {variable} names no setting{did_you_mean(variable, names)}")
         other = by.setdefault(setting, variable)
         if other != variable:
             raise SettingsError(f"{other} and {variable} are both given, for the same setting: leave one of them out.")
@@ -290,9 +292,7 @@ def _timezone(raw: Any, hint: Any, text: bool) -> Any:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         known = zoneinfo.available_timezones()
-        raise _Refused(
-            f"expected a time zone such as UTC or Europe/Paris.{_nearest(name, known)}".rstrip(".")
-        ) from None
+        raise _Refused(f"expected a time zone such as UTC or Europe/Paris{did_you_mean(name, known)}") from None
     return name
 
 
@@ -305,11 +305,9 @@ def _executors(raw: Any, hint: Any, text: bool) -> Any:
     if not names or len(set(names)) < len(names):
         raise _Refused("expected at least one executor, each once")
     for name in names:
-        if name in _EXECUTORS_TO_COME:
-            raise _Refused(f"{name} is not in this version yet; use local, sequential or celery")
         if name not in EXECUTORS:
-            there = "there are local, sequential and celery"
-            raise _Refused(f"{name!r} is no executor; {there}.{_nearest(name, EXECUTORS)}".rstrip("."))
+            there = "there are local, sequential, celery and kubernetes"
+            raise _Refused(f"{name!r} is no executor; {there}{did_you_mean(name, EXECUTORS)}")
     return tuple(EXECUTORS[name] for name in names)
 
 
@@ -340,6 +338,7 @@ def _unpack(hint: Any) -> tuple[Any, Meta]:
 def _expected(kind: Any, meta: Meta) -> str:
     unit = (meta.extra or {}).get("unit")
     least = f" of at least {meta.ge}" if meta.ge else " above 0" if meta.gt is not None else ""
+    least += f" and at most {meta.le}" if meta.le is not None else ""
     if typing.get_origin(kind) is Literal:
         return "one of " + ", ".join(typing.get_args(kind))
     if unit == "seconds":
@@ -361,8 +360,3 @@ def _shown(section: str, key: str, value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     return mask_url(value) if (key == "url" or (meta.extra or {}).get("url")) and isinstance(value, str) else value
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f" Did you mean {close[0]}?" if close else ""

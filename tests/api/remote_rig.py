@@ -1,5 +1,6 @@
 """A scheduler on a real database, the task API in a thread, and a runner as a process with a home of its own."""
 
+import dataclasses
 import signal
 import socket
 import subprocess
@@ -8,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,15 +26,14 @@ from airloom.model.events import TriggerRun
 from airloom.model.log_lines import LogLine
 from airloom.model.report import Cause, Ended, Outcome, Report, TryKey
 from airloom.model.states import RUN_FINISHED
-from airloom.model.wire import FromIntake, Submit, ToIntake, Unframer, frame
+from airloom.model.wire import FromIntake, Standing, Submit, ToIntake, Unframer, frame
 from airloom.model.work import Cancel, Work
 from airloom.operations import remote_runners
 from airloom.operations.asking import ask
-from airloom.operations.ops import Ops, wake_path
-from airloom.operations.secret_key import read_secret_keys
-from airloom.operations.try_logs import TryLog
+from airloom.operations.ops import Ops, make_ops, wake_path
 from airloom.operations.try_tokens import TryTokens, try_tokens
 from airloom.runtime.parsing import ParserPool
+from airloom.sections import Settings
 from airloom.services.inbox_listener import InboxListener
 from airloom.services.leader import Leadership
 from airloom.services.loader import Loader, LoaderSettings
@@ -42,24 +41,12 @@ from airloom.services.scheduler import Scheduler
 from airloom.services.service import Bell, Daemon
 from airloom.store import runs
 from airloom.store.database import Database, connect
-from airloom.store.notify import feed_notifier, listener, notifier
-from airloom.store.secrets import Secrets
+from airloom.store.notify import feed_notifier, listener
 from airloom.wiring import parts
-from tests.logs import lines_of
+from tests.logs import lines_of, log_of
+from tests.waiting import DEADLINE, wait_for
 
 Heard = TypeVar("Heard", bound=FromIntake)
-
-#: seconds after which a test gives up; nothing takes a tenth of that
-DEADLINE = 60.0
-
-
-def wait_for(met: Callable[[], Any], what: str) -> Any:
-    """Wait for something in other processes, which cannot wake us; gives what `met` gave."""
-    deadline = time.monotonic() + DEADLINE
-    while not (value := met()):
-        assert time.monotonic() < deadline, f"waited {DEADLINE} s for {what}"
-        time.sleep(0.01)
-    return value
 
 
 class HandingExecutor:
@@ -147,6 +134,11 @@ class Visit:
             assert data, "the runner has gone"
             self._unread += self._unframer.feed(data)
 
+    def refused(self, *parts: str) -> None:
+        """Hear until no work is taken, and all of this is said why."""
+        while (said := self.hear(Standing)).taking or not all(part in said.why for part in parts):
+            pass
+
     def wait_for(self, message: FromIntake) -> None:
         """Hear until this comes."""
         while self.hear(type(message)) != message:
@@ -193,7 +185,7 @@ class ApiServer:
 class Remote:
     """All of it, with the clock that everybody has."""
 
-    def __init__(self, options: settings.Settings, ops: Ops, worker: Path) -> None:
+    def __init__(self, options: Settings, ops: Ops, worker: Path) -> None:
         self.settings = options
         self.ops = ops
         self.db: Database = ops.db
@@ -227,12 +219,12 @@ class Remote:
         self.local = msgspec.structs.replace(local, **fields)
         write_settings(self.local)
 
-    def start_runner(self, *arguments: str) -> None:
+    def start_runner(self) -> None:
         """Start the runner."""
         assert self.local is not None
         with (self.worker / "runner.log").open("ab") as log:
             self.runner = subprocess.Popen(
-                [sys.executable, "-m", "airloom.runtime.remote_runner", self.local.file, *arguments],
+                [sys.executable, "-m", "airloom.runtime.remote_runner", self.local.file],
                 stdout=log,
                 stderr=log,
                 cwd=self.worker,
@@ -293,11 +285,7 @@ class Remote:
 
     def log(self, key: TryKey) -> list[LogLine]:
         """What the server has of a try's log."""
-        work = self.executor.works[key]
-        log = TryLog(
-            key=key, dag_id=work.dag_id, run_id=work.run.run_id, task_id=work.task_id, map_index=work.map_index
-        )
-        return lines_of(self.ops, log)
+        return lines_of(self.ops, log_of(self.executor.works[key]))
 
     def has_logged(self, key: TryKey, text: str) -> bool:
         return any(text in line.text for line in self.log(key))
@@ -312,9 +300,8 @@ def remote_rig(folder: Path, url: str) -> Iterator[Remote]:
     variables = {"AIRLOOM_HOME": str(home), "AIRLOOM__DATABASE__URL": url, "AIRLOOM__SCHEDULER__ANSWER_TIMEOUT": "30"}
     options = settings.load(variables, home).settings
     with closing(connect(options.database.url)) as db, ExitStack() as stack:
-        hints = notifier(db, wake_path(options))
-        stack.callback(hints.close)
-        ops = Ops(db=db, notifier=hints, secrets=cache(lambda: Secrets(read_secret_keys(options))), env={})
+        ops = dataclasses.replace(make_ops(options, db), env={})
+        stack.callback(ops.notifier.close)
         remote = Remote(options, ops, worker)
         followers = feed_notifier(db, home)
         stack.callback(followers.close)
@@ -337,18 +324,3 @@ def remote_rig(folder: Path, url: str) -> Iterator[Remote]:
         made = remote_runners.make_runner_token(ops, "workers")
         remote.set_up_runner(made.text)
         yield remote
-
-
-def alive(pid: int) -> bool:
-    """Whether a process lives (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def works_file(folder: Path, work: Work) -> Path:
-    """A file with one work, as a pod gets it."""
-    path = folder / "work"
-    path.write_bytes(frame(Submit(works=(work,))))
-    return path

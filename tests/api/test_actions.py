@@ -1,7 +1,6 @@
 """What the API does to dags and runs, with a leader that really decides."""
 
 import itertools
-import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from urllib.parse import quote
 
@@ -18,7 +17,9 @@ from airloom.model.work import Work
 from airloom.sections import Settings
 from tests.api.conftest import ADMIN
 from tests.api.served import served
-from tests.operations.leading import leading, never_end
+from tests.operations.leading import FLIGHTS as FLIGHTS_SPEC
+from tests.operations.leading import leading, never_end, save_dags
+from tests.waiting import wait_for
 
 FLIGHTS = "/api/v1/dags/flights"
 
@@ -37,12 +38,9 @@ def states(client: TestClient, run_id: str) -> dict[str, str]:
     return {one["task_id"]: one["state"] for one in found}
 
 
-def wait_for(client: TestClient, run_id: str, state: str) -> None:
-    """Until the run is in that state."""
-    deadline = time.monotonic() + 20
-    while (now := client.get(f"{FLIGHTS}/runs/{run_id}").json()["state"]) != state:
-        assert time.monotonic() < deadline, f"the run is {now}"
-        time.sleep(0.01)
+def becomes(client: TestClient, run_id: str, state: str) -> None:
+    """Wait until the run is in that state."""
+    wait_for(lambda: client.get(f"{FLIGHTS}/runs/{run_id}").json()["state"] == state, f"{run_id} to be {state}")
 
 
 def test_a_run_is_triggered_and_told_with_its_address(client: TestClient, settings: Settings) -> None:
@@ -55,6 +53,16 @@ def test_a_run_is_triggered_and_told_with_its_address(client: TestClient, settin
     assert run["conf"] == {"airport": "LAX"}
     assert run["triggered_by"] == "ada"
     assert run["note"]["text"] == "a try"
+
+
+def test_a_run_of_a_repository_shows_its_commit(client: TestClient, settings: Settings) -> None:
+    with leading(settings):
+        trigger(client, "of no repository")
+    save_dags(settings, FLIGHTS_SPEC, commit="c0ffee" * 6)
+    with leading(settings):
+        trigger(client, "pinned")
+    assert client.get(f"{FLIGHTS}/runs/of no repository").json()["commit"] is None
+    assert client.get(f"{FLIGHTS}/runs/pinned").json()["commit"] == "c0ffee" * 6
 
 
 def test_a_moment_without_a_time_zone_is_refused(client: TestClient) -> None:
@@ -74,15 +82,15 @@ def test_tasks_of_several_runs_are_cleared_after_a_dry_run(client: TestClient, s
     with leading(settings):
         for run_id in ("one", "two"):
             trigger(client, run_id)
-            wait_for(client, run_id, "success")
+            becomes(client, run_id, "success")
         body = {"runs": ["one", "two"], "tasks": ["join"], "downstream": True}
         would = client.post(f"{FLIGHTS}/clear", json={**body, "dry_run": True}).json()
         assert would["instances"] == ["one/join", "one/report", "two/join", "two/report"]
         assert would["dry_run"] and would["total"] == 4
         assert client.get(f"{FLIGHTS}/runs/one").json()["state"] == "success"
         assert client.post(f"{FLIGHTS}/clear", json=body).json()["total"] == 4
-        wait_for(client, "one", "success")
-        wait_for(client, "two", "success")
+        becomes(client, "one", "success")
+        becomes(client, "two", "success")
         tries = client.get(f"{FLIGHTS}/runs/two/tasks/join/tries").json()
     assert len(tries) == 2
 
@@ -102,7 +110,7 @@ def test_what_is_not_asked_for_any_more_when_no_scheduler_answers_is_told(
 def test_a_run_that_is_not_there_leaves_the_others_alone(client: TestClient, settings: Settings) -> None:
     with leading(settings):
         trigger(client, "one")
-        wait_for(client, "one", "success")
+        becomes(client, "one", "success")
         answer = client.post(f"{FLIGHTS}/clear", json={"runs": ["one", "nothing"]})
         assert answer.status_code == 404
         assert client.get(f"{FLIGHTS}/runs/one").json()["state"] == "success"
@@ -111,11 +119,11 @@ def test_a_run_that_is_not_there_leaves_the_others_alone(client: TestClient, set
 def test_a_failed_task_that_is_marked_success_lets_the_run_go_on(client: TestClient, settings: Settings) -> None:
     with leading(settings, fail_join):
         trigger(client, "one")
-        wait_for(client, "one", "failed")
+        becomes(client, "one", "failed")
         assert states(client, "one") == {"load": "success", "join": "failed", "report": "upstream_failed"}
         answer = client.post(f"{FLIGHTS}/mark", json={"runs": ["one"], "tasks": ["join"], "state": "success"})
         assert answer.json() == {"dry_run": False, "total": 1, "instances": ["one/join"]}
-        wait_for(client, "one", "success")
+        becomes(client, "one", "success")
         assert set(states(client, "one").values()) == {"success"}
 
 
@@ -134,7 +142,7 @@ def test_a_run_is_cancelled_once(client: TestClient, settings: Settings) -> None
     with leading(settings, never_end):
         trigger(client, "one")
         assert client.post(f"{FLIGHTS}/runs/one/cancel").status_code == 200
-        wait_for(client, "one", "failed")
+        becomes(client, "one", "failed")
         assert client.post(f"{FLIGHTS}/runs/one/cancel").status_code == 409
 
 
@@ -156,7 +164,7 @@ def test_a_dag_that_its_file_still_has_is_not_deleted(client: TestClient, settin
 def test_notes_are_written_and_removed(client: TestClient, settings: Settings) -> None:
     with leading(settings):
         trigger(client, "one")
-        wait_for(client, "one", "success")
+        becomes(client, "one", "success")
     for path in (f"{FLIGHTS}/runs/one", f"{FLIGHTS}/runs/one/tasks/join"):
         note = client.put(f"{path}/note", json={"text": "<b>seen</b>"}).json()
         assert (note["text"], note["by"]) == ("<b>seen</b>", "ada")

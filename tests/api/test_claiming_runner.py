@@ -11,17 +11,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from airloom.model.events import CancelRun
 from airloom.model.processes import OrderKind, ProcessKind, RunnerState, WorkerOrder
 from airloom.model.report import Cause, Ended, TryKey
-from airloom.model.wire import ALIVE, CancelTries, Claimed, Reports, Slots, Standing, Submit
+from airloom.model.wire import ALIVE, HOLDS, CancelTries, Claimed, Reports, Slots, Standing, Submit
 from airloom.model.work import Cancel, Work
 from airloom.operations import remote_runners, workers
-from airloom.operations.asking import ask
 from airloom.store import processes, runs, worker_orders
 from airloom.store.feed import tell
-from tests.api.remote_rig import DEADLINE, Remote, Visit, alive, remote_rig, wait_for, works_file
+from tests.api.remote_rig import Remote, Visit, remote_rig
 from tests.api.test_remote_runner import HOLD
+from tests.waiting import DEADLINE, alive, wait_for
 
 TAKING = Standing(taking=True)
 
@@ -84,34 +83,13 @@ def test_a_try_that_another_runner_has_is_refused(remote: Remote, tmp_path: Path
     assert not (tmp_path / "pid").exists()
 
 
-def test_a_pod_whose_try_another_one_has_ends_without_running_it(remote: Remote, tmp_path: Path):
-    _, work = handed_out(remote, tmp_path)
-    remote_runners.claim(remote.ops, "another", (work.key,))
-    remote.set_up_runner(work.token)
-    remote.start_runner(str(works_file(tmp_path, work)))
-    assert remote.runner is not None
-    assert remote.runner.wait(DEADLINE) == 0
-    assert not (tmp_path / "pid").exists()
-
-
-def test_a_pod_whose_try_has_ended_ends(remote: Remote, tmp_path: Path):
-    run_id, work = handed_out(remote, tmp_path)
-    ask(remote.ops, CancelRun(dag_id="held", run_id=run_id))
-    remote.executor.lose(work.key)
-    assert remote.ended("held", run_id) == "failed"
-    remote.set_up_runner(work.token)
-    remote.start_runner(str(works_file(tmp_path, work)))
-    assert remote.runner is not None
-    assert remote.runner.wait(DEADLINE) == 0
-
-
 def test_a_worker_whose_server_is_away_takes_nothing_and_claims_when_it_is_back(remote: Remote, tmp_path: Path):
     run_id, work = handed_out(remote, tmp_path)
     (tmp_path / "go").touch()
     remote.api.stop()
     remote.start_runner()
     with visit(remote) as worker:
-        worker.wait_for(Standing(taking=False, why="the server is out of reach"))
+        worker.refused(f"the server at {remote.api.url} is not reached: Connection refused")
         worker.say(Submit(works=(work,)))
         remote.api.start()
         assert worker.hear(Claimed) == Claimed(granted=(work.key,))
@@ -187,7 +165,7 @@ def silent(port: int) -> Iterator[None]:
 
 
 class _Away(http.server.BaseHTTPRequestHandler):
-    """Answers as an API does whose database is away."""
+    """Answers as an API does whose database is away; `server.holds`: and that no lease runs out meanwhile."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -195,6 +173,8 @@ class _Away(http.server.BaseHTTPRequestHandler):
         self.send_response(503)
         self.send_header("Content-Type", "application/problem+json")
         self.send_header("Content-Length", str(len(body)))
+        if self.server.holds:  # type: ignore[attr-defined]
+            self.send_header(HOLDS, "1")
         self.end_headers()
         self.wfile.write(body)
         self.server.asked.append(time.monotonic())  # type: ignore[attr-defined]
@@ -206,9 +186,10 @@ class _Away(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def database_away(port: int) -> Iterator[list[float]]:
+def database_away(port: int, *, holds: bool) -> Iterator[list[float]]:
     """An API whose database is away; gives when it was asked."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), _Away) as server:
+        server.holds = holds  # type: ignore[attr-defined]
         asked: list[float] = []
         server.asked = asked  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -278,7 +259,7 @@ def test_a_runner_shows_its_worker_that_it_does_not_hang(remote: Remote):
 def test_a_database_that_is_away_ends_nothing(remote: Remote, tmp_path: Path):
     run_id, work, pid = running(remote, tmp_path, lease=2.0)
     remote.api.stop()
-    with database_away(remote.api.port) as asked:
+    with database_away(remote.api.port, holds=True) as asked:
         wait_for(lambda: asked and asked[-1] - asked[0] > 2.5, "more than a lease")
     remote.api.start()
     assert alive(pid)
@@ -286,6 +267,17 @@ def test_a_database_that_is_away_ends_nothing(remote: Remote, tmp_path: Path):
     assert remote.ended("held", run_id) == "success"
     with remote.db.reading() as conn:
         assert len(runs.list_tries(conn, work.key.ti_id)) == 1
+
+
+def test_a_server_that_cannot_say_that_no_lease_runs_out_is_none(remote: Remote, tmp_path: Path):
+    """It may be the only one that has lost the database."""
+    run_id, _work, pid = running(remote, tmp_path, lease=2.0)
+    remote.api.stop()
+    with database_away(remote.api.port, holds=False):
+        wait_for(lambda: not alive(pid), "the runner to end the task")
+    (tmp_path / "go").touch()
+    remote.api.start()
+    assert remote.ended("held", run_id) == "success"
 
 
 # --- orders and names -------------------------------------------------------------------------------------------------
@@ -360,9 +352,8 @@ def test_two_workers_of_one_name_are_told_apart(remote: Remote, tmp_path: Path):
         (remote.worker / "token").write_text((tmp_path / "worker" / "token").read_text())
         as_worker(remote)
         remote.start_runner()
-        wait_for(lambda: "is called 'big' already" in remote.runner_says(), "the reason")
         with visit(remote) as worker:
-            worker.wait_for(Standing(taking=False, why="the server is out of reach"))
+            worker.refused("refuses this runner", "is called 'big' already")
     finally:
         first.kill()
         first.wait(DEADLINE)

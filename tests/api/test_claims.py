@@ -1,15 +1,22 @@
 """The task API before a try runs: who gets it, the text of its DAG file, and what people want of the worker."""
 
+import dataclasses
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
 
 import msgspec
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from airloom.api.remote.app import make_task_app
 from airloom.api.state import Api
+from airloom.model.errors import Conflict
 from airloom.model.events import ClearTasks, TriggerRun
+from airloom.model.loading import ParsedFile
 from airloom.model.processes import OrderKind, RunnerState, WorkerOrder
 from airloom.model.report import Ended, Outcome, TryKey
 from airloom.model.wire import (
@@ -18,7 +25,9 @@ from airloom.model.wire import (
     Claimed,
     GetSource,
     Heartbeat,
+    Hello,
     Refusal,
+    Reports,
     Source,
     Wanted,
     Welcome,
@@ -29,8 +38,9 @@ from airloom.operations.asking import ask
 from airloom.operations.ops import Ops
 from airloom.operations.try_tokens import TryTokens
 from airloom.sections import Settings
-from airloom.store import processes, runs, worker_orders
-from airloom.store.tables import task_try
+from airloom.store import dags, processes, runs, worker_orders
+from airloom.store.database import Database
+from airloom.store.tables import dag_code, task_try
 from tests.api.caller import Caller
 from tests.operations.leading import leading
 
@@ -146,6 +156,38 @@ def test_the_text_of_a_dag_file_is_given_to_nobody_else(worker: Caller, key: Try
     assert worker.say(GetSource(key=gone, file_hash="0", token=tokens.make(gone))) == [Source(file_hash="0")]
 
 
+def test_a_try_is_given_no_text_of_other_files(ops: Ops, worker: Caller, key: TryKey, tokens: TryTokens):
+    with ops.db.transaction() as conn:
+        other = ParsedFile(rel_path="other.py", file_hash="another")
+        dags.save_file(conn, "dags", other, "# of another team", 1.0)
+        conn.execute(insert(dag_code).values(file_hash="former", source=b"# what a file was before"))
+    asked = GetSource(key=key, file_hash="another", token=tokens.make(key))
+    assert worker.say(asked) == [Source(file_hash="another")]
+    before = msgspec.structs.replace(asked, file_hash="former")
+    assert worker.say(before) == [Source(file_hash="former", text=b"# what a file was before")]
+
+
+# --- another key ------------------------------------------------------------------------------------------------------
+def test_a_runner_whose_tries_have_tokens_of_another_key_hears_so_and_loses_nothing(
+    worker: Caller, key: TryKey, tokens: TryTokens
+):
+    worker.say(claim(tokens, key))
+    other = TryTokens((b"another key",), "another").make(key)
+    end = Ended(key=key, at=1.0, outcome=Outcome.SUCCESS, token=other)
+    for message in (Heartbeat(live=(key,), tokens=(other,)), Reports(seq=1, reports=(end,))):
+        answer = worker.post(f"/sessions/{worker.session}/messages", frame(message))
+        assert answer.status_code == 409
+        assert "let the old one follow the new one in [core] secret_key" in answer.json()["detail"]
+    assert worker.say(Heartbeat(live=(key,), tokens=(tokens.make(key),))) == [Wanted()]
+
+
+def test_a_runner_is_not_held_up_by_tries_that_are_not_its_own(
+    worker: Caller, other: Caller, key: TryKey, tokens: TryTokens
+):
+    other.say(claim(tokens, key))
+    assert worker.say(Heartbeat(live=(key,), tokens=("wrong",))) == [Wanted()]
+
+
 # --- workers ----------------------------------------------------------------------------------------------------------
 def test_a_heartbeat_tells_what_the_worker_has(api: Api, ops: Ops):
     caller = Caller(
@@ -180,6 +222,30 @@ def test_a_workers_name_is_its_homes_while_it_lives(api: Api, ops: Ops, monkeypa
         rows = [row for row in processes.list_processes(conn) if row.id in ("first", "third")]
         processes.renew(conn, [msgspec.structs.replace(row, seen_at=row.seen_at - 60.0) for row in rows])
     assert second.greet().status_code == 200
+
+
+def test_of_two_workers_of_one_name_that_come_at_once_one_is_let_in(
+    ops: Ops, db: Database, monkeypatch: pytest.MonkeyPatch
+):
+    both = threading.Barrier(2)
+    check = remote_runners._check_worker
+
+    def check_and_meet(*arguments: Any) -> None:
+        check(*arguments)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)  # in vain, where the other one has to wait for what becomes of this
+
+    def come(home: str) -> bool:
+        hello = Hello(protocol=1, runner=f"r-{home}", host="far", pid=7, version="1", worker="big", home=home)
+        try:
+            remote_runners.register(dataclasses.replace(ops, db=db), hello, "visitor", None)
+        except Conflict:
+            return False
+        return True
+
+    monkeypatch.setattr(remote_runners, "_check_worker", check_and_meet)
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(come, ("h1", "h2"))) == [False, True]
 
 
 def test_what_people_want_of_a_worker_comes_with_each_heartbeat(api: Api, ops: Ops):

@@ -8,7 +8,8 @@ import pytest
 
 from airloom.bundles.local import content_hash
 from airloom.executors.settings import write_settings
-from tests.api.remote_rig import Remote, remote_rig, wait_for
+from tests.api.remote_rig import Remote, remote_rig
+from tests.waiting import wait_for
 
 SAYS = """
 from airloom import dag, task

@@ -1,8 +1,6 @@
 """Health: of each part, by what the rows say; short and without names for whoever asks."""
 
 import threading
-import time
-from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -12,6 +10,7 @@ from airloom.api.app import make_app
 from airloom.api.state import Api
 from airloom.model.errors import StoreError
 from airloom.model.processes import (
+    ApiState,
     ExecutorUse,
     Load,
     LoaderState,
@@ -28,6 +27,7 @@ from airloom.store.leadership import LeaderRow
 from tests.api.conftest import As
 from tests.operations.crew import worker_row
 from tests.operations.leading import leading
+from tests.waiting import wait_for
 
 NOW = 1_000_000.0
 LEADER = LeaderRow(holder="x", epoch=1, expires_at=NOW + 5, host="box", pid=1, address="")
@@ -49,6 +49,22 @@ def row(kind: ProcessKind, state: msgspec.Struct, *, pid: int = 1, silent: float
 def scheduler(*executors: ExecutorUse, lag: float = 0.0) -> ProcessRow:
     load = Load(executors=executors, schedule_lag=lag)
     return row(ProcessKind.SCHEDULER, SchedulerState(leading=True, epoch=1, load=load))
+
+
+@pytest.mark.parametrize(("keys", "status"), [(("a",), "ok"), (("b", "a"), "ok"), ((), "ok"), (("b", "c"), "degraded")])
+@pytest.mark.parametrize("kind", [ProcessKind.API, ProcessKind.SCHEDULER])
+def test_a_server_that_has_no_key_in_common_with_the_leader_is_not_well(
+    kind: ProcessKind, keys: tuple[str, ...], status: str
+) -> None:
+    leading = row(ProcessKind.SCHEDULER, SchedulerState(leading=True, epoch=1, load=Load(), keys=("a", "old")))
+    state = ApiState(keys=keys) if kind is ProcessKind.API else SchedulerState(keys=keys)
+    (part,) = [
+        part
+        for part in judge(Known(leader=LEADER, rows=[leading, LOADER, row(kind, state, pid=2)]), NOW).parts
+        if part.name == "box:2"
+    ]
+    assert part.status == status
+    assert ("another secret key" in part.text) == (status == "degraded")
 
 
 LOADER = row(ProcessKind.LOADER, LoaderState(bundle="dags", files=3))
@@ -162,15 +178,8 @@ def test_anybody_may_ask_and_learns_no_names(as_: As, api: Api, path: str) -> No
         assert parts["database"]["status"] == "ok"
         assert all(part["name"] == kind and part["seen_at"] is None for kind, part in parts.items())
         with leading(api.settings):
-            wait_until(lambda: client.get(path).status_code == 200)
+            wait_for(lambda: client.get(path).status_code == 200, "a scheduler")
         assert client.get(path).json()["status"] in ("ok", "degraded")
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_an_api_server_has_a_row_while_it_runs(api: Api) -> None:
@@ -179,7 +188,7 @@ def test_an_api_server_has_a_row_while_it_runs(api: Api) -> None:
             return [found.kind.value for found in processes.list_processes(conn)]
 
     with TestClient(make_app(api), base_url="http://127.0.0.1:8080"):
-        wait_until(lambda: kinds() == ["api"])
+        wait_for(lambda: kinds() == ["api"], "its row")
     assert kinds() == []
 
 

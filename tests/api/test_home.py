@@ -20,6 +20,7 @@ from airloom.operations.asking import ask
 from airloom.store import leadership, processes
 from tests.api.conftest import As
 from tests.operations.leading import FLIGHTS, WEATHER, leading, save_dags
+from tests.waiting import wait_for
 
 #: its first run is a century away
 HOURLY = DagSpec(
@@ -45,10 +46,7 @@ def busy(api: Api) -> Api:
     with leading(api.settings, outcome):
         for dag_id, run_id in (("flights", "f1"), ("hourly", "h1"), ("hourly", "h2")):
             ask(api.ops, TriggerRun(dag_id=dag_id, run_id=run_id))
-        deadline = time.monotonic() + 30
-        while not settled(api):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_for(lambda: settled(api), "the runs")
     return api
 
 

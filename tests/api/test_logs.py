@@ -40,6 +40,7 @@ from tests.api import logins
 from tests.api.conftest import ADMIN
 from tests.api.past import DAG, NOW, ODD, commit, write
 from tests.api.served import DEADLINE, served
+from tests.waiting import wait_for
 
 BASE = "/api/v1"
 TRY = f"{BASE}/dags/{DAG}/runs/{quote(ODD)}/tasks/count/tries"
@@ -285,12 +286,12 @@ def test_so_many_logs_are_followed_at_once_and_no_more(address: str, monkeypatch
         lines = response.iter_lines()
         assert next(lines) == "retry: 1000"
         assert httpx.get(url, timeout=DEADLINE).status_code == 429
-    give_up = time.monotonic() + DEADLINE
-    while True:
+
+    def served_again() -> bool:
         with httpx.stream("GET", url, timeout=DEADLINE) as response:
-            if response.status_code == 200:
-                break
-        assert time.monotonic() < give_up
+            return response.status_code == 200
+
+    wait_for(served_again, "the place of the stream that ended")
 
 
 def test_a_stream_ends_with_its_run(address: str, api: Api, ops: Ops) -> None:

@@ -13,7 +13,8 @@ from airloom.operations import variables
 from airloom.operations.asking import ask
 from airloom.store import inbox, runs
 from tests.api.caller import in_hand
-from tests.api.remote_rig import Remote, Visit, alive, remote_rig, wait_for, works_file
+from tests.api.remote_rig import Remote, Visit, remote_rig
+from tests.waiting import alive, wait_for, wait_for_end
 
 CHAIN = """
 from airloom import dag, task, Variable
@@ -111,7 +112,7 @@ def test_a_cancelled_run_ends_its_task_at_once(remote: Remote, tmp_path: Path):
     run_id, pid = held(remote, tmp_path)
     ask(remote.ops, CancelRun(dag_id="held", run_id=run_id))
     assert remote.ended("held", run_id) == "failed"
-    wait_for(lambda: not alive(pid), "the end of the task's process")
+    wait_for_end(pid)
     key = remote.key_of("hold")
     wait_for(lambda: remote.has_logged(key, "ending the task: the run was cancelled"), "the reason")
 
@@ -121,7 +122,7 @@ def test_what_ends_while_the_server_is_away_is_told_when_it_is_back(remote: Remo
     run_id, pid = held(remote, tmp_path)
     remote.api.stop()
     (tmp_path / "go").touch()
-    wait_for(lambda: not alive(pid), "the end of the task's process")
+    wait_for_end(pid)
     remote.api.start()
     assert remote.ended("held", run_id) == "success"
     wait_for(lambda: remote.has_logged(remote.key_of("hold"), "after"), "the last line")
@@ -180,21 +181,6 @@ def test_whoever_hands_work_to_a_runner_hears_of_its_end(remote: Remote, tmp_pat
         worker.say(Submit(works=(remote.executor.held[0],)))
         assert worker.hear(Reports).reports[0].key == remote.key_of("hold")
     assert remote.ended("held", run_id) == "success"
-
-
-def test_a_pod_with_its_work_and_its_token_runs_that_and_ends(remote: Remote, tmp_path: Path):
-    remote.executor.holding = True
-    remote.write("held", HOLD.format(marks=str(tmp_path)))
-    (tmp_path / "go").touch()
-    run_id = remote.trigger("held")
-    remote.key_of("hold")
-    (work,) = remote.executor.held
-    remote.set_up_runner(work.token)
-    remote.start_runner(str(works_file(tmp_path, work)))
-    assert remote.ended("held", run_id) == "success", remote.runner_says()
-    assert remote.runner is not None
-    assert remote.runner.wait(60) == 0
-    assert remote.has_logged(work.key, "after")
 
 
 def test_a_runner_whose_token_is_wrong_says_so_and_goes_on_trying(remote: Remote):

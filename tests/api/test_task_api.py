@@ -14,6 +14,7 @@ from airloom.model.events import CancelRun, Reported, TriggerRun
 from airloom.model.processes import ProcessKind, ProcessRow
 from airloom.model.report import Cause, Ended, HandedBack, Outcome, Started, TryKey, XComValue
 from airloom.model.wire import (
+    HOLDS,
     OLDEST_PROTOCOL,
     PROTOCOL,
     Ack,
@@ -39,10 +40,10 @@ from airloom.operations.try_tokens import TryTokens
 from airloom.operations.users import UserChange, add_user
 from airloom.sections import Settings
 from airloom.store import inbox, processes, runs
-from airloom.store.runners import place_of
 from tests.api.caller import HEADERS, ROOT, Caller, in_hand
 from tests.logs import read_bytes
 from tests.operations.leading import leading
+from tests.waiting import wait_for
 
 
 def waiting(ops: Ops) -> list[Any]:
@@ -111,6 +112,15 @@ def test_another_api_process_knows_the_session(api: Api, worker: Caller, alone: 
     worker.client = TestClient(make_task_app(api))
     started = Started(key=alone, at=1.0, token=tokens.make(alone))
     assert worker.say(Reports(seq=1, reports=(started,))) == [Ack(seq=1)]
+
+
+def test_a_server_without_its_database_says_when_no_lease_runs_out(api: Api, worker: Caller):
+    away = [0.0]
+    worker.client = TestClient(make_task_app(api, lambda: away[0]))
+    for seconds, held in ((0.0, False), (20.0, False), (60.0, True), (500.0, True), (600.0, False)):
+        away[0] = seconds
+        answer = worker.greet()
+        assert (answer.status_code, HOLDS in answer.headers) == ((503, True) if held else (200, False))
 
 
 def test_a_name_that_another_process_has_is_refused(
@@ -411,9 +421,7 @@ def test_a_log_is_taken_to_its_end_after_the_end_of_its_try_for_a_while(
             run = runs.find_run(conn, "flights", "live")
             assert run is not None
             key = TryKey(next(ti for ti in runs.list_tis(conn, run.id) if ti.task_id == "load").id, 1)
-        deadline = time.monotonic() + 20
-        while not _has_ended(ops, key):
-            assert time.monotonic() < deadline
+        wait_for(lambda: _has_ended(ops, key), "the end of the try")
         pod = Caller(api, tokens.make(key), runner="pod")
         pod.greet()
         chunk = LogChunk(key=key, offset=0, data=b"x", token=tokens.make(key))
@@ -427,8 +435,7 @@ def test_a_log_is_taken_to_its_end_after_the_end_of_its_try_for_a_while(
 
 def _has_ended(ops: Ops, key: TryKey) -> bool:
     with ops.db.reading() as conn:
-        found = place_of(conn, key)
-    return found is not None and found.ended_at is not None
+        return any(row.ended_at is not None for row in runs.list_tries(conn, key.ti_id))
 
 
 def test_a_log_has_a_limit_which_it_tells(api: Api, ops: Ops, alone: TryKey, tokens: TryTokens):

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from airloom.bundles.local import content_hash
 from airloom.cli.main import app
-from tests.faults.home import Home, alive, wait_for
+from tests.faults.home import Home
+from tests.waiting import wait_for
 
 #: what most DAG files of these tests begin with
 PRELUDE = """
@@ -117,8 +118,3 @@ class Server:
         return {
             ti["task_id"] + ("" if ti["map_index"] is None else f"[{ti['map_index']}]"): ti["state"] for ti in found
         }
-
-
-def gone(pid: int) -> None:
-    """Wait for the end of a process."""
-    wait_for(lambda: not alive(pid), f"the end of process {pid}")

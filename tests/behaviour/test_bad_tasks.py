@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.server import PRELUDE, Server, gone
-from tests.faults.home import COMMAND, DEADLINE, alive
+from tests.behaviour.server import PRELUDE, Server
+from tests.faults.home import COMMAND
+from tests.waiting import DEADLINE, alive, wait_for_end
 
 #: task -> the body of its function, the arguments of @task, how it ends, the cause, what is said
 BAD: dict[str, tuple[str, str, str, str | None, str]] = {
@@ -136,7 +137,7 @@ def test_a_log_that_is_flooded_is_cut_and_says_so(run: tuple[Path, dict[str, Any
 
 
 def test_a_process_that_a_task_leaves_behind_is_ended_with_it(run: tuple[Path, dict[str, Any]]) -> None:
-    gone(int((run[0] / "left").read_text()))
+    wait_for_end(int((run[0] / "left").read_text()))
 
 
 HELD = """

@@ -3,8 +3,8 @@
 import json
 from itertools import pairwise
 
-from tests.behaviour.server import PRELUDE, Server, gone
-from tests.faults.home import wait_for
+from tests.behaviour.server import PRELUDE, Server
+from tests.waiting import wait_for, wait_for_end
 
 CHAIN = """
 @dag
@@ -124,7 +124,7 @@ def test_clearing_a_task_that_runs_ends_it_and_starts_it_again(server: Server) -
     old = server.held("restarted")
     (server.home.path / "restarted.pid").unlink()
     assert server.airloom("tasks", "clear", "restarted", run, "first").stdout == "first\n"
-    gone(old)
+    wait_for_end(old)
     assert server.held("restarted") != old
     server.release("restarted")
     assert server.ended("restarted", run) == "success"
@@ -140,7 +140,7 @@ def test_cancelling_a_run_ends_what_runs_and_starts_nothing_more(server: Server)
     assert (
         server.airloom("runs", "cancel", "cancelled", "latest").stdout == f"run {run} of cancelled is being cancelled\n"
     )
-    gone(pid)
+    wait_for_end(pid)
     assert server.ended("cancelled", run) == "failed"
     assert server.states("cancelled", run) == {"first": "failed", "second": "skipped", "third": "skipped"}
     again = server.airloom("runs", "cancel", "cancelled", run)

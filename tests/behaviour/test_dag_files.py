@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.server import PRELUDE, Server, gone
-from tests.faults.home import wait_for
+from tests.behaviour.server import PRELUDE, Server
+from tests.waiting import wait_for, wait_for_end
 
 #: file -> its text, the line that is named, what is said
 BAD: dict[str, tuple[str, int | None, str]] = {
@@ -129,7 +129,7 @@ def test_what_a_file_prints_does_not_flood_the_servers_log(server: Server, error
 
 def test_a_process_that_a_file_has_forked_does_not_outlive_its_import(server: Server) -> None:
     server.define("forker.py", PRELUDE + "if os.fork() == 0:\n    hold('forked')\n" + ONE_TASK.format(name="forker"))
-    gone(server.held("forked"))
+    wait_for_end(server.held("forked"))
     server.remove("forker.py")
 
 

@@ -1,12 +1,11 @@
 """The template fields of a try, as it was started with them: kept in its log, apart from what it says."""
 
-import time
 from pathlib import Path
 
 from airloom.operations.log_pages import read_rendered
 from airloom.runtime.logs import log_path
 from tests.behaviour.server import Server
-from tests.faults.home import DEADLINE
+from tests.waiting import wait_for
 
 DAG = """
 from airloom import DAG, BashOperator, Variable, task
@@ -23,12 +22,9 @@ with DAG("filled", schedule=None):
 """
 
 
-def rendered(path: Path) -> dict[str, str] | None:
+def rendered(path: Path) -> dict[str, str]:
     """The fields of a try; those of one that has written nothing come a moment after its end."""
-    give_up = time.monotonic() + DEADLINE
-    while (found := _read(path)) is None and time.monotonic() < give_up:
-        time.sleep(0.01)
-    return found
+    return wait_for(lambda: _read(path), "the fields of a try")
 
 
 def _read(path: Path) -> dict[str, str] | None:

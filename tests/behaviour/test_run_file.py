@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.server import PRELUDE, gone
-from tests.faults.home import COMMAND, DEADLINE, Home, wait_for
+from tests.behaviour.server import PRELUDE
+from tests.faults.home import COMMAND, Home
+from tests.waiting import DEADLINE, wait_for, wait_for_end
 
 DAG_FILE = """
 @dag(schedule="@daily", is_paused_upon_creation=True)
@@ -93,4 +94,4 @@ def test_ctrl_c_ends_the_tasks_and_the_run(home: Home, body: str) -> None:
     summary = json.loads(stdout)
     assert (summary["state"], summary["tasks"][0]["cause"]) == ("failed", "cancelled")
     assert "Cancelling: what runs is asked to end, and killed after 0.3 s" in log.read_text()
-    gone(int((home.path / "once.pid").read_text()))
+    wait_for_end(int((home.path / "once.pid").read_text()))

@@ -21,8 +21,9 @@ def test_a_second_server_on_the_same_home_is_told_who_is_there(server: Server, c
     ("setting", "text"),
     [
         ({"core__dags_folder": "/nowhere/dags"}, "the folder of DAG files /nowhere/dags does not exist"),
-        ({"core__paralelism": 3}, "names no setting. Did you mean AIRLOOM__CORE__PARALLELISM?"),
-        ({"core__executors": "KubernetesExecutor"}, "KubernetesExecutor is not in this version yet; use local, sequen"),
+        ({"core__paralelism": 3}, "names no setting; did you mean AIRLOOM__CORE__PARALLELISM?"),
+        ({"core__executors": "PodExecutor"}, "'PodExecutor' is no executor; there are local, sequential, celery and ku"),
+        ({"core__executors": "KubernetesExecutor"}, "[kubernetes]: server is missing: the address of the API"),
         ({"database__url": "mysql://x/y"}, "no database of the kind 'mysql' can be used"),
     ],
 )

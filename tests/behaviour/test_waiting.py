@@ -13,7 +13,8 @@ from airloom.operations.ops import open_ops
 from airloom.operations.runs import trigger
 from airloom.settings import load
 from tests.behaviour.server import PRELUDE, Server
-from tests.faults.home import home_at, wait_for
+from tests.faults.home import home_at
+from tests.waiting import wait_for
 
 FIRST = """
 @dag({arguments})

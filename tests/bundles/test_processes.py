@@ -14,7 +14,8 @@ from airloom.model.run import VersionRow
 from airloom.store import dags
 from airloom.store.database import connect
 from tests.bundles.repositories import Remote
-from tests.faults.home import COMMAND, DEADLINE, kill, wait_for
+from tests.faults.home import COMMAND, kill
+from tests.waiting import DEADLINE, wait_for
 
 DAG = """
 from airloom import dag, task

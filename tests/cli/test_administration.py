@@ -144,7 +144,7 @@ def test_a_wrong_setting_stops_every_command_with_its_own_status(airloom: Airloo
     (home / "airloom.toml").write_text("[core]\nparalelism = 7\n")
     result = airloom("dags", "list")
     assert result.status == 5
-    assert "Did you mean parallelism?" in result.stderr
+    assert "did you mean parallelism?" in result.stderr
 
 
 def test_every_command_has_help_without_a_home(airloom: Airloom, home: Path) -> None:
@@ -155,6 +155,9 @@ def test_every_command_has_help_without_a_home(airloom: Airloom, home: Path) -> 
     for command in ("dags", "runs", "tasks", "pools", "variables", "connections", "db", "config"):
         assert airloom(command, "--help").status == 0
     assert "airloom dags trigger flights" in airloom("dags", "trigger", "--help").stdout
+    told = airloom("worker", "--help").stdout
+    assert "[worker] queues" in told
+    assert "--install-completion" not in told
     assert not home.exists()
 
 

@@ -55,6 +55,14 @@ def test_triggering_waits_for_the_run_and_ends_with_its_state(airloom: Airloom, 
     assert "ValueError: no such airport" in bad.stderr
 
 
+def test_a_run_of_a_repository_shows_its_commit(airloom: Airloom, settings: Settings) -> None:
+    save_dags(settings, FLIGHTS, commit="c0ffee" * 6)
+    with leading(settings):
+        airloom("dags", "trigger", "flights", "--wait")
+    assert json.loads(airloom("runs", "show", "flights", "-o", "json").stdout)["commit"] == "c0ffee" * 6
+    assert "c0ffee" * 6 in airloom("runs", "show", "flights").stdout
+
+
 def test_triggering_tells_the_run_id_and_that_the_dag_is_paused(airloom: Airloom, settings: Settings) -> None:
     with leading(settings):
         made = airloom("dags", "trigger", "weather", "--logical-date", "2026-01-31", "-o", "json")

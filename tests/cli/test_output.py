@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from airloom.cli.output import Format, show_record, show_rows, to_yaml
-from airloom.cli.times import duration, parse_time, period
+from airloom.cli.times import duration, parse_time
 from airloom.model.errors import InvalidRequest
 
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, 250000, tzinfo=UTC)
@@ -90,14 +90,6 @@ def test_yaml_is_block_style_with_strings_that_cannot_be_taken_for_something_els
 )  # fmt: skip
 def test_lengths_of_time_are_short(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(1, "second"), (90, "90 seconds"), (1.5, "1.5 seconds"), (60, "minute"), (7200, "2 hours"), (86400, "day")],
-)
-def test_the_time_between_two_ticks_is_in_the_largest_unit_that_fits(seconds: float, text: str) -> None:
-    assert period(seconds) == text
 
 
 def test_a_time_without_a_zone_is_in_the_configured_one() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from airloom.cli.remote.server import Server
 from airloom.model.errors import AirloomError, SettingsError
-from tests.faults.home import COMMAND, DEADLINE, Home, home_at, wait_for
+from tests.faults.home import COMMAND, Home, home_at
+from tests.waiting import DEADLINE, wait_for
 
 NOUNS = ("connections", "dags", "explain", "pools", "runs", "tasks", "variables", "workers")
 DAG_FILE = """

@@ -6,14 +6,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import DEADLINE, wait_for
+
 AIRLOOM = [sys.executable, "-c", "from airloom.cli.main import main; main()"]
-DEADLINE = 60.0
 DAG_FILE = """
 from airloom import dag, task
 
@@ -65,9 +65,7 @@ def standalone(env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
 
 def loaded(env: dict[str, str], dag_id: str) -> None:
     """Wait until a dag is there."""
-    give_up = time.monotonic() + DEADLINE
-    while airloom(env, "dags", "show", dag_id).returncode != 0:
-        assert time.monotonic() < give_up, airloom(env, "dags", "errors").stdout
+    wait_for(lambda: airloom(env, "dags", "show", dag_id).returncode == 0, f"the dag {dag_id}")
 
 
 def test_a_run_is_triggered_watched_read_and_explained(env: dict[str, str], standalone: subprocess.Popen[str]) -> None:

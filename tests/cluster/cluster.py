@@ -31,8 +31,9 @@ from airloom.store.notify import notifier
 from airloom.store.secrets import Secrets, new_key
 from tests.brokers import Broker, RabbitServer, RedisServer
 from tests.cluster.network import Machine, Network
-from tests.faults.home import processes_of, wait_for
+from tests.faults.home import processes_of
 from tests.servers import PostgresServer, as_child, free_port
+from tests.waiting import wait_for
 
 DAGS = Path(__file__).with_name("dags")
 #: the queues of each worker, and the API that it speaks with

@@ -16,7 +16,7 @@ from airloom.store import tables
 from tests.cluster.checker import History, Instance, Mark, Try, check
 from tests.cluster.cluster import POOL, POOL_SLOTS, WORKERS, Cluster
 from tests.cluster.faults import Fault, Trouble, plan
-from tests.faults.home import wait_for
+from tests.waiting import wait_for
 
 #: tasks of one run of each dag of dags/mixed.py
 TASKS = {"mapped": 22, "chain": 8}

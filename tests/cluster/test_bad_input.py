@@ -15,8 +15,9 @@ from airloom.model.wire import PROTOCOL
 from airloom.model.work import Work
 from tests.brokers import Broker, RabbitServer, RedisServer
 from tests.executors.celery_rig import CeleryRig, CeleryWorld, patched
-from tests.executors.rig import values, wait_for
+from tests.executors.rig import values
 from tests.servers import PostgresServer, free_port
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.xdist_group("bad-input")
 
@@ -75,7 +76,7 @@ def test_a_broker_that_is_not_there_is_named_and_waited_for(kind: str, tmp_path:
         rig.submit(work)
         assert f"127.0.0.1:{broker.port}" in trouble(rig)
         world.start_worker()
-        away = f"127.0.0.1:{broker.port}/{url.rpartition('/')[2]} cannot be reached"
+        away = f"127.0.0.1:{broker.port}/{url.rpartition('/')[2]} is unreachable"
         wait_for(lambda: away in world.worker_says(), "the worker to name the broker")
         assert not rig.told(Ended, work)
         broker.start()
@@ -257,8 +258,7 @@ def test_a_worker_without_a_server_says_where_it_looks_for_one(world: CeleryWorl
     work = rig.work("good")
     rig.submit(work)
     unreached = f"the server at http://127.0.0.1:{port} is not reached"
-    wait_for(lambda: unreached in world.runner_says(), "the worker to name the server")
-    wait_for(lambda: "the server is out of reach" in world.worker_says(), "the worker to take no work")
+    wait_for(lambda: f"takes no work: {unreached}" in world.worker_says(), "the worker to name the server")
     assert world.waiting("default") == 1
     world.stop_worker()
     world.start_worker()

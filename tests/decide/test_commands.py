@@ -1,6 +1,7 @@
 """What users, the loader and executors tell a run that is under way: one behaviour at a time."""
 
 from airloom.decide.explain import explain
+from airloom.decide.outcome import CODE_TIMES
 from airloom.decide.state import WorldConfig
 from airloom.model.events import CancelRun, ClearTasks, DagGone, DeleteDag, RunLoaded, SetPaused, SetPool, TriggerRun
 from airloom.model.report import Cause, Ended, HandedBack, Outcome, Skip, SkipMode, Started, TryKey, XComValue
@@ -185,6 +186,30 @@ def test_a_try_that_was_handed_back_is_made_again_and_costs_nothing():
     sim.turn([HandedBack(key=TryKey(1, 1), at=sim.now, detail="the worker stops")])
     assert [work.key.try_number for work in sim.started] == [1, 2]
     assert sim.db.tis[1].max_tries == 1
+
+
+def test_a_try_whose_code_cannot_be_had_waits_ever_longer_says_why_and_is_given_up_in_the_end():
+    sim = Simulation(dag(task("a")), script=lambda work: (1e9, {"outcome": Outcome.SUCCESS}))
+    trigger(sim)
+    why = "there is no commit 1234 in the repository any more"
+    waits = []
+    for number in range(1, CODE_TIMES):
+        sim.due.clear()  # it never starts
+        sim.turn([HandedBack(key=TryKey(1, number), at=sim.now, detail=why, lacks=True)])
+        if sim.states() == {"a": "up_for_retry"}:
+            (reason,) = explain(sim.world, "d", "r", "a")[0].reasons
+            assert f"({number} of {CODE_TIMES} times), it is tried again: {why}" in reason.text
+            assert reason.until is not None
+            waits.append(reason.until - sim.now)
+            sim.now = reason.until
+            sim.turn([])
+        assert sim.states() == {"a": "queued"}
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (15.0, 900.0)
+    sim.due.clear()
+    sim.turn([HandedBack(key=TryKey(1, CODE_TIMES), at=sim.now, detail=why, lacks=True)])
+    assert sim.states() == {"a": "failed"}
+    assert why in str(sim.db.tis[1].detail)
 
 
 def test_a_planned_stop_costs_a_task_nothing_however_often_it_comes():

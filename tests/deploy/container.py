@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.network import Machine
-from tests.faults.home import wait_for
 from tests.servers import as_child
+from tests.waiting import wait_for
 
 _TOOLS = ("unshare", "nsenter", "setpriv", "mount", "chroot", "hostname", "ip")
 #: where the base image has its programs

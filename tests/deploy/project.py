@@ -15,8 +15,8 @@ from tests.cluster.network import Network
 from tests.deploy.composing import COMPOSE, ROOT, load
 from tests.deploy.container import IMAGE_PATH, Container
 from tests.deploy.dockerfile import read
-from tests.faults.home import wait_for
 from tests.servers import PostgresServer
+from tests.waiting import wait_for
 
 #: where the image has the program
 _PLACE = "/opt/airloom"

@@ -14,7 +14,7 @@ from tests.deploy.composing import PROJECTS, ROOT
 from tests.deploy.container import why_not
 from tests.deploy.dockerfile import read
 from tests.deploy.project import Project, install_wheel
-from tests.faults.home import wait_for
+from tests.waiting import wait_for
 
 WHY_NOT = why_not()
 pytestmark = [

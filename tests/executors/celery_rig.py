@@ -35,17 +35,17 @@ from airloom.model.states import RunState, TIState
 from airloom.model.wire import TaskRequest
 from airloom.model.work import Cancel, Work
 from airloom.operations import remote_runners, try_logs
-from airloom.operations.log_pages import all_lines
-from airloom.operations.ops import Ops
-from airloom.operations.try_logs import TryLog
+from airloom.operations.ops import Ops, make_ops
 from airloom.operations.try_tokens import try_tokens
 from airloom.store import inbox, processes, tables
 from airloom.store.database import Database, connect
 from airloom.store.notify import feed_notifier
 from airloom.wiring import parts, process
 from tests.api.remote_rig import ApiServer
-from tests.executors.rig import DEADLINE, Rig, wait_for
+from tests.executors.rig import Rig
+from tests.logs import lines_of, log_of
 from tests.servers import as_child
+from tests.waiting import DEADLINE, wait_for
 
 #: seconds between two looks into the inbox
 _PAUSE = 0.02
@@ -69,7 +69,7 @@ class CeleryWorld:
         }
         self.settings = settings.load(self.environment, folder).settings
         self.db: Database = connect(database)
-        self.ops: Ops = dataclasses.replace(parts.make_ops(self.settings, self.db), env={})
+        self.ops: Ops = dataclasses.replace(make_ops(self.settings, self.db), env={})
         config = parts.world_config(self.settings)
         self._api = Api(ops=self.ops, settings=self.settings, world_config=config, now=time.time)
         self.api = ApiServer(self._api)
@@ -164,6 +164,10 @@ class CeleryWorld:
     def set_broker(self, url: str) -> None:
         """Executors and workers that are started from now on have another broker."""
         self._celery["AIRLOOM__CELERY__BROKER"] = url
+        self.configure()
+
+    def configure(self) -> None:
+        """Executors that are started from now on are told what is set by now."""
         self.settings = settings.load({**self.environment, **self._celery}, self.home).settings
 
     def shift_clock(self, seconds: float) -> None:
@@ -230,6 +234,9 @@ def patched(world: CeleryWorld) -> Iterator[CeleryWorld]:
 class CeleryRig(Rig):
     """Makes the rows of its works, as the scheduler does, and takes what the task API left in the inbox."""
 
+    #: of the executor
+    name = "celery"
+
     def __init__(self, folder: Path, world: CeleryWorld) -> None:
         super().__init__(folder)
         self.world = world
@@ -262,7 +269,7 @@ class CeleryRig(Rig):
     def work(self, dag: str, task: str = "t0", **fields: Any) -> Work:
         """A new try of a task, with its rows."""
         file = self.dags / f"{dag}.py"
-        work = super().work(dag, task, **{"executor": "celery", "file_hash": content_hash(file.read_bytes()), **fields})
+        work = super().work(dag, task, **{"executor": self.name, "file_hash": content_hash(file.read_bytes()), **fields})
         number = work.key.ti_id
         work = self.works[work.key] = msgspec.structs.replace(work, run_key=number)
         now = time.time()
@@ -272,10 +279,10 @@ class CeleryRig(Rig):
         )  # fmt: skip
         ti = TIRow(
             id=number, run_id=number, task_id=task, map_index=work.map_index, state=TIState.QUEUED, try_number=1,
-            queued_at=now, executor="celery",
+            queued_at=now, executor=self.name,
         )  # fmt: skip
         made = TryRow(
-            ti_id=number, try_number=1, state=TIState.QUEUED, executor="celery", queue=work.queue, queued_at=now
+            ti_id=number, try_number=1, state=TIState.QUEUED, executor=self.name, queue=work.queue, queued_at=now
         )
         with self.world.db.transaction() as conn:
             for table, row in ((tables.dag_run, run), (tables.task_instance, ti), (tables.task_try, made)):
@@ -286,7 +293,7 @@ class CeleryRig(Rig):
     def cancel(self, work: Work, reason: str, grace: float | None = None) -> str:
         """The task API tells the runner, by the task instance's state."""
         self._set_state([work.key], TIState.RESTARTING)
-        self.executor.cancel([Cancel(key=work.key, executor="celery", reason=reason, grace=grace)])
+        self.executor.cancel([Cancel(key=work.key, executor=self.name, reason=reason, grace=grace)])
         return _CLEARED
 
     def until(self, met: Callable[[], bool], what: str) -> None:
@@ -304,18 +311,14 @@ class CeleryRig(Rig):
                 reports += command.reports
                 conn.execute(delete(tables.inbox).where(tables.inbox.c.id == number))
             for report in reports:
-                _enter(conn, report)
+                enter(conn, report)
         return reports
 
     def log(self, work: Work) -> list[LogLine]:
         """The whole log of a try that has ended, as the database has it when it is complete."""
-        log = TryLog(
-            key=work.key, dag_id=work.dag_id, run_id=work.run.run_id, task_id=work.task_id, map_index=work.map_index
-        )
-        ops = self.world.ops
+        ops, log = self.world.ops, log_of(work)
         wait_for(lambda: try_logs.look(ops, [log])[work.key].over, "the log to be complete")
-        with try_logs.open_log(ops, log) as file:
-            return list(all_lines(file))
+        return lines_of(ops, log)
 
     def close(self) -> None:
         """Nothing of this test's is wanted any more; waits until the worker has nothing of it."""
@@ -341,7 +344,7 @@ class CeleryRig(Rig):
             hints.notify()
 
 
-def _enter(conn: Any, report: Report) -> None:
+def enter(conn: Any, report: Report) -> None:
     """A report in the row of its try, as the scheduler writes it."""
     match report:
         case Started():

@@ -8,7 +8,8 @@ import pytest
 from airloom.model.errors import AirloomError, StoreError
 from airloom.model.report import Cause, Ended, Outcome, SkipMode, Started
 from airloom.model.wire import GetVariable
-from tests.executors.rig import MakeExecutor, Rig, gone, keys, values, wait_for
+from tests.executors.rig import MakeExecutor, Rig, keys, values
+from tests.waiting import wait_for, wait_for_end
 
 
 class RunsTries:
@@ -168,7 +169,7 @@ class TellsHowTriesEnd:
         ended = rig.end(work)
         assert (ended.cause, ended.signal) == (Cause.CANCELLED, signal.SIGKILL)
         for pid in map(int, rig.mark("pid").read_text().split()):
-            wait_for(lambda pid=pid: gone(pid), "the end of what the task had started")
+            wait_for_end(pid)
 
     def test_a_file_that_cannot_be_imported_fails_its_tries_with_the_place(self, rig: Rig):
         rig.write("broken", "return 1", before="import no_such_module_anywhere\n")

@@ -17,9 +17,7 @@ from airloom.model.wire import TaskRequest
 from airloom.model.work import Cancel, RunInfo, Work
 from airloom.runtime.logs import log_path_of
 from tests.logs import read_log
-
-#: seconds after which a test gives up; nothing takes a tenth of that
-DEADLINE = 30.0
+from tests.waiting import DEADLINE, wait_for
 
 MakeExecutor = Callable[[AnswerTask, Callable[[], None]], Executor]
 
@@ -153,23 +151,6 @@ class Rig:
     def mark(self, name: str) -> Path:
         """A file that a task writes, to be waited for with `wait_for`."""
         return self.marks / name
-
-
-def wait_for(met: Callable[[], Any], what: str) -> Any:
-    """Wait for something outside of this process, which cannot wake us; gives what `met` gave."""
-    deadline = time.monotonic() + DEADLINE
-    while not (value := met()):
-        assert time.monotonic() < deadline, f"waited {DEADLINE} s for {what}"
-        time.sleep(0.005)
-    return value
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended (a zombie has)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-    except OSError:
-        return True
 
 
 def runner_pid(home: Path, name: str = "local") -> int:

@@ -8,7 +8,7 @@ from airloom.executors.settings import LocalSettings
 from airloom.executors.unix_socket import connect, take_lock
 from airloom.model.report import Report, TryKey
 from airloom.model.wire import PROTOCOL, Ack, FromRunner, Hello, Reports, ToRunner, Unframer, frame
-from tests.executors.rig import DEADLINE
+from tests.waiting import DEADLINE
 
 T = TypeVar("T")
 

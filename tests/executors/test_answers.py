@@ -12,7 +12,7 @@ from airloom.executors.answers import Answers
 from airloom.model.errors import NotFound, Rejected, StoreError
 from airloom.model.report import TryKey
 from airloom.model.wire import Ask, GetVariable, Reply, TaskRequest, Unframer
-from tests.executors.rig import DEADLINE
+from tests.waiting import DEADLINE
 
 
 class Desk:

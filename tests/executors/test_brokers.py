@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from tests.brokers import RabbitServer, RedisServer
-from tests.executors.rig import gone
+from tests.waiting import wait_for_end
 
 _OWNER = """
 import signal
@@ -74,8 +73,5 @@ def test_a_broker_ends_when_its_process_is_killed(kind: str):
     owner.send_signal(signal.SIGKILL)
     owner.wait(30)
     owner.stdout.close()
-    deadline = time.monotonic() + 30
-    while not (gone(int(pid)) and gone(int(mapper))):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for_end(int(pid), int(mapper))
     shutil.rmtree(folder)

@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airloom.executors.celery.book import EVIDENCE, LEASE, Book
-from airloom.executors.celery.cluster import RunnerSeen, View
+from airloom.executors.celery.book import EVIDENCE, Book
+from airloom.executors.cluster import RunnerSeen, ServerSeen, View
+from airloom.executors.leases import LEASE
 from airloom.model.processes import RENEWAL
 from airloom.model.report import TryKey
 from airloom.model.work import RunInfo, Work
 
-#: seconds between two looks
+#: seconds between two looks, and for which a process of the API may hold its runners
 LOOK = 2.0
+OUTAGE = 300.0
 _RUN = RunInfo(run_id="r", run_type="manual", run_after=0.0)
 
 
@@ -37,6 +39,8 @@ class World:
         self.rows: dict[str, RunnerSeen] = {}
         self.api_alive = True
         self.api_row = 0.0
+        #: rows of other processes of the API, which nobody renews
+        self.others: dict[str, ServerSeen] = {}
         self.database = True
         self.lease = LEASE
         self.lengths: dict[str, int] = {}
@@ -79,7 +83,8 @@ class World:
             self.book.measured(self.lengths, self.now)
         if not self.database:
             return
-        view = View(claims=dict(self.claims), runners=dict(self.rows), servers={"api": self.api_row})
+        servers = {"api": ServerSeen(seen_at=self.api_row), **self.others}
+        view = View(claims=dict(self.claims), runners=dict(self.rows), servers=servers)
         for lost in self.book.look(view, self.now, self.now):
             self.lost.setdefault(lost.key, (self.now, lost.why))
             self.book.forget(lost.key)
@@ -196,6 +201,44 @@ class TestOutages:
         world.database = True
         world.go(500)
         assert world.lost == {}
+
+    def test_while_another_api_is_silent_it_is_waited_for_as_long_as_it_may_hold_runners(self):
+        world, keys = running(2)
+        world.others = {"cut off": ServerSeen(seen_at=world.now, outage=OUTAGE)}
+        world.dead.add("one")
+        world.go(OUTAGE)
+        assert world.lost == {}
+        world.go(LEASE + 4 * LOOK)
+        assert world.lost.keys() == set(keys)
+
+    def test_an_api_that_comes_back_gives_everybody_a_fresh_lease(self):
+        world, _ = running(2)
+        world.others = {"cut off": ServerSeen(seen_at=world.now, outage=OUTAGE)}
+        world.dead.add("one")
+        world.go(OUTAGE / 2)
+        world.others = {"cut off": ServerSeen(seen_at=world.now, outage=10 * OUTAGE)}
+        world.go(2 * LOOK)
+        world.others = {}
+        world.go(LEASE - 2 * LOOK)
+        assert world.lost == {}
+        world.go(6 * LOOK)
+        assert len(world.lost) == 2
+
+    def test_an_api_that_was_silent_for_too_long_is_gone(self):
+        world, _ = running(1)
+        world.others = {"dead": ServerSeen(seen_at=7.0, outage=OUTAGE)}
+        world.go(OUTAGE - LOOK)
+        assert world.book.gone() == {}
+        world.go(3 * LOOK)
+        assert world.book.gone() == {"dead": 7.0}
+
+    def test_an_api_of_an_older_release_is_not_waited_for(self):
+        world, _ = running(1)
+        world.others = {"old": ServerSeen(seen_at=7.0)}
+        world.dead.add("one")
+        world.go(LEASE + 4 * LOOK)
+        assert len(world.lost) == 1
+        assert world.book.gone() == {}
 
     def test_a_look_that_comes_late_takes_nobody_for_lost(self):
         world, _ = running(3)

@@ -13,12 +13,13 @@ import msgspec
 import pytest
 from kombu import Queue
 
+from airloom.executors import leases
 from airloom.executors.celery import book, executor, publisher
 from airloom.executors.celery.app import make_app
-from airloom.executors.celery.cluster import WITHDRAWN, View
 from airloom.executors.celery.executor import CeleryExecutor
 from airloom.executors.celery.messages import decode
 from airloom.executors.celery.settings import CelerySettings
+from airloom.executors.cluster import WITHDRAWN, View
 from airloom.executors.local import LocalExecutor
 from airloom.executors.settings import LocalSettings
 from airloom.model.errors import SettingsError, StoreError
@@ -26,15 +27,15 @@ from airloom.model.processes import ProcessKind, ProcessRow, RunnerState
 from airloom.model.report import Cause, Ended, Outcome, Report, TryKey
 from airloom.model.work import Cancel, RunInfo, Work
 from airloom.operations.cluster import OpsCluster
-from airloom.operations.ops import Ops
+from airloom.operations.ops import Ops, make_ops
 from airloom.operations.try_tokens import try_tokens
 from airloom.settings import load
 from airloom.store import claims, processes, runners
 from airloom.store.database import Database
 from airloom.wiring import parts, worker
-from tests.executors.rig import DEADLINE, wait_for
 from tests.servers import free_port
 from tests.store.rows import NOW, commit, lead, new_run, queued, read, write
+from tests.waiting import DEADLINE, wait_for
 
 _RUN = RunInfo(run_id="run_1", run_type="manual", run_after=NOW)
 
@@ -45,7 +46,7 @@ class Cluster:
     def __init__(self, db: Database, url: str, home: Path) -> None:
         self.db = db
         self.settings = CelerySettings(url=url)
-        self.ops: Ops = parts.make_ops(load({"AIRLOOM_HOME": str(home)}, home).settings, db)
+        self.ops: Ops = make_ops(load({"AIRLOOM_HOME": str(home)}, home).settings, db)
         self.epoch = lead(db)
         self.woken = threading.Event()
         self.executors: list[CeleryExecutor] = []
@@ -153,7 +154,7 @@ def cluster(db: Database, redis_url: str, tmp_path: Path, monkeypatch: pytest.Mo
 def soon_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages and runners are taken for lost after tenths of seconds."""
     monkeypatch.setattr(book, "EVIDENCE", 0.2)
-    monkeypatch.setattr(book, "_SHORTEST_LEASE", 0.2)
+    monkeypatch.setattr(leases, "_SHORTEST_LEASE", 0.2)
 
 
 @pytest.fixture

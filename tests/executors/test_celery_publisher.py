@@ -20,8 +20,8 @@ from airloom.model.errors import SettingsError
 from airloom.model.report import TryKey
 from airloom.model.work import RunInfo, Work
 from tests.brokers import RabbitServer, RedisServer, Tls
-from tests.executors.rig import DEADLINE
 from tests.servers import free_port
+from tests.waiting import DEADLINE
 
 _RUN = RunInfo(run_id="r", run_type="manual", run_after=0.0)
 TOKEN = "alt_1_1_0123456789abcdef0123456789abcdef"
@@ -230,7 +230,7 @@ class TestAddresses:
             ("localhost", "a broker's address begins with redis://"),
             ("sqs://key:secret@", "a broker's address begins with redis://"),
             ("redis://:secret@box/sales", "Redis' databases have numbers, 'sales' is none"),
-            ("redis://:secret/7@box/0", "characters such as / # ? @ in a password are to be percent-encoded"),
+            ("redis://:secret/7@box/0", "in a password, characters such as / # ? @ are to be percent-encoded"),
             ("amqp://me:secret#7@box/0", "percent-encoded"),
             ("redis://:secret@box:port/0", "this is no address"),
             ("amqp://me:secret@box/a;oops://me:secret@box", "a broker's address begins with"),
@@ -378,7 +378,7 @@ class Desk:
 
     def wait(self, met: Callable[[], bool], what: str) -> None:
         with self._news:
-            assert self._news.wait_for(met, 2 * DEADLINE), f"waited for {what}; told: {self.told}"
+            assert self._news.wait_for(met, DEADLINE), f"waited for {what}; told: {self.told}"
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from airloom.model.spec import Isolation
 from airloom.runtime.messages import LONGEST_DETAIL
 from airloom.sections import Settings
 from tests.executors.conformance import ExecutorConformance
-from tests.executors.rig import DEADLINE, MakeExecutor, Rig, runner_pid, values, wait_for
+from tests.executors.rig import MakeExecutor, Rig, runner_pid, values
+from tests.waiting import DEADLINE, wait_for
 
 
 def settings(rig: Rig, **fields: object) -> LocalSettings:
@@ -235,7 +236,10 @@ def test_a_try_over_its_memory_limit_is_ended_with_the_figures(rig: Rig):
 def test_a_try_whose_bundle_is_unknown_says_which_there_are(rig: Rig):
     rig.write("good", "return 1")
     (ended,) = rig.run(rig.work("good", bundle="other"))
-    assert (ended.cause, ended.detail) == (Cause.IMPORT, "this runner has no bundle 'other'; it has dags")
+    assert (ended.cause, ended.detail) == (
+        Cause.IMPORT,
+        "the settings of this machine have no bundle 'other'; they have dags",
+    )
 
 
 def test_a_hundred_tries_at_once_all_end(rig: Rig):

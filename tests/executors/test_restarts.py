@@ -16,7 +16,8 @@ import pytest
 from airloom.executors.local import LocalExecutor, LocalSettings
 from airloom.model.report import Cause, Ended, Outcome
 from airloom.model.work import Work
-from tests.executors.rig import Rig, gone, keys, runner_pid, values, wait_for
+from tests.executors.rig import Rig, keys, runner_pid, values
+from tests.waiting import alive, wait_for, wait_for_end
 
 WAITS = "(MARKS / 'up').touch()\nwhile not (MARKS / 'go').exists(): time.sleep(0.01)\nreturn 'gone on'"
 ROOT = Path(__file__).parents[2]
@@ -97,7 +98,7 @@ def test_nothing_that_a_killed_runner_had_started_goes_on(rig: Rig):
     os.kill(runner_pid(rig.home), signal.SIGKILL)
     assert rig.end(work).cause is Cause.LOST
     for pid in map(int, rig.mark("pids").read_text().split()):
-        wait_for(lambda pid=pid: gone(pid), "the end of what the try had started")
+        wait_for_end(pid)
 
 
 def test_an_end_that_was_told_and_not_yet_acknowledged_is_not_told_twice(rig: Rig):
@@ -132,7 +133,7 @@ def test_an_end_that_came_while_there_was_no_scheduler_is_told_to_the_next(rig: 
     pid = int(rig.mark("pid").read_text())
     kill(scheduler)
     rig.mark("go").touch()
-    wait_for(lambda: gone(pid), "the end of the task")
+    wait_for_end(pid)
     start(rig)
     assert rig.executor.adopt([work.key]) == {work.key}
     assert values(rig.end(work)) == {"return_value": "gone on"}
@@ -149,7 +150,7 @@ def test_after_the_death_of_both_ends_in_the_journal_are_told_and_the_rest_is_no
     runner = runner_pid(rig.home)
     os.kill(runner, signal.SIGKILL)
     kill(scheduler)
-    wait_for(lambda: gone(runner), "the runner's end")
+    wait_for_end(runner)
     start(rig)
     known = rig.executor.adopt(keys([ended, running]))
     assert ended.key in known
@@ -181,7 +182,7 @@ def test_tries_of_another_database_in_the_same_home_are_ended_and_never_taken_fo
     assert rig.executor.adopt([new.key]) == set()
     rig.submit(new)
     assert values(rig.end(new)) == {"return_value": "new"}
-    assert gone(int(rig.mark("pid").read_text()))
+    assert not alive(int(rig.mark("pid").read_text()))
     assert len(rig.told(Ended, new)) == 1
 
 
@@ -197,7 +198,7 @@ def test_ends_of_another_databases_tries_wait_for_their_own_scheduler(rig: Rig):
     runner = runner_pid(rig.home)
     os.kill(runner, signal.SIGKILL)
     kill(scheduler)
-    wait_for(lambda: gone(runner), "the runner's end")
+    wait_for_end(runner)
     start(rig, owner="new")
     assert rig.executor.adopt(keys([ended])) == set()
     assert rig.run(rig.work("good"))[0].outcome is Outcome.SUCCESS
@@ -213,7 +214,7 @@ def test_a_runner_without_scheduler_and_work_exits_after_a_while(rig: Rig):
     scheduler = lone_scheduler(rig, rig.work("good"), orphan_timeout=0.2)
     runner = runner_pid(rig.home)
     kill(scheduler)
-    wait_for(lambda: gone(runner), "the runner's end")
+    wait_for_end(runner)
 
 
 def test_an_adopted_runner_goes_by_the_new_settings(rig: Rig):
@@ -270,7 +271,7 @@ def test_a_hung_runner_is_killed_and_replaced(rig: Rig):
     runner = runner_pid(rig.home)
     os.kill(runner, signal.SIGSTOP)
     assert rig.end(work).cause is Cause.LOST
-    assert gone(runner)
+    assert not alive(runner)
 
 
 def test_a_killed_fork_server_costs_only_what_ran_under_it(rig: Rig):
@@ -319,7 +320,7 @@ def test_a_scheduler_that_was_held_up_does_not_take_its_runner_for_hung(rig: Rig
     scheduler.send_signal(signal.SIGCONT)
     rig.mark("go").touch()
     wait_for(lambda: b"gone on" in b"".join(p.read_bytes() for p in rig.home.glob("spool/local/*/*")), "the end")
-    assert not gone(runner)
+    assert alive(runner)
     kill(scheduler)
     start(rig)
     rig.executor.adopt([work.key])

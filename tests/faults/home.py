@@ -7,41 +7,23 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.waiting import DEADLINE, alive, wait_for, wait_for_end
+
 COMMAND = [sys.executable, "-c", "from airloom.cli.main import main; main()"]
-#: seconds after which a test gives up; nothing takes a tenth of that
-DEADLINE = 60.0
 
 T = TypeVar("T")
-
-
-def wait_for(look: Callable[[], T], what: str, seconds: float = DEADLINE) -> T:
-    """Wait for something that happens in another process; gives the first true value of `look`."""
-    give_up = time.monotonic() + seconds
-    while not (value := look()):
-        assert time.monotonic() < give_up, f"waited {seconds:g} s for {what}"
-        time.sleep(0.01)
-    return value
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def kill(pid: int) -> None:
     """kill -9, and wait until it is dead. It is no error if it has ended already."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not alive(pid), f"the end of process {pid}")
+    wait_for_end(pid)
 
 
 def processes_of(home: Path) -> list[int]:

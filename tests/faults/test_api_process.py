@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.home import Home, alive, home_at, wait_for
+from tests.faults.home import Home, home_at
+from tests.waiting import alive, wait_for, wait_for_end
 
 DAG_FILE = """
 import os
@@ -86,7 +87,7 @@ def test_with_the_scheduler_its_api_ends(home: Home) -> None:
     wait_for(lambda: answers(home), "the API to answer")
     pid = api_process(home)
     home.kill_server()
-    wait_for(lambda: not alive(pid), "the end of the API")
+    wait_for_end(pid)
 
 
 def test_a_server_that_is_stopped_leaves_no_process_and_a_tidy_database(home: Home) -> None:

@@ -24,8 +24,9 @@ from airloom.services.service import Bell
 from airloom.store.database import Connection, Database, connect
 from airloom.store.migrate import migrate
 from airloom.wiring import parts
-from tests.faults.home import DEADLINE, home_at
+from tests.faults.home import home_at
 from tests.faults.traced import DAG_ID, Traces
+from tests.waiting import DEADLINE
 
 #: of ten commits, so many fail
 FAILING = 2

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.home import Home, home_at, kill, wait_for
+from tests.faults.home import Home, home_at, kill
+from tests.waiting import wait_for_end
 
 #: the first try that is lost is followed by another at once
 BUDGET = 1
@@ -80,7 +81,7 @@ def test_a_task_whose_zygote_is_killed_dies_with_it_and_is_tried_again(home: Hom
     task, zygote = process_of_try(home, 0)
     assert zygote != home.runner()
     kill(zygote)
-    kill_is_over(task)
+    wait_for_end(task)
     process_of_try(home, 1)
     ends_after(home, ["killed", None])
 
@@ -90,7 +91,7 @@ def test_a_task_whose_base_zygote_is_killed_dies_with_it_and_is_tried_again(home
     base = int(Path(f"/proc/{zygote}/stat").read_text().rsplit(")", 1)[1].split()[1])
     assert base != home.runner()
     kill(base)
-    kill_is_over(task)
+    wait_for_end(task)
     process_of_try(home, 1)
     ends_after(home, ["killed", None])
 
@@ -98,7 +99,7 @@ def test_a_task_whose_base_zygote_is_killed_dies_with_it_and_is_tried_again(home
 def test_a_task_whose_runner_is_killed_dies_with_it_and_is_tried_again(home: Home) -> None:
     task, _ = process_of_try(home, 0)
     home.kill_runner()
-    kill_is_over(task)
+    wait_for_end(task)
     process_of_try(home, 1)
     ends_after(home, ["runner_lost", None])
 
@@ -111,8 +112,3 @@ def test_a_task_outlives_its_scheduler_and_its_result_is_kept(home: Home) -> Non
     home.wait_for(lambda: any(b"ended" in path.read_bytes() for path in journals.rglob("*.journal")), "its end on disk")
     home.start()
     ends_after(home, [None])
-
-
-def kill_is_over(pid: int) -> None:
-    """A process that was to die with another has died."""
-    wait_for(lambda: not Path(f"/proc/{pid}").exists(), f"the end of process {pid}")

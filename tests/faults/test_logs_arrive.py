@@ -12,10 +12,11 @@ import pytest
 from airloom.model.report import TryKey
 from airloom.runtime.logs import log_path_of
 from airloom.store import log_chunks
-from tests.api.remote_rig import Remote, remote_rig, wait_for
-from tests.faults.home import COMMAND, DEADLINE
+from tests.api.remote_rig import Remote, remote_rig
+from tests.faults.home import COMMAND
 from tests.logs import texts
 from tests.servers import as_child
+from tests.waiting import DEADLINE, wait_for
 
 #: a task that prints numbered lines, of odd lengths, for as long as it may
 TALK = """

@@ -14,8 +14,10 @@ from airloom.model.loading import LoadError, ParsedFile
 from airloom.model.plan import Plan
 from airloom.model.report import Cause, Ended, Outcome, Started
 from airloom.model.spec import DagSpec, TaskSpec
+from airloom.model.states import RUN_FINISHED, RunState, TIState
 from airloom.model.work import Work
-from airloom.operations.ops import wake_path
+from airloom.operations import runs, tasks
+from airloom.operations.ops import Ops, wake_path
 from airloom.sections import Settings
 from airloom.settings import load
 from airloom.store import dags, inbox, leadership
@@ -24,6 +26,7 @@ from airloom.store.migrate import migrate
 from airloom.store.notify import listener
 from airloom.store.plans import apply_plan
 from airloom.store.snapshots import load_run, load_snapshot
+from tests.waiting import wait_for
 
 #: what a work's try ends with; None = it does not end
 Ending = Callable[[Work], Outcome | None]
@@ -52,10 +55,12 @@ def make_home(home: Path, url: str = "") -> Settings:
     return settings
 
 
-def save_dags(settings: Settings, *specs: DagSpec, errors: tuple[LoadError, ...] = ()) -> None:
-    """Store DAGs as the loader does."""
+def save_dags(
+    settings: Settings, *specs: DagSpec, errors: tuple[LoadError, ...] = (), commit: str | None = None
+) -> None:
+    """Store DAGs as the loader does. commit: of the repository that they come from."""
     db = connect(settings.database.url)
-    parsed = ParsedFile(rel_path="dags.py", file_hash="0", dags=specs, errors=errors)
+    parsed = ParsedFile(rel_path="dags.py", file_hash="0", dags=specs, errors=errors, bundle_version=commit)
     with db.transaction() as conn:
         dags.save_file(conn, "local", parsed, "# the source", time.time())
     db.close()
@@ -159,3 +164,14 @@ class _Leader:
         for key in plan.cancels:
             reports.append(Ended(key=key, at=now, outcome=Outcome.FAILED, cause=Cause.CANCELLED))
         return reports
+
+
+def ended(ops: Ops, dag_id: str, run_id: str) -> RunState:
+    """Wait for the end of a run; its state."""
+    wait_for(lambda: runs.get_run(ops, dag_id, run_id).state in RUN_FINISHED, f"the end of {dag_id} {run_id}")
+    return runs.get_run(ops, dag_id, run_id).state
+
+
+def started(ops: Ops, dag_id: str, run_id: str, task_id: str) -> None:
+    """Wait until a task runs."""
+    wait_for(lambda: tasks.get_tis(ops, dag_id, run_id, task_id)[1][0].state is TIState.RUNNING, f"{task_id} to run")

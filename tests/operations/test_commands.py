@@ -1,8 +1,6 @@
 """Verbs that ask the leading scheduler: what they check first, what they return, what happens without a scheduler."""
 
 import dataclasses
-import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -15,25 +13,8 @@ from airloom.operations import dags, pools, runs, tasks
 from airloom.operations.ops import Ops
 from airloom.sections import Settings
 from airloom.store import inbox
-from tests.operations.leading import leading, never_end
-
-TICK = 0.01
-DEADLINE_TICKS = 2000
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another thread does."""
-    pause = threading.Event()
-    for _ in range(DEADLINE_TICKS):
-        if condition():
-            return
-        pause.wait(TICK)
-    pytest.fail("it did not happen in time")
-
-
-def ended(ops: Ops, dag_id: str, run_id: str) -> RunState:
-    until(lambda: runs.get_run(ops, dag_id, run_id).state in (RunState.SUCCESS, RunState.FAILED))
-    return runs.get_run(ops, dag_id, run_id).state
+from tests.operations.leading import ended, leading, never_end, started
+from tests.waiting import wait_for
 
 
 def test_a_triggered_run_is_made_with_its_conf_and_runs(ops: Ops, settings: Settings) -> None:
@@ -91,7 +72,7 @@ def test_without_a_scheduler_the_request_is_kept_and_applied_by_the_next_one(ops
     with pytest.raises(NoAnswer, match=r"The request is kept .* `airloom standalone`"):
         runs.trigger(hasty, "flights", run_id="late")
     with leading(settings):
-        until(lambda: bool(runs.list_runs(ops)))
+        wait_for(lambda: runs.list_runs(ops), "the run")
         assert ended(ops, "flights", "late") is RunState.SUCCESS
     assert len(runs.list_runs(ops)) == 1
 
@@ -113,7 +94,7 @@ def test_a_dag_that_its_file_still_defines_is_not_deleted(ops: Ops, settings: Se
 def test_cancelling_ends_a_run_as_failed(ops: Ops, settings: Settings) -> None:
     with leading(settings, never_end):
         runs.trigger(ops, "flights", run_id="long")
-        until(lambda: tasks.get_tis(ops, "flights", "long", "load")[1][0].state is TIState.RUNNING)
+        started(ops, "flights", "long", "load")
         assert runs.cancel(ops, "flights", "lo") == "long"
         assert ended(ops, "flights", "long") is RunState.FAILED
         with pytest.raises(Conflict, match="has ended already, as failed"):
@@ -130,7 +111,7 @@ def test_clearing_what_failed_lets_it_run_again(ops: Ops, settings: Settings) ->
         assert runs.clear(ops, wanted) == ["join", "report"]
         assert runs.get_run(ops, "flights", "r").state is RunState.FAILED
         assert runs.clear(ops, ClearTasks(dag_id="flights", run_id="r", only_failed=True)) == ["join", "report"]
-        until(lambda: runs.get_run(ops, "flights", "r").state is RunState.SUCCESS)
+        wait_for(lambda: runs.get_run(ops, "flights", "r").state is RunState.SUCCESS, "the run to succeed")
     run, [join] = tasks.get_tis(ops, "flights", "r", "join")
     assert [one.state for one in tasks.list_tries(ops, run, join)] == [TIState.FAILED, TIState.SUCCESS]
 

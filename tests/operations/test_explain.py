@@ -5,13 +5,11 @@ import pytest
 from airloom.decide.state import WorldConfig
 from airloom.model.errors import NotFound
 from airloom.model.reasons import ReasonKind
-from airloom.model.states import TIState
-from airloom.operations import runs, tasks
+from airloom.operations import runs
 from airloom.operations.explain import explain
 from airloom.operations.ops import Ops
 from airloom.sections import Settings
-from tests.operations.leading import leading, never_end
-from tests.operations.test_commands import ended, until
+from tests.operations.leading import ended, leading, never_end, started
 
 CONFIG = WorldConfig()
 
@@ -25,7 +23,7 @@ def kinds(ops: Ops, dag_id: str, run_id: str, task_id: str) -> list[ReasonKind]:
 def test_the_leader_names_what_a_task_waits_for(ops: Ops, settings: Settings) -> None:
     with leading(settings, never_end):
         runs.trigger(ops, "flights", run_id="r")
-        until(lambda: tasks.get_tis(ops, "flights", "r", "load")[1][0].state is TIState.RUNNING)
+        started(ops, "flights", "r", "load")
         assert kinds(ops, "flights", "latest", "load") == [ReasonKind.RUNNING]
         assert ReasonKind.UPSTREAM in kinds(ops, "flights", "latest", "report")
 

@@ -1,8 +1,6 @@
 """Clearing and marking tasks of several runs at once."""
 
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 
@@ -14,20 +12,15 @@ from airloom.operations import runs
 from airloom.operations.ops import Ops
 from airloom.sections import Settings
 from airloom.store import inbox
-from tests.operations.leading import FLIGHTS, leading, never_end, save_dags
+from tests.operations.leading import FLIGHTS, ended, leading, never_end, save_dags
+from tests.waiting import wait_for
 
 EVERYTHING = ClearTasks(dag_id="flights", run_id="")
 
 
-def until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def finished(ops: Ops, *run_ids: str) -> None:
-    until(lambda: all(runs.get_run(ops, "flights", run_id).state is RunState.SUCCESS for run_id in run_ids))
+    for run_id in run_ids:
+        assert ended(ops, "flights", run_id) is RunState.SUCCESS
 
 
 def test_more_runs_than_the_scheduler_gets_at_once_are_all_cleared(ops: Ops, settings: Settings) -> None:
@@ -98,7 +91,7 @@ def test_a_run_that_refuses_is_told_together_with_how_many_did_not(ops: Ops, set
         inbox.put(conn, CancelRun(dag_id="flights", run_id="one"), "test", ops.now())
     thread = threading.Thread(target=mark)
     thread.start()
-    until(lambda: asked() == 3)
+    wait_for(lambda: asked() == 3, "the commands")
     with leading(settings, never_end):
         thread.join()
     [error] = errors

@@ -18,7 +18,7 @@ from airloom.sections import Settings
 from airloom.store.tables import task_try
 from tests.operations import crew
 from tests.operations.leading import leading, save_dags
-from tests.operations.test_commands import until
+from tests.waiting import wait_for
 
 CONFIG = WorldConfig(executors=("celery",))
 TRAIN = DagSpec(
@@ -39,7 +39,7 @@ def waiting(ops: Ops, settings: Settings) -> Iterator[Ops]:
     save_dags(settings, TRAIN)
     with leading(settings, executor="celery", starts=False):
         runs.trigger(ops, "train", run_id="r")
-        until(lambda: all(ti.state is TIState.QUEUED for ti in tasks.list_tis(ops, "train", "r")[1]))
+        wait_for(lambda: all(ti.state is TIState.QUEUED for ti in tasks.list_tis(ops, "train", "r")[1]), "the tries")
         crew.scheduler_tells(
             ops,
             QueueUse(executor="celery", name="default", queued=1, running=0),

@@ -8,15 +8,13 @@ import pytest
 
 from airloom.model.errors import AirloomError, InvalidRequest, NotFound
 from airloom.model.report import Outcome, TryKey
-from airloom.model.states import TIState
 from airloom.model.wire import GetConnection, GetPreviousRun, GetVariable, GetXCom, SetVariable
 from airloom.operations import connections, runs, tasks, variables
 from airloom.operations.ops import Ops
 from airloom.operations.task_requests import answer
 from airloom.sections import Settings
 from airloom.store.connections import ConnectionRow
-from tests.operations.leading import leading
-from tests.operations.test_commands import ended, until
+from tests.operations.leading import ended, leading, started
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def live(ops: Ops, settings: Settings) -> Iterator[TryKey]:
         runs.trigger(ops, "flights", run_id="before", logical_date=1000.0)
         ended(ops, "flights", "before")
         runs.trigger(ops, "flights", run_id="now", logical_date=2000.0)
-        until(lambda: tasks.get_tis(ops, "flights", "now", "join")[1][0].state is TIState.RUNNING)
+        started(ops, "flights", "now", "join")
         yield TryKey(tasks.get_tis(ops, "flights", "now", "join")[1][0].id, 1)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -24,6 +23,7 @@ from airloom.store.credentials import LINK, SESSION, TOKEN, list_credentials
 from airloom.store.database import Database, connect
 from airloom.store.notify import notifier
 from airloom.store.secrets import Secrets, new_key
+from tests.waiting import wait_for
 
 PASSWORD = "correct horse battery"
 IDLE = 3600.0
@@ -145,10 +145,8 @@ def test_a_login_does_not_undo_what_an_administrator_does_meanwhile(postgres_url
                 assert account is not None
                 accounts.change_account(conn, msgspec.structs.replace(account, active=False))
                 result = pool.submit(log_in_by_provider, ops, renamed, IDLE)
-                deadline = time.monotonic() + 20
                 waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-                while not conn.execute(waits).scalar():
-                    assert time.monotonic() < deadline
+                wait_for(lambda: conn.execute(waits).scalar(), "the login to be held up")
             with pytest.raises(LoginRefused, match="not active"):
                 result.result(20)
         assert not users.get_user(ops, "ada").active

@@ -1,5 +1,6 @@
 """Sending the log of a try piece by piece: what is lost on its way, what the server has already, what it refuses."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,6 +140,22 @@ def test_a_log_that_was_refused_stays_on_its_machine(rig: Rig):
     rig.ack(None)
     assert rig.sender.settled
     assert rig.path.exists()
+
+
+def test_a_log_that_was_refused_goes_when_nobody_came_for_it_for_days(rig: Rig):
+    rig.write("one\n")
+    rig.turn()
+    rig.sender.ended(KEY)
+    rig.ack(None)
+    (note,) = rig.folder.glob("*.refused")
+    next_one = Rig(rig.folder)
+    next_one.sender.inherit()
+    assert next_one.turn() == []
+    assert rig.path.exists()
+    os.utime(note, (1, 1))
+    Rig(rig.folder).sender.inherit()
+    assert not rig.path.exists()
+    assert list(rig.folder.iterdir()) == []
 
 
 def test_a_log_that_the_server_refuses_is_not_sent_on(rig: Rig):

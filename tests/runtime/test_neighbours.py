@@ -13,6 +13,7 @@ from airloom.model.errors import AirloomError
 from airloom.model.report import Ended, HandedBack, Outcome, Started, TryKey
 from airloom.model.wire import OLDEST_PROTOCOL, PROTOCOL, Ack, FrameError, Reports, ToRunner, Unframer, frame
 from airloom.runtime import http_transport
+from airloom.runtime.fence import Fence
 from airloom.runtime.http_server import HttpServer
 from airloom.runtime.http_transport import HttpTransport
 from tests.runtime.test_http_transport import TOKEN, ScriptedDesk, end_of, hello, serving
@@ -148,16 +149,19 @@ def test_the_next_address_is_taken_when_one_does_not_answer(
         pass
     with serving(desk) as port:
         urls = f"http://127.0.0.1:{gone}, http://127.0.0.1:{port}"
-        server = HttpServer(urls, str(tmp_path / "token"))
+        watch = Fence(60.0, 0.0)
+        server = HttpServer(urls, str(tmp_path / "token"), watch=watch)
         first = HttpTransport(server)
         first.send(hello())
         end_of(first)
         first.close()
+        assert watch.trouble == f"the server at http://127.0.0.1:{gone} is not reached: Connection refused"
         second = HttpTransport(server)
         second.send(hello())
         desk.say(frame(Ack(seq=1)))
         assert wait_and_receive(second) == [Ack(seq=1)]
         second.close()
+        assert watch.trouble == ""
     assert caplog.text.count(f"{gone} is not reached") == 1
 
 

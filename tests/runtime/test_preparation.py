@@ -130,6 +130,29 @@ def test_tries_whose_file_is_another_one_wait_for_one_answer_of_the_server(bench
     assert bench.preparation.find(work(9)) == code
 
 
+def test_texts_of_the_server_that_no_try_uses_any_more_are_removed_in_time(bench: Bench) -> None:
+    for text in (TEXT, b"# used", b"# unused"):
+        kept = Path(bench.settings.kept_source(content_hash(text)))
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(text)
+        os.utime(kept, (1, 1))
+    bench.preparation.find(work(1, file_hash=content_hash(b"# used")))
+    os.utime(bench.settings.kept_source(content_hash(TEXT)))
+    bench.loop.turn()
+    there = {path.read_bytes() for path in Path(bench.settings.fetched).iterdir()}
+    assert there == {TEXT, b"# used"}
+
+
+def test_texts_on_the_schedulers_machine_are_not_removed_by_a_runner(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, server="")
+    kept = Path(bench.settings.kept_source(content_hash(TEXT)))
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(TEXT)
+    os.utime(kept, (1, 1))
+    bench.loop.turn()
+    assert kept.exists()
+
+
 def test_a_file_that_changes_is_read_again(bench: Bench) -> None:
     path = bench.dags / "one.py"
     path.write_bytes(TEXT)
@@ -213,12 +236,13 @@ def test_a_commit_that_cannot_be_had_is_given_up_with_the_reason(bench: Bench) -
     )
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_bundle_that_the_settings_have_no_more_while_a_try_waits_for_it_is_no_harm(bench: Bench) -> None:
     one = of_commit(1, bench.remote.commit(sub__one="1"))
     assert bench.preparation.find(one) is None
     bench.preparation.settings = msgspec.structs.replace(bench.settings, repositories={})
     bench.until(lambda: bench.lacking)
-    assert "this runner has no bundle 'flows'" in bench.lacking[one.key]
+    assert "the settings of this machine have no bundle 'flows'" in bench.lacking[one.key]
 
 
 def test_a_repository_that_comes_back_in_time_is_enough(bench: Bench) -> None:
@@ -273,9 +297,24 @@ def test_what_is_no_commit_is_refused(bench: Bench, commit: str) -> None:
         bench.preparation.find(of_commit(1, commit))
 
 
-def test_a_bundle_that_the_runner_does_not_have_is_refused_with_those_that_it_has(bench: Bench) -> None:
-    with pytest.raises(Refused, match=r"this runner has no bundle '\.\./x'; it has dags, flows"):
+def test_a_bundle_that_a_runner_of_this_machine_does_not_have_is_refused_with_those_that_it_has(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, server="")
+    with pytest.raises(Refused, match=r"this machine have no bundle '\.\./x'; they have dags, flows"):
         bench.preparation.find(work(1, bundle="../x"))
+    bench.preparation.close()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_bundle_that_is_missing_in_one_workers_settings_fails_no_task(bench: Bench) -> None:
+    one, two = work(1, bundle="other"), work(2, bundle="other")
+    assert bench.preparation.find(one) is None
+    bench.until(lambda: bench.lacking)
+    assert bench.lacking == {one.key: "the settings of this machine have no bundle 'other'; they have dags, flows"}
+    (bench.dags / "one.py").write_bytes(TEXT)
+    assert bench.preparation.find(two) is None
+    bench.preparation.settings = msgspec.structs.replace(bench.settings, bundles={"other": str(bench.dags)})
+    bench.until(lambda: bench.found)
+    assert set(bench.found) == {two.key}
 
 
 def test_a_run_of_when_the_bundle_was_a_folder_is_refused(bench: Bench) -> None:

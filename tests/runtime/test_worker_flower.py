@@ -14,8 +14,9 @@ from typing import Any
 
 from airloom.executors.celery.messages import encode
 from tests.brokers import RedisServer
-from tests.runtime.worker_rig import DEADLINE, TOKEN, Post, Runner, WorkerProcess, wait_for, work_of
+from tests.runtime.worker_rig import TOKEN, Post, Runner, WorkerProcess, work_of
 from tests.servers import free_port
+from tests.waiting import DEADLINE, wait_for
 
 PASSWORD = "pa55w0rd-of-the-broker"
 PAGES = ("/", "/workers", "/tasks", "/broker", "/worker/airloom@one", "/task/1-1", "/metrics")

@@ -278,3 +278,29 @@ def test_a_worker_that_is_held_takes_nothing_until_then(desk: Desk) -> None:
 def test_an_order_to_stop_reaches_whoever_can(desk: Desk) -> None:
     desk.say(Standing(taking=False, why="it is to stop", stop=True))
     assert desk.stops == 1
+
+
+def test_while_tries_end_fast_some_are_handed_on_ahead_of_their_slots(desk: Desk) -> None:
+    for number in range(50):
+        desk.bring(number)
+        desk.say(Claimed(granted=(key(number),)))
+        desk.say(Reports(seq=0, reports=(ended(number),)))
+    before = len(desk.submitted)
+    desk.bring(*range(100, 140))
+    ahead = len(desk.submitted) - before
+    assert 2 < ahead < 40
+    assert desk.hand.busy == 2
+
+
+def test_what_is_ahead_is_filled_up_together(desk: Desk) -> None:
+    for number in range(50):
+        desk.bring(number)
+        desk.say(Claimed(granted=(key(number),)))
+        desk.say(Reports(seq=0, reports=(ended(number),)))
+    desk.bring(*range(100, 160))
+    desk.say(Claimed(granted=tuple(map(key, range(100, 110)))))
+    before = len(desk.submitted)
+    desk.say(Reports(seq=0, reports=(ended(100),)))
+    assert len(desk.submitted) == before
+    desk.say(Reports(seq=0, reports=tuple(map(ended, range(101, 110)))))
+    assert len(desk.submitted) >= before + 5

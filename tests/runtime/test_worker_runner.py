@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from airloom.model.report import Cause, Outcome
+from airloom.model.report import Cause, HandedBack, Outcome
 from tests.brokers import RedisServer
 from tests.executors.celery_rig import CeleryRig, CeleryWorld, patched
-from tests.executors.rig import DEADLINE, gone, runner_pid, wait_for
+from tests.executors.rig import runner_pid
 from tests.servers import PostgresServer
+from tests.waiting import DEADLINE, alive, wait_for
 
 #: a task that waits until it is let go
 LONG = "(MARKS / 'up').touch()\nwhile not (MARKS / 'go').exists():\n    time.sleep(0.01)\nreturn 'done'"
@@ -59,11 +60,11 @@ def test_a_worker_that_is_stopped_waits_for_its_tries(rig: CeleryRig) -> None:
     wait_for(rig.mark("up").exists, "the task")
     pid = runner_pid(rig.world.worker, "celery")
     rig.world.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: "stops: its 1 tasks may go on" in rig.world.worker_says(), "the worker to stop")
+    wait_for(lambda: "stops: its 1 task may go on" in rig.world.worker_says(), "the worker to stop")
     rig.mark("go").touch()
     assert rig.end(work).outcome is Outcome.SUCCESS
     assert rig.world.process.wait(DEADLINE) == 0
-    assert gone(pid)
+    assert not alive(pid)
 
 
 def test_a_worker_that_is_stopped_at_once_hands_its_tries_back_to_run_elsewhere(rig: CeleryRig) -> None:
@@ -72,7 +73,7 @@ def test_a_worker_that_is_stopped_at_once_hands_its_tries_back_to_run_elsewhere(
     rig.submit(work)
     wait_for(rig.mark("up").exists, "the task")
     rig.world.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: "stops: its 1 tasks may go on" in rig.world.worker_says(), "the worker to stop")
+    wait_for(lambda: "stops: its 1 task may go on" in rig.world.worker_says(), "the worker to stop")
     rig.world.process.send_signal(signal.SIGTERM)
     assert rig.end(work).cause is Cause.STOPPED
     assert rig.world.process.wait(DEADLINE) == 0
@@ -105,3 +106,16 @@ def test_a_runner_that_hangs_is_killed_before_its_tries_run_again(rig: CeleryRig
     assert "the next one there has ended what it left running" in str(ended.detail)
     assert "the runner hangs" in rig.world.worker_says()
     assert runner_pid(rig.world.worker, "celery") != runner
+
+
+def test_what_waits_behind_a_long_try_is_handed_back_though_it_was_claimed(rig: CeleryRig) -> None:
+    rig.write("quick", "return 1")
+    rig.write("long", LONG)
+    slots = 4  # of the rig's worker
+    quick = [rig.work("quick") for _ in range(150)]
+    long = [rig.work("long") for _ in range(slots)]
+    behind = [rig.work("quick") for _ in range(40)]
+    rig.submit(*quick, *long, *behind)
+    rig.until(lambda: any(isinstance(report, HandedBack) for report in rig.reports), "something to be handed back")
+    rig.mark("go").touch()
+    assert all(rig.end(work).outcome is Outcome.SUCCESS for work in long)

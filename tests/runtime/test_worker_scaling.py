@@ -1,6 +1,9 @@
 """How a worker with a range of slots grows and shrinks, in virtual time."""
 
+import pytest
+
 from airloom.runtime.worker.scaling import EVERY, Machine, Scaling, read_machine
+from airloom.wiring.worker import slots_of
 
 GIB = 2**30
 IDLE_MACHINE = Machine(load=0.1, memory=8 * GIB)
@@ -59,3 +62,11 @@ def test_this_machine_tells_its_load_and_its_memory() -> None:
     machine = read_machine()
     assert machine.load >= 0.0
     assert machine.memory > 0
+
+
+@pytest.mark.parametrize(("text", "slots"), [("", (3, 3)), ("4", (4, 4)), ("2..9", (2, 9))])
+def test_a_worker_has_a_slot_for_each_core_that_it_may_use_unless_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, text: str, slots: tuple[int, int]
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {0, 2, 5})
+    assert slots_of(text) == slots

@@ -2,7 +2,7 @@
 
 import pytest
 
-from airloom.runtime.worker.window import PATIENCE, Window, Wish
+from airloom.runtime.worker.window import PATIENCE, Pace, Window, Wish
 
 
 def test_a_worker_that_takes_nothing_holds_nothing() -> None:
@@ -72,3 +72,27 @@ def test_a_slot_that_comes_free_is_used_after_a_time_of_taking_nothing() -> None
     window.decide(1.0, 0, None)
     window.decide(2.0, 0, None)
     assert window.decide(3.0, 1, None) == Wish(1, False, None)
+
+
+def paced(rate: float, now: float) -> Pace:
+    """A worker that has ended so many tries a second for the last second."""
+    pace = Pace()
+    for number in range(int(rate)):
+        pace.ended(now - 1.0 + number / rate)
+    return pace
+
+
+def test_nothing_is_ahead_of_a_worker_whose_tries_take_long() -> None:
+    assert Pace().ahead(10.0) == 0
+    assert paced(5, 10.0).ahead(10.0) == 0
+
+
+def test_a_fast_worker_has_a_moment_of_work_ahead() -> None:
+    assert 8 <= paced(100, 10.0).ahead(10.0) <= 10
+    assert 90 <= paced(1000, 10.0).ahead(10.0) <= 100
+
+
+def test_a_worker_that_has_stopped_being_fast_has_nothing_ahead_soon() -> None:
+    pace = paced(1000, 10.0)
+    assert pace.ahead(10.2) < 30
+    assert pace.ahead(10.3) == 0

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -32,19 +31,9 @@ from airloom.model.wire import (
 )
 from airloom.model.work import RunInfo, Work
 from airloom.runtime.channel import Channel, Closed
+from tests.waiting import DEADLINE, wait_for
 
-#: seconds after which a test gives up; nothing takes a tenth of that
-DEADLINE = 40.0
 TOKEN = "s3cr3t-t0ken-of-a-try"
-
-
-def wait_for(met: Callable[[], Any], what: str) -> Any:
-    """Wait for something in other processes, which cannot wake us; gives what `met` gave."""
-    deadline = time.monotonic() + DEADLINE
-    while not (value := met()):
-        assert time.monotonic() < deadline, f"waited {DEADLINE} s for {what}"
-        time.sleep(0.005)
-    return value
 
 
 def work_of(number: int, *, queue: str = "default", priority: int = 1) -> Work:

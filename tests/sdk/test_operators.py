@@ -3,8 +3,6 @@
 import logging
 import os
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +21,7 @@ from airloom import (
 from airloom.model.errors import DagDefinitionError
 from airloom.model.report import Cause, Outcome, Skip, SkipMode
 from tests.sdk.trying import attempt, returned
-
-DEADLINE = 20.0
+from tests.waiting import DEADLINE, wait_for, wait_for_end
 
 
 def bash(command: str, **arguments: Any) -> BashOperator:
@@ -36,17 +33,6 @@ def bash(command: str, **arguments: Any) -> BashOperator:
 def last_line(operator: BashOperator) -> Any:
     """The XCom of a bash task."""
     return returned(attempt(operator))["return_value"]
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    """The first true value of `condition`, within the deadline."""
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        threading.Event().wait(0.01)
-    pytest.fail("it did not come to pass in time")
 
 
 def test_the_last_line_is_the_xcom_and_all_lines_are_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -98,14 +84,6 @@ def test_the_command_runs_in_a_folder_of_its_own_or_in_cwd(tmp_path: Path) -> No
     assert not own.exists()
 
 
-def is_over(pid: int) -> bool:
-    """Whether a process is gone, or is only waiting to be reaped."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except OSError:
-        return True
-
-
 def test_on_kill_ends_the_command_and_what_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airloom.sdk.operators.bash.KILL_AFTER", 0.2)
     pids = tmp_path / "pids"
@@ -113,14 +91,14 @@ def test_on_kill_ends_the_command_and_what_it_started(tmp_path: Path, monkeypatc
     result: list[Any] = []
     thread = threading.Thread(target=lambda: result.append(attempt(operator)))
     thread.start()
-    wait_for(pids.exists)
+    wait_for(pids.exists, "the command")
     shell, child = map(int, pids.read_text().split())
     assert os.getpgid(child) == shell
     operator.on_kill()
     thread.join(DEADLINE)
     assert not thread.is_alive()
     assert result[0].outcome is Outcome.FAILED
-    wait_for(lambda: is_over(shell) and is_over(child))
+    wait_for_end(shell, child)
 
 
 def test_on_kill_without_a_command_does_nothing() -> None:

@@ -14,7 +14,7 @@ from airloom import (
     DeltaTriggerTimetable,
 )
 from airloom.model.errors import DagDefinitionError
-from airloom.model.spec import Cron, Delta, Never, Once
+from airloom.model.spec import Cron, Delta, Never, Once, Schedule, schedule_text
 from airloom.sdk.spec_of import spec_of
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -109,3 +109,15 @@ def test_an_offset_that_no_zone_has_is_refused() -> None:
 def test_timetables_refuse_what_they_do_not_serve_yet() -> None:
     with pytest.raises(DagDefinitionError, match="'run_immediately' is not supported yet"):
         CronTriggerTimetable("@daily", run_immediately=True)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "text"),
+    [
+        (Never(), "when triggered"), (Once(), "once"), (Cron(expression="0 6 * * *"), "0 6 * * *"),
+        (Delta(seconds=1), "every 1 s"), (Delta(seconds=90), "every 90 s"), (Delta(seconds=60), "every 1 min"),
+        (Delta(seconds=7200), "every 2 h"), (Delta(seconds=86400), "every 1 d"),
+    ],
+)  # fmt: skip
+def test_a_schedule_is_told_in_few_words(schedule: Schedule, text: str) -> None:
+    assert schedule_text(schedule) == text

@@ -13,7 +13,7 @@ from airloom.model.errors import SettingsError, StoreError
 from airloom.sections import ApiSection
 from airloom.services.aside import run_aside
 from airloom.services.listening import listen_at
-from tests.faults.home import alive, wait_for
+from tests.waiting import wait_for, wait_for_end
 
 #: a parent that keeps a child; the child writes its number into a file named by how often it was started
 PARENT = """
@@ -71,11 +71,6 @@ class Parent:
         return self.process.returncode
 
 
-def gone(*pids: int) -> None:
-    """Wait until none of the processes lives."""
-    wait_for(lambda: not any(alive(pid) for pid in pids), f"the end of {pids}")
-
-
 def test_a_child_that_died_is_started_again_and_again(tmp_path: Path) -> None:
     parent = Parent(tmp_path)
     first = parent.child()
@@ -85,7 +80,7 @@ def test_a_child_that_died_is_started_again_and_again(tmp_path: Path) -> None:
     third = parent.child(2)
     assert len({first, second, third}) == 3
     assert parent.end() == 0
-    gone(first, second, third)
+    wait_for_end(first, second, third)
 
 
 @pytest.mark.parametrize("deaths", [0, 1])
@@ -96,7 +91,7 @@ def test_the_child_ends_with_a_parent_that_is_killed(tmp_path: Path, deaths: int
     child = parent.child(deaths)
     parent.process.kill()
     parent.process.wait(timeout=30)
-    gone(child)
+    wait_for_end(child)
 
 
 def test_ctrl_c_in_the_terminal_does_not_reach_the_child(tmp_path: Path) -> None:

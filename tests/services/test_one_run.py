@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.home import COMMAND, DEADLINE, Home, alive, home_at, wait_for
+from tests.faults.home import COMMAND, Home, home_at
+from tests.waiting import DEADLINE, alive, wait_for, wait_for_end
 
 WAITING = """
 import os
@@ -78,7 +79,7 @@ def test_a_second_signal_ends_it_however_long_the_task_would_take(home: Home, tm
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=DEADLINE)
     assert process.returncode == 130
-    wait_for(lambda: not alive(task), "the end of the task")
+    wait_for_end(task)
 
 
 def test_a_cancelled_run_that_is_kept_is_in_the_database_as_it_ended(home: Home, tmp_path: Path) -> None:

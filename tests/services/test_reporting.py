@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from airloom.bundles.local import LocalFolder
@@ -57,13 +58,52 @@ def service(db: Database, told: list[Told], clock: Clock) -> Reporting:
     return Reporting(db, tell, clock)
 
 
+def test_it_tells_for_how_long_the_database_has_been_away(
+    service: Reporting, db: Database, monkeypatch: pytest.MonkeyPatch
+):
+    now = [100.0]
+    monkeypatch.setattr(reporting, "since_boot", lambda: now[0])
+    with monkeypatch.context() as broken:
+        broken.setattr(processes, "renew", _fail)
+        service.tick()
+        now[0] = 130.0
+        assert service.away == 0.0, "nobody has seen it yet, so nobody waits for it"
+    service.tick()
+    with monkeypatch.context() as broken:
+        broken.setattr(processes, "renew", _fail)
+        now[0] = 150.0
+        service.tick()
+        now[0] = 170.0
+        assert service.away == 40.0
+    service.tick()
+    assert service.away == 0.0
+
+
+def _fail(*_arguments: object) -> None:
+    raise StoreError("the database is away")
+
+
+def test_one_that_listens_where_another_did_takes_its_place(service: Reporting, db: Database, told: list[Told]):
+    here = ApiState(listens=("0.0.0.0 8080",))
+    told[:] = [
+        Told(kind=ProcessKind.API, state=here, id="dead", host="a"),
+        Told(kind=ProcessKind.API, state=ApiState(listens=("0.0.0.0 8081",)), id="beside", host="a"),
+        Told(kind=ProcessKind.API, state=here, id="elsewhere", host="b"),
+        Told(kind=ProcessKind.API, state=ApiState(), id="older", host="a"),
+    ]
+    service.tick()
+    later = Reporting(db, lambda _: [Told(kind=ProcessKind.API, state=here, id="next", host="a")], Clock())
+    later.tick()
+    assert {row.id for row in rows(db)} == {"next", "beside", "elsewhere", "older"}
+
+
 def test_a_row_is_there_at_once_renewed_while_the_process_lives_and_gone_with_it(
     db: Database, service: Reporting, clock: Clock
 ) -> None:
     assert 0 < service.tick() < 20
     [row] = rows(db)
     assert (row.kind, row.pid, row.started_at, row.seen_at) == (ProcessKind.API, os.getpid(), 1_000.0, 1_000.0)
-    assert row.state == {"clients": 3, "address": ""}
+    assert msgspec.convert(row.state, ApiState) == ApiState(clients=3)
     clock.now += 5
     service.tick()
     [row] = rows(db)

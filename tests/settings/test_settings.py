@@ -93,9 +93,9 @@ def test_text_from_the_environment_becomes_the_settings_type(
 @pytest.mark.parametrize(
     ("toml", "parts"),
     [
-        ("[core]\nparalelism = 3\n", ["airloom.toml", "[core]", "paralelism", "Did you mean parallelism?"]),
-        ("[cores]\nparallelism = 3\n", ["airloom.toml", "[cores]", "Did you mean core?"]),
-        ("[core]\ngrace = 3\n", ["[core] has no setting grace", "There is [local] grace and [worker] grace."]),
+        ("[core]\nparalelism = 3\n", ["airloom.toml", "[core]", "paralelism", "did you mean parallelism?"]),
+        ("[cores]\nparallelism = 3\n", ["airloom.toml", "[cores]", "did you mean core?"]),
+        ("[core]\ngrace = 3\n", ["[core] has no setting grace", "There is [local] grace and [worker] grace"]),
         ("[core]\nparallelism = '3'\n", ["[core] parallelism is '3'", "a whole number of at least 0"]),
         ("[core]\nparallelism = -3\n", ["[core] parallelism is -3", "a whole number of at least 0"]),
         ("[core]\ndags_are_paused_at_creation = 1\n", ["true or false"]),
@@ -103,11 +103,14 @@ def test_text_from_the_environment_becomes_the_settings_type(
         ("[local]\ngrace = 'soon'\n", ["'soon'", "a duration", '"10m"']),
         ("[local]\nmemory_limit = '3 potatoes'\n", ["a size"]),
         ("[loader]\ninterval = 0\n", ["above 0"]),
-        ("[core]\nexecutors = ['KubernetesExecutor']\n", ["KubernetesExecutor", "not in this version yet"]),
-        ("[core]\nexecutors = ['locl']\n", ["'locl'", "Did you mean local?"]),
+        ("[core]\nexecutors = ['Kubernets']\n", ["'Kubernets'", "local, sequential, celery and kubernetes"]),
+        ("[kubernetes]\ndelete = 'sometimes'\n", ["one of always, on_success, never"]),
+        ("[kubernetes]\nlease = 10\n", ["a duration of at least 60"]),
+        ("[kubernetes]\nclusters = 'eu'\n", ["[kubernetes] clusters is 'eu'", "a table"]),
+        ("[core]\nexecutors = ['locl']\n", ["'locl'", "did you mean local?"]),
         ("[core]\nexecutors = []\n", ["at least one"]),
         ("[core]\nexecutors = 3\n", ["[core] executors is 3", "a list of texts"]),
-        ("[cli]\ntimezone = 'Europe/Pari'\n", ["Did you mean Europe/Paris?"]),
+        ("[cli]\ntimezone = 'Europe/Pari'\n", ["did you mean Europe/Paris?"]),
         ("[cli]\ntimezone = 'Mars'\n", ["expected a time zone"]),
         ("[core]\ndags_folder = 3\n", ["a path"]),
         ("[core]\nhome = '/x'\n", ["AIRLOOM_HOME"]),
@@ -127,7 +130,7 @@ def test_a_wrong_setting_in_the_file_is_named_with_what_was_expected(
 def test_a_wrong_variable_is_named_with_the_nearest_right_one(home: Path, tmp_path: Path) -> None:
     message = refused(env_of(home, AIRLOOM__CORE__PARALELISM="1"), tmp_path)
     assert "AIRLOOM__CORE__PARALELISM" in message
-    assert "Did you mean AIRLOOM__CORE__PARALLELISM?" in message
+    assert "did you mean AIRLOOM__CORE__PARALLELISM?" in message
 
 
 def test_a_duration_that_is_no_number_is_refused(home: Path, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The feed: written with the plan, read in the order of the commits by whoever follows, forgotten after a while."""
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from airloom.store import feed
 from airloom.store.database import Database, connect
 from airloom.store.notify import feed_listener, feed_notifier
 from tests.store.rows import NOW, commit, lead, read, write
+from tests.waiting import wait_for
 
 _LONG = 30.0
 
@@ -64,10 +64,8 @@ def test_rows_become_visible_in_the_order_of_their_numbers(postgres_url: str) ->
         first_wrote.set()
         assert second_waits.wait(_LONG)
         blocked = text("SELECT pg_blocking_pids(:pid) <> '{}'")
-        deadline = time.monotonic() + _LONG
         with db.reading() as seeing:
-            while not seeing.execute(blocked, {"pid": waits[0]}).scalar_one():
-                assert time.monotonic() < deadline, "the second writer was not held up"
+            wait_for(lambda: seeing.execute(blocked, {"pid": waits[0]}).scalar_one(), "the second writer to be held up")
             # The second has no number yet, so none is visible before the first.
             assert feed.after(seeing, 0, 10) == []
     thread.join(_LONG)

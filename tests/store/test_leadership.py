@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -12,6 +11,7 @@ from airloom.model.errors import StoreError
 from airloom.store.database import Database, connect
 from airloom.store.leadership import LeaderLock, LeaderRow, acquire, current, release, renew
 from tests.store.rows import NOW, read, write
+from tests.waiting import wait_for
 
 
 def test_the_first_one_leads_and_a_second_one_waits_for_the_lease_to_expire(db: Database) -> None:
@@ -97,9 +97,7 @@ def test_the_lock_of_a_killed_process_is_free(db: Database, database_url: str) -
     holder.send_signal(signal.SIGKILL)
     holder.wait(30)
     # The server notices the closed connection by itself, a moment later.
-    deadline = time.monotonic() + 30
-    while not lock.acquire():
-        assert time.monotonic() < deadline
+    wait_for(lock.acquire, "the lock")
     lock.release()
     holder.stdout.close()
 

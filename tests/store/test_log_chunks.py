@@ -3,7 +3,6 @@
 import itertools
 import random
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -20,6 +19,7 @@ from airloom.store.database import Database, connect
 from airloom.store.log_chunks import FEW, MANY, ROW, LogHead, Piece, Terms
 from airloom.store.tables import doomed_log, log_chunk, task_try, try_log
 from tests.store.rows import NOW, commit, finished_run, lead, new_run, read, write
+from tests.waiting import wait_for
 
 KEY, OTHER = TryKey(50, 1), TryKey(51, 1)
 TERMS = Terms(limit=10**9, notice=b"\nfull\n", ended_after=0.0, settle=False)
@@ -299,18 +299,42 @@ def test_logs_go_with_their_runs(db: Database) -> None:
     assert text(db) == b"of a live run"
 
 
+def _waits(db: Database) -> str:
+    """What says whether somebody waits. A writer of SQLite does for the other one before it begins."""
+    return "SELECT count(*) FROM pg_locks WHERE NOT granted" if db.path is None else "SELECT 1"
+
+
+def test_a_log_that_begins_while_its_run_is_deleted_goes_with_it(db: Database) -> None:
+    waits, url = _waits(db), db.url.render_as_string(hide_password=False)
+    finished_run(db, lead(db), 6, [60], 10.0)
+    with closing(connect(url)) as other, ThreadPoolExecutor(1) as pool:
+        with db.transaction() as conn:
+            assert log_chunks.append(conn, [piece(0, b"late", TryKey(60, 1))], TERMS, NOW) == [4]
+            cleaning = pool.submit(clean, other, NOW)
+            wait_for(lambda: conn.exec_driver_sql(waits).scalar_one() or cleaning.done(), "the deletion to be held up")
+        assert cleaning.result(30.0).runs == 1
+    assert counts(db) == (0, 0, 0)
+
+
+def test_no_log_begins_of_a_run_that_is_being_deleted_and_nobody_waits(db: Database) -> None:
+    finished_run(db, lead(db), 6, [60], 10.0)
+    with db.transaction() as conn:
+        conn.exec_driver_sql("DELETE FROM dag_run WHERE id = 6")
+        if db.path is None:  # SQLite has one writer at a time
+            assert send(db, piece(0, b"late", TryKey(60, 1))) == [None]
+    assert send(db, piece(0, b"late", TryKey(60, 1))) == [None]
+    assert counts(db) == (0, 0, 0)
+
+
 def test_what_is_added_to_a_log_while_it_is_deleted_goes_with_it(db: Database) -> None:
-    # A writer of SQLite waits for the other one before it begins.
-    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted" if db.path is None else "SELECT 1"
+    waits = _waits(db)
     url = db.url.render_as_string(hide_password=False)
     with closing(connect(url)) as other, ThreadPoolExecutor(1) as pool:
         send(db, piece(0, b"one"))
         with db.transaction() as conn:
             log_chunks.append(conn, [piece(3, b"two")], TERMS, NOW)
             deletion = pool.submit(write, other, log_chunks.forget_tis, [KEY.ti_id])
-            deadline = time.monotonic() + 30.0
-            while not conn.exec_driver_sql(waits).scalar_one() and not deletion.done():
-                assert time.monotonic() < deadline
+            wait_for(lambda: conn.exec_driver_sql(waits).scalar_one() or deletion.done(), "the deletion to be held up")
         assert deletion.result(30.0) == [KEY.ti_id]
         assert counts(db) == (0, 0, 0)
 

@@ -1,14 +1,13 @@
 """The private PostgreSQL of the tests ends with its process, however that ends."""
 
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests.servers import PostgresServer
+from tests.waiting import alive, wait_for_end
 
 _OWNER = """
 import signal
@@ -27,18 +26,6 @@ def test_a_server_ends_when_its_process_is_killed(postgres_server: PostgresServe
     owner.send_signal(signal.SIGKILL)
     owner.wait(30)
     owner.stdout.close()
-    deadline = time.monotonic() + 30
-    while _alive(int(pid)):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for_end(int(pid))
     shutil.rmtree(folder)
-    assert _alive(postgres_server.process.pid)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # A zombie that its new parent has not waited for is dead.
-    return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    assert alive(postgres_server.process.pid)

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from tests.faults.home import Home, wait_for
+from tests.faults.home import Home
+from tests.waiting import wait_for
 
 #: `hold` is a file: the task goes on when the test makes it
 DAGS = """

@@ -9,9 +9,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.faults.home import wait_for
 from tests.ui.conftest import Open
 from tests.ui.site import Site
+from tests.waiting import wait_for
 
 #: name -> path, and a text that its main part must show
 PAGES: dict[str, tuple[str, str]] = {

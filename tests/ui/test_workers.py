@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.faults.home import COMMAND, DEADLINE, Home, home_at, wait_for
+from tests.faults.home import COMMAND, Home, home_at
 from tests.ui.conftest import Open, log_in, opening
 from tests.ui.test_pages import check_accessibility, settle
+from tests.waiting import DEADLINE, wait_for
 
 DAGS = """
 import time

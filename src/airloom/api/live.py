@@ -18,6 +18,7 @@ from airloom.model.processes import ApiState, ProcessKind
 from airloom.model.report import TryKey
 from airloom.operations.health import Examiner
 from airloom.operations.ops import Ops
+from airloom.operations.secret_key import fingerprints
 from airloom.operations.try_logs import Seen, TryLog, look
 from airloom.services.reporting import Reporting, Told
 from airloom.services.service import Bell, Daemon
@@ -64,8 +65,14 @@ class Live:
         #: logs that are being followed; changed in the event loop only
         self.log_streams = 0
         self.log_looks = LogLooks(api.ops)
-        self._address = api.address
-        self._reporting = Daemon(Reporting(api.ops.db, self._tell, time.time), Bell())
+        self._api = api
+        self._presence = Reporting(api.ops.db, self._tell, time.time)
+        self._reporting = Daemon(self._presence, Bell())
+
+    @property
+    def away(self) -> float:
+        """For how many seconds this server has been without the database, as far as others can see."""
+        return self._presence.away
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
@@ -82,7 +89,15 @@ class Live:
             self.examiner.close()
 
     def _tell(self, _inbox: int) -> Iterator[Told]:
-        yield Told(kind=ProcessKind.API, state=ApiState(clients=self.hub.clients, address=self._address))
+        api = self._api
+        state = ApiState(
+            clients=self.hub.clients,
+            address=api.address,
+            listens=api.listens,
+            outage=api.settings.api.outage,
+            keys=fingerprints(api.ops.secrets()),
+        )
+        yield Told(kind=ProcessKind.API, state=state)
 
 
 def live_of(request: Request) -> Live:

@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airloom.api.app import make_app
+from airloom.api.live import Live
 from airloom.api.remote.app import PREFIX as TASK_PREFIX
 from airloom.api.remote.app import make_task_app
 from airloom.api.security.protocol import GuardedHttp, allow_files
@@ -34,14 +35,16 @@ def serve(ops: Ops, settings: Settings, config: WorldConfig, sockets: Sockets) -
     # It warns of every request that is none: anybody can send as many as they like.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     address = sockets.address(settings.api)
-    api = Api(ops=ops, settings=settings, world_config=config, now=time.time, address=address)
-    public, task = make_app(api), make_task_app(api)
+    api = Api(ops=ops, settings=settings, world_config=config, now=time.time, address=address, listens=sockets.places())
+    public = make_app(api)
+    live: Live = public.state.live
+    task = make_task_app(api, lambda: live.away)
     if sockets.task is None:
         places = [(_server(api, _Split(public, task)), sockets.public)]
     else:
         places = [(_server(api, public), sockets.public), (_server(api, task), sockets.task)]
     with asyncio.Runner(loop_factory=places[0][0].config.get_loop_factory()) as runner:
-        runner.run(_serve(places, public.state.live.hub.close))
+        runner.run(_serve(places, live.hub.close))
 
 
 async def _serve(places: "list[tuple[_Server, socket.socket]]", end_streams: Callable[[], None]) -> None:

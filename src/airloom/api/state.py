@@ -14,13 +14,14 @@ from airloom.sections import Settings
 @dataclass(frozen=True)
 class Api:
     """One API server. ops: by nobody; a route takes its caller's (access.Caller). address: what a browser is given to
-    come here."""
+    come here. listens: where it does on this machine."""
 
     ops: Ops
     settings: Settings
     world_config: WorldConfig
     now: Callable[[], float]
     address: str = ""
+    listens: tuple[str, ...] = ()
 
 
 async def api_of(request: Request) -> Api:

@@ -1,6 +1,5 @@
 """Reads the tables [bundles.NAME] of the settings: what is wrong with one is said in a sentence."""
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ import msgspec
 
 from airloom.model.bundles import Bundle, GitBundle, LocalBundle
 from airloom.model.errors import SettingsError
+from airloom.model.spelling import did_you_mean
 
 KINDS: dict[str, type[LocalBundle] | type[GitBundle]] = {"local": LocalBundle, "git": GitBundle}
 #: schemes of repositories' addresses; git knows others, some of which run programs
@@ -79,9 +79,9 @@ class _Reader:
             given = f"kind is {table['kind']!r}" if "kind" in table else "kind is missing"
             raise self._wrong(f"{given}; expected one of {', '.join(KINDS)}")
         for key in table.keys() - {"kind"} - set(kind.__struct_fields__):
-            close = difflib.get_close_matches(key, kind.__struct_fields__, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(kind.__struct_fields__)}"
-            raise self._wrong(f"a bundle of kind {table['kind']} has no setting {key}; {hint}")
+            fields = kind.__struct_fields__
+            hint = did_you_mean(key, fields) or f"; there are {', '.join(fields)}"
+            raise self._wrong(f"a bundle of kind {table['kind']} has no setting {key}{hint}")
         for key, value in table.items():
             if not isinstance(value, str) and key != "refresh":
                 raise self._wrong(f"{key} is to be a text")

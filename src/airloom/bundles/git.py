@@ -114,6 +114,11 @@ class Repository:
         self._program.interrupt()
 
     @property
+    def interrupted(self) -> bool:
+        """Whether it is to end."""
+        return self._program.interrupted
+
+    @property
     def address(self) -> str:
         """The repository's address as it may be shown."""
         return self._program.address

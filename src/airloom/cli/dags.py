@@ -8,10 +8,10 @@ from airloom.cli.following import follow_run
 from airloom.cli.opening import confirm, json_object, opened
 from airloom.cli.output import Format, Output, moment, show_record, show_rows
 from airloom.cli.statuses import Status
-from airloom.cli.times import parse_time, period
+from airloom.cli.times import parse_time
 from airloom.cli.verbs import dags, runs
 from airloom.model.run import DagRow
-from airloom.model.spec import Cron, Delta, Never, Once, Schedule
+from airloom.model.spec import Cron, Never, schedule_text
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -165,25 +165,14 @@ def errors(
 
 
 def _row(dag: DagRow) -> dict[str, object]:
+    schedule = dag.spec.schedule
+    zone = f" ({schedule.timezone})" if isinstance(schedule, Cron) and schedule.timezone != "UTC" else ""
     return {
         "dag_id": dag.dag_id,
-        "schedule": schedule_text(dag.spec.schedule),
+        "schedule": None if schedule == Never() else schedule_text(schedule) + zone,
         "paused": dag.paused,
         "active": dag.active,
         "tasks": len(dag.spec.tasks),
         "tags": list(dag.spec.tags),
         "file": dag.rel_path,
     }
-
-
-def schedule_text(schedule: Schedule) -> str | None:
-    """A schedule as its author would write it."""
-    match schedule:
-        case Never():
-            return None
-        case Once():
-            return "@once"
-        case Cron(expression=expression, timezone=timezone):
-            return expression if timezone == "UTC" else f"{expression} ({timezone})"
-        case Delta(seconds=seconds):
-            return f"every {period(seconds)}"

@@ -120,7 +120,8 @@ def _asked(connection: http.client.HTTPConnection, path: str, what: str) -> str:
         connection.request("GET", path)
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
-        raise AirloomError(f"{what} does not answer at {place}: {error}") from None
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise AirloomError(f"{what} does not answer at {place}: {why}") from None
     finally:
         connection.close()
     if status != http.client.OK:
@@ -139,7 +140,7 @@ def _worker(settings: Settings) -> str:
             while not said:
                 said = channel.receive()
     except (OSError, Closed, FrameError) as error:
-        why = str(error) or error.__cause__ or "it went away"
+        why = (error.strerror if isinstance(error, OSError) else str(error)) or error.__cause__ or "it went away"
         raise AirloomError(f"no worker answers at {path}: {why}") from None
     standing = said[0]
     if isinstance(standing, Standing) and not standing.taking:

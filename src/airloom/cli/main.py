@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "loader": ("airloom.cli.loader", "Watch and parse DAG files; a second one stands by."),
     "api": ("airloom.cli.api", "Run the REST API and the web UI alone."),
     "worker": ("airloom.cli.worker", "Run the tasks of some queues on this machine, with Celery."),
+    "pod": ("airloom.cli.pod", "Run the one try that a pod of Kubernetes was made for."),
     "flower": ("airloom.cli.flower", "Run Flower, Celery's monitor."),
     "run": ("airloom.cli.run", "Run one DAG file here and now, without a server or a database."),
     "bundles": ("airloom.cli.bundles", "List the bundles: folders and repositories of DAG files."),
@@ -50,6 +51,8 @@ EPILOG = (
     "5 settings or database not usable; 6 no scheduler answered; 70 a fault in Airloom; 130 interrupted."
 )
 
+#: options that every app of typer's brings
+_COMPLETION = ("install_completion", "show_completion")
 #: what a disk that is full or broken says, mostly to where the output goes
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
@@ -66,7 +69,12 @@ class LazyGroup(TyperGroup):
         """Replace the placeholder that was found by the real command."""
         name, command, rest = super().resolve_command(ctx, args)
         if name in COMMANDS:
-            command = typer.main.get_command(importlib.import_module(COMMANDS[name][0]).app)
+            loaded = importlib.import_module(COMMANDS[name][0]).app
+            # In the others, what stands in brackets is markup of rich's: [worker] would vanish from a help.
+            loaded.rich_markup_mode = "markdown"
+            command = typer.main.get_command(loaded)
+            # The shell's completion is installed once, for all of them.
+            command.params = [param for param in command.params if param.name not in _COMPLETION]
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:

@@ -122,4 +122,5 @@ def _record(ops: Ops, run: RunRow) -> dict[str, object]:
         "duration": span(run.started_at, run.ended_at or ops.now()),
         "conf": run.conf,
         "triggered_by": run.triggered_by,
+        "commit": run.bundle_version,
     }

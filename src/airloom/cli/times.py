@@ -43,13 +43,6 @@ def duration(seconds: float | None) -> str:
     return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s"
 
 
-def period(seconds: float) -> str:
-    """The time between two ticks of a schedule, in the largest unit that says it exactly."""
-    units = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
-    size, name = next((unit for unit in units if seconds % unit[0] == 0), units[-1])
-    return name if seconds == size else f"{seconds / size:g} {name}s"
-
-
 def parse_time(text: str, zone: tzinfo | None) -> float:
     """Epoch seconds of an ISO 8601 date or time; one without a zone is in `zone`. Raises InvalidRequest."""
     try:

@@ -7,6 +7,7 @@ import typer
 
 from airloom import settings
 from airloom.cli.output import console
+from airloom.model.errors import InvalidRequest
 from airloom.wiring import worker as role
 
 app = typer.Typer()
@@ -32,9 +33,12 @@ def worker(
 
     Example: airloom worker -q gpu,default -c 16
     """
+    named = tuple(part.strip() for part in queues.split(",") if part.strip())
+    if queues and not named:
+        raise InvalidRequest(f"--queues {queues!r} names no queue: write them as gpu,default")
     options = role.Options(
         name=name,
-        queues=tuple(part.strip() for part in queues.split(",") if part.strip()),
+        queues=named,
         concurrency=concurrency,
         server=server,
         token_file=token_file,

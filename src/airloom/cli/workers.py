@@ -36,6 +36,9 @@ def list_workers(output: Output = Format.TABLE) -> None:
             columns.insert(-1, "clock")
         rows = [_record(worker, now) for worker in found]
         if output is Format.TABLE:
+            if not rows:
+                typer.echo("no worker has been here in the last day: `airloom worker -q default` starts one")
+                return
             rows = [row | _for_people(worker, now) for row, worker in zip(rows, found, strict=True)]
         show_rows(rows, columns, output, here.zone)
 

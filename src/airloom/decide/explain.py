@@ -7,6 +7,7 @@ from bisect import bisect_left
 
 from airloom.decide import admission, moves
 from airloom.decide.lanes import Gate, Lane, Order
+from airloom.decide.outcome import CODE_TIMES
 from airloom.decide.state import LiveTry, Run, World
 from airloom.decide.trigger_rules import NEEDS
 from airloom.model.errors import NotFound
@@ -103,6 +104,9 @@ def _reasons(world: World, run: Run, slot: int, lines: _Lines) -> list[Reason]:
     if state is TIState.UP_FOR_RETRY:
         until = run.retry_at[slot]
         text = f"try {run.tries[slot]} failed; the next one is made when its delay is over"
+        if slot in run.lacks:
+            lack = run.lacks[slot]
+            text = f"its code could not be had ({lack.times} of {CODE_TIMES} times), it is tried again: {lack.why}"
         reasons.append(Reason(kind=ReasonKind.RETRY, text=text, until=until))
     elif state is TIState.NONE:
         reasons += _upstream_reasons(run, run.task_of[slot])
@@ -123,6 +127,8 @@ def _holds(gate: Gate, lane: Lane, *, waiting: bool) -> bool:
 def _live_reason(run: Run, live: LiveTry, lines: _Lines) -> Reason:
     if live.started_at is None:
         text = f"it was given to executor {live.executor} and its process has not told of its start yet"
+        if live.held:
+            text = f"it was given to executor {live.executor}, and waits there: {live.held}"
         place, of = lines.place_in_queue(live) if live.executor in SERVED_BY_QUEUE else (None, None)
         return Reason(kind=ReasonKind.STARTING, text=text, place=place, of=of)
     state = run.states[live.slot]
@@ -177,7 +183,9 @@ def _gate_reason(lines: _Lines, gate: Gate, lane: Lane, slot: int | None) -> Rea
     if slot is not None and lane.gate is gate and not gate.fits_never(lane.need(gate)):
         place, of = lines.place(gate, lane, slot)
     text = gate_text(gate, lane.need(gate))
-    return Reason(kind=gate.kind, text=text, holders=lines.holders(gate), place=place, of=of)
+    # Where nobody is let in at all, those who are in are not to blame.
+    holders = lines.holders(gate) if gate.limit != 0 else ()
+    return Reason(kind=gate.kind, text=text, holders=holders, place=place, of=of)
 
 
 def gate_text(gate: Gate, need: int) -> str:

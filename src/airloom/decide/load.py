@@ -67,6 +67,8 @@ def load(world: World, instances: dict[str, int]) -> Load:
         waiting.append(_at_gate(world.runs[lane.run], lane.gate, lane, held[key]))
     waiting += [_for_run(world, dag_id, count) for dag_id, count in queued.items()]
     waiting += [_for_retry(dag_id, count) for dag_id, count in retries.items()]
+    at_executors = Counter((live.executor, live.held) for live in world.live.values() if live.held)
+    waiting += [_at_executor(name, why, count) for (name, why), count in at_executors.items()]
     return Load(
         runs=len(world.runs),
         queued=len(world.live) - running,
@@ -124,6 +126,11 @@ def _for_run(world: World, dag_id: str, count: int) -> WaitingFor:
     limit = dag.graph.version.spec.max_active_runs
     text = f"runs of dag {dag_id} wait to be started: {len(dag.running)} of {limit} are active"
     return WaitingFor(kind=ReasonKind.RUN_QUEUED.value, name=dag_id, text=text, count=count, dag_id=dag_id)
+
+
+def _at_executor(name: str, why: str, count: int) -> WaitingFor:
+    text = f"executor {name} cannot start them yet: {why}"
+    return WaitingFor(kind=ReasonKind.STARTING.value, name=f"{name}: {why}", text=text, count=count)
 
 
 def _for_retry(dag_id: str, count: int) -> WaitingFor:

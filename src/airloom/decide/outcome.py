@@ -10,6 +10,10 @@ from airloom.model.spec import TaskSpec
 #: Seconds before the next try when a try was lost through no fault of the task's: at once, then with patience, so that
 #: a machine in trouble does not use up the budget within a second.
 INFRASTRUCTURE_DELAYS = (0.0, 10.0, 60.0)
+#: Seconds before a try is made again whose code could not be had: at once, for another machine may have it, then with
+#: patience, the last of them again and again; and after how many times in a row it is given up, some 5 hours.
+CODE_PAUSES = (0.0, 15.0, 30.0, 60.0, 120.0, 240.0, 480.0, 900.0)
+CODE_TIMES = 24
 #: Without a limit of its own, a growing delay stops growing here, as in Airflow.
 MAX_DELAY = 24 * 3600.0
 
@@ -48,6 +52,11 @@ def after_failure(task: TaskSpec, cause: Cause | None, tries: Tries, infrastruct
     # Each try that cost nothing has raised what is allowed by one.
     own_failures = max(1, tries.number - (tries.allowed - task.retries))
     return Verdict(retry_delay(task, own_failures, f"{seed}#{tries.number}"), tries)
+
+
+def code_pause(times: int) -> float | None:
+    """Seconds to wait after a TI's code could not be had so many times in a row; None: no longer."""
+    return None if times >= CODE_TIMES else CODE_PAUSES[min(times, len(CODE_PAUSES)) - 1]
 
 
 def retry_delay(task: TaskSpec, failures: int, seed: str) -> float:

@@ -108,6 +108,7 @@ def reset(world: World, run: Run, slot: int, **values: Any) -> None:
     nothing = dict.fromkeys(
         ("retry_at", "scheduled_at", "queued_at", "started_at", "ended_at", "executor", "cause", "detail")
     )
+    run.lacks.pop(slot, None)
     move(world, run, slot, TIState.NONE, **values, **nothing, map_length=None, skip=None)
     world.ledger.drop_xcoms(run.ids[slot])
 

@@ -6,10 +6,10 @@ A report from any but the live try of its TI changes nothing: the try's key is i
 from typing import Any
 
 from airloom.decide import admission, moves, progress
-from airloom.decide.outcome import Tries, after_failure
-from airloom.decide.state import LiveTry, TimerKind, World
+from airloom.decide.outcome import Tries, after_failure, code_pause
+from airloom.decide.state import Lack, LiveTry, TimerKind, World
 from airloom.model.events import CapacityChanged, Event
-from airloom.model.report import Cause, Ended, HandedBack, Outcome, Started, TryKey
+from airloom.model.report import Cause, Ended, HandedBack, Outcome, Started, TryKey, Waiting
 from airloom.model.states import TIState
 
 
@@ -21,6 +21,9 @@ def handle(world: World, event: Event) -> bool:
         _ended(world, event)
     elif isinstance(event, HandedBack):
         _handed_back(world, event)
+    elif isinstance(event, Waiting):
+        if (live := _live(world, event.key)) is not None:
+            live.held = event.why
     elif isinstance(event, CapacityChanged):
         gate = admission.executor_gate(world, event.executor)
         why = f"executor {event.executor} takes nothing: {event.why}" if event.why else ""
@@ -39,8 +42,9 @@ def _started(world: World, report: Started) -> None:
     live = _live(world, report.key)
     if live is None or live.started_at is not None:
         return
-    live.started_at = report.at
+    live.started_at, live.held = report.at, ""
     run, slot = live.run, live.slot
+    run.lacks.pop(slot, None)
     if run.states[slot] is TIState.QUEUED:
         moves.move(world, run, slot, TIState.RUNNING, started_at=report.at)
     else:
@@ -56,6 +60,7 @@ def _ended(world: World, report: Ended) -> None:
         return
     _close(world, report.key, live)
     run, slot = live.run, live.slot
+    run.lacks.pop(slot, None)
     started_at = live.started_at if report.started_at is None else report.started_at
     state, values = _next_state(world, live, report)
     attempt: dict[str, Any] = {
@@ -126,7 +131,7 @@ def _handed_back(world: World, report: HandedBack) -> None:
         moves.move(world, run, slot, TIState.FAILED if run.cancelled else TIState.NONE)
     elif run.cancelled:
         moves.move(world, run, slot, TIState.FAILED, ended_at=report.at)
-    else:
+    elif not (report.lacks and _waits_for_code(world, live, report)):
         run.max_tries[slot] += 1
         run.tries[slot] += 1
         values = {"max_tries": run.max_tries[slot], "try_number": run.tries[slot], "queued_at": None}
@@ -134,6 +139,26 @@ def _handed_back(world: World, report: HandedBack) -> None:
             moves.move(world, run, slot, TIState.UP_FOR_RETRY)
         moves.move(world, run, slot, TIState.SCHEDULED, started_at=None, executor=None, **values)
         admission.enqueue(world, run, slot)
+
+
+def _waits_for_code(world: World, live: LiveTry, report: HandedBack) -> bool:
+    """Let a TI whose code could not be had wait before it is tried again, or fail; False: it is tried again at once."""
+    run, slot = live.run, live.slot
+    times = run.lacks[slot].times + 1 if slot in run.lacks else 1
+    run.lacks[slot] = Lack(times, report.detail)
+    values: dict[str, Any] = {"started_at": None, "ended_at": report.at, "cause": Cause.LAUNCH}
+    pause = code_pause(times)
+    if pause is None:
+        del run.lacks[slot]
+        detail = f"given up after {times} times: {report.detail}"
+        moves.move(world, run, slot, TIState.FAILED, **values, detail=detail)
+    elif pause:
+        run.max_tries[slot] += 1
+        run.retry_at[slot] = due = max(report.at, world.now) + pause
+        values |= {"max_tries": run.max_tries[slot], "retry_at": due}
+        moves.move(world, run, slot, TIState.UP_FOR_RETRY, **values, detail=report.detail)
+        world.set_timer(due, TimerKind.RETRY, (run.row.id, slot))
+    return pause is None or pause > 0.0
 
 
 def _close(world: World, key: TryKey, live: LiveTry) -> None:

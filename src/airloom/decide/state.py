@@ -62,6 +62,15 @@ class LiveTry(msgspec.Struct):
     started_at: float | None = None
     #: why it was told to end, if it was
     ending: str | None = None
+    #: why its executor cannot start it yet, if it says so
+    held: str = ""
+
+
+class Lack(NamedTuple):
+    """How often in a row the code of a TI could not be had, and why the last time."""
+
+    times: int
+    why: str
 
 
 class Run:
@@ -76,6 +85,7 @@ class Run:
         "graph",
         "ids",
         "infra",
+        "lacks",
         "lane_of",
         "lanes",
         "map_index",
@@ -124,6 +134,8 @@ class Run:
         self.retry_at: dict[int, float] = {}
         self.map_length: dict[int, int] = {}
         self.skips: dict[int, Skip] = {}
+        #: in this scheduler's time
+        self.lacks: dict[int, Lack] = {}
         # How the upstream TIs of each task have ended, by task number.
         self.n_success = [0] * count
         self.n_skipped = [0] * count

@@ -1,9 +1,9 @@
 """The executor protocol: six methods. Whatever two executors share is a function, not a parent class."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from airloom.model.report import Report, TryKey
+from airloom.model.report import News, TryKey
 from airloom.model.wire import TaskRequest
 from airloom.model.work import Cancel, Work
 
@@ -23,7 +23,7 @@ class Executor(Protocol):
     def submit(self, works: Iterable[Work]) -> None:
         """Run these. Idempotent on the key: a try that it has already is not started twice."""
 
-    def poll(self) -> list[Report]:
+    def poll(self) -> Sequence[News]:
         """What happened since the last call, each report once. The caller commits them before it calls again: the next
         call tells the executor that these may be forgotten."""
 

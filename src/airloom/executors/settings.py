@@ -9,10 +9,14 @@ from airloom.model.bundles import GitBundle
 from airloom.model.spec import Isolation
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def default_parallelism() -> int:
     """One try a core, with a core left for everything else; at least 1."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - 1)
+    return max(1, cores() - 1)
 
 
 def kept_source(home: str, file_hash: str) -> str:
@@ -71,7 +75,12 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def kept_source(self, file_hash: str) -> str:
         """Where the text of a DAG file that has this hash is kept, if it is."""
-        return kept_source(self.home, file_hash)
+        return f"{self.fetched}/{file_hash}.py" if self.server else kept_source(self.home, file_hash)
+
+    @property
+    def fetched(self) -> str:
+        """The folder of texts that came from a server elsewhere, which has them still."""
+        return f"{self.home}/code/fetched"
 
     @property
     def socket(self) -> str:

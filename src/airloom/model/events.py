@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from airloom.model.report import Ended, HandedBack, Report, Started
+from airloom.model.report import Ended, HandedBack, Report, Started, Waiting
 from airloom.model.run import DagRow, LiveRun, PoolRow, RunType, VersionRow
 from airloom.model.states import RunState, TIState
 
@@ -193,6 +193,7 @@ Event = (
     Started
     | Ended
     | HandedBack
+    | Waiting
     | DagLoaded
     | DagGone
     | CapacityChanged

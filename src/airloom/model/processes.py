@@ -10,15 +10,27 @@ from airloom.model.report import TryKey
 #: seconds between two renewals of a row, and after which a process that did not renew its row is taken for dead
 RENEWAL = 5.0
 SILENCE = 20.0
+#: seconds after which a process of the API that did not renew its row has no part in what leases count, and between two
+#: looks at the rows after which nothing is known of the time between them
+SERVER_SILENCE = 2.5 * RENEWAL
+BLIND = 15.0
+
+
+def holds(away: float, outage: float) -> bool:
+    """Whether no runner's lease can run out because a process of the API has not renewed its row for so many seconds:
+    from when everybody who looks must have seen that, until nobody waits for it any more."""
+    return SERVER_SILENCE + BLIND < away < outage - SERVER_SILENCE
 
 
 class ProcessKind(StrEnum):
-    """What a process is for. A loader lives in a scheduler's process and has a row of its own."""
+    """What a process is for. A loader lives in a scheduler's process and has a row of its own. A pod has a runner that
+    is there for one try."""
 
     SCHEDULER = "scheduler"
     LOADER = "loader"
     API = "api"
     RUNNER = "runner"
+    POD = "pod"
 
 
 class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +117,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 class SchedulerState(msgspec.Struct, frozen=True, kw_only=True):
     """A scheduler. load: of the one that leads. turns: those that changed anything. runs, tries: made since its start,
     lost: tries whose runner was lost. inbox: commands that wait. dropped: spans of traces that could not be sent.
-    logs: why finished logs cannot be stored."""
+    logs: why finished logs cannot be stored. keys: what its secret keys are known by."""
 
     leading: bool = False
     epoch: int | None = None
@@ -117,6 +129,7 @@ class SchedulerState(msgspec.Struct, frozen=True, kw_only=True):
     inbox: int = 0
     dropped: int = 0
     logs: str = ""
+    keys: tuple[str, ...] = ()
 
 
 class LoaderState(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,10 +149,15 @@ class LoaderState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApiState(msgspec.Struct, frozen=True, kw_only=True):
-    """An API server. clients: browsers that follow its events. address: what a browser is given to come to it."""
+    """An API server. clients: browsers that follow its events. address: what a browser is given to come to it. listens:
+    where it does on its machine; the next one there is in its place. outage: for how many seconds without the database
+    it may tell runners that no lease runs out. keys: what its secret keys are known by."""
 
     clients: int = 0
     address: str = ""
+    listens: tuple[str, ...] = ()
+    outage: float = 0.0
+    keys: tuple[str, ...] = ()
 
 
 class RunnerState(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ class Cause(StrEnum):
     LOST = "runner_lost"  # the runner or its machine went away
     LAUNCH = "launch"  # no process could be started for it
     CANCELLED = "cancelled"  # a user or the scheduler asked for its end
+    INVALID = "invalid"  # it cannot be run as it is defined, wherever: an override that no cluster takes
 
 
 #: Not the task's fault: these spend the infrastructure budget, not the task's retries.
@@ -47,7 +48,7 @@ INFRASTRUCTURE = frozenset({Cause.KILLED, Cause.LOST, Cause.LAUNCH})
 #: Nobody's fault, and no sign of trouble: another try is always made, and spends no budget.
 FREE = frozenset({Cause.STOPPED})
 #: Another try cannot help.
-FINAL = frozenset({Cause.FAIL, Cause.CANCELLED})
+FINAL = frozenset({Cause.FAIL, Cause.CANCELLED, Cause.INVALID})
 
 
 class SkipMode(StrEnum):
@@ -104,12 +105,26 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended", omit_default
 
 
 class HandedBack(msgspec.Struct, frozen=True, kw_only=True, tag="handed_back", omit_defaults=True):
-    """A try that was never started is given back, to be submitted again (a runner that stops, a version it lacks)."""
+    """A try that was never started is given back, to be submitted again (a runner that stops). lacks: because its code
+    could not be had there, as `detail` says: time may help, or another machine."""
 
     key: TryKey
     at: float
     detail: str
     token: str = ""
+    lacks: bool = False
 
 
 Report = Started | Ended | HandedBack
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, tag="waiting"):
+    """What an executor says of a try that it has not been able to start yet: why. Empty: nothing holds it any more.
+    Nothing of it is kept."""
+
+    key: TryKey
+    why: str
+
+
+#: what executors tell
+News = Report | Waiting

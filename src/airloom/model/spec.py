@@ -158,6 +158,26 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True, tag="delta", omit_default
 Schedule = Never | Once | Cron | Delta
 
 
+def schedule_text(schedule: Schedule) -> str:
+    """A schedule for people."""
+    match schedule:
+        case Never():
+            return "when triggered"
+        case Once():
+            return "once"
+        case Cron(expression=expression):
+            return expression
+        case Delta(seconds=seconds):
+            return _every(seconds)
+
+
+def _every(seconds: float) -> str:
+    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"every {seconds / size:g} {name}"
+    return f"every {seconds:g} s"
+
+
 class DagSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A whole DAG. `tasks` are in topological order, ties by task id, so that equal DAGs have equal specs."""
 

@@ -17,6 +17,8 @@ from airloom.model.work import Cancel, Work
 PROTOCOL = 1
 #: the oldest version that this one works with: parts of two neighbouring releases work together
 OLDEST_PROTOCOL = 1
+#: a header of an answer 503: no lease runs out while this is so, for the database is away
+HOLDS = "Airloom-Leases-Hold"
 MAX_FRAME = 256 * 1024 * 1024
 #: bytes of one request, one answer, one work or all XComs of a try: with what is around them they fit into a frame
 MAX_PAYLOAD = MAX_FRAME // 2
@@ -233,9 +235,13 @@ class Slots(msgspec.Struct, frozen=True, kw_only=True, tag="slots", array_like=T
     slots: int
 
 
+#: why a runner takes no work that has not had time to
+STARTING = "its runner is being started"
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True, tag="standing", array_like=True):
-    """From the runner, at first and whenever it changes: whether it can take work now, and if not why (the server is
-    out of reach, the worker is drained). stop: the worker is to end in good order."""
+    """From the runner, at first and whenever it changes: whether it can take work now, and if not why (what is wrong
+    with the server, the worker is drained). stop: the worker is to end in good order."""
 
     taking: bool
     why: str = ""

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from airloom.model.errors import NotFound
-from airloom.model.spec import Cron, DagSpec, Delta, Never, Once, Schedule
+from airloom.model.spec import DagSpec
 from airloom.model.states import RunState
 from airloom.operations.catalogue import Outline
 from airloom.operations.ops import Ops
@@ -145,26 +145,6 @@ def import_errors(ops: Ops, sees: Sees | None) -> list[ImportErrorRow]:
         for error in found
         if (sees(error.dag_id) if error.dag_id is not None else (error.bundle, error.rel_path) in files)
     ]
-
-
-def schedule_text(schedule: Schedule) -> str:
-    """A schedule for people."""
-    match schedule:
-        case Never():
-            return "when triggered"
-        case Once():
-            return "once"
-        case Cron(expression=expression):
-            return expression
-        case Delta(seconds=seconds):
-            return _every(seconds)
-
-
-def _every(seconds: float) -> str:
-    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size and seconds % size == 0:
-            return f"every {seconds / size:g} {name}"
-    return f"every {seconds:g} s"
 
 
 def require_dag(ops: Ops, dag_id: str) -> None:

@@ -9,7 +9,15 @@ from concurrent.futures import TimeoutError as Late
 import msgspec
 
 from airloom.model.errors import AirloomError
-from airloom.model.processes import LoaderState, ProcessKind, ProcessRow, RunnerState, SchedulerState, WorkerOrder
+from airloom.model.processes import (
+    ApiState,
+    LoaderState,
+    ProcessKind,
+    ProcessRow,
+    RunnerState,
+    SchedulerState,
+    WorkerOrder,
+)
 from airloom.operations.ops import Ops
 from airloom.store import leadership, processes, worker_orders
 from airloom.store.leadership import LeaderRow
@@ -23,6 +31,10 @@ _PATIENCE = 2.0
 _BELIEVED = 1.0
 #: seconds for which a process that has gone without a word is spoken of
 _MISSED = 600.0
+_OTHER_KEY = (
+    "it has another secret key than the scheduler that leads: what the one starts the other refuses. Give every "
+    "scheduler and API the same [core] secret_key, or the same file secret.key"
+)
 #: seconds by which a run may be late before that is a sign of trouble
 _LATE = 30.0
 
@@ -107,7 +119,7 @@ def judge(known: Known, now: float) -> Health:
         *_loaders(known, now),
         *_executors(known, now),
         *_runners(known, now),
-        *(_part(row, OK, "it serves") for row in _of(known, ProcessKind.API) if row.alive(now)),
+        *_apis(known, now),
     )
     if any(part.status == DOWN and part.kind in _NEEDED for part in parts):
         return Health(status=DOWN, parts=parts)
@@ -164,11 +176,25 @@ def _schedulers(known: Known, now: float) -> Iterator[Part]:
     for other in _of(known, ProcessKind.SCHEDULER):
         if not other.alive(now):
             continue
+        state = msgspec.convert(other.state, SchedulerState)
         if other is not row:
-            yield _part(other, OK, "it stands by")
-        if trouble := msgspec.convert(other.state, SchedulerState).logs:
-            part = _part(other, DEGRADED, f"{trouble}; finished logs stay where they are until then")
+            foreign = _has_another_key(known, now, state.keys)
+            yield _part(other, DEGRADED if foreign else OK, _OTHER_KEY if foreign else "it stands by")
+        if state.logs:
+            part = _part(other, DEGRADED, f"{state.logs}; finished logs stay where they are until then")
             yield msgspec.structs.replace(part, kind="logs")
+
+
+def _apis(known: Known, now: float) -> Iterator[Part]:
+    for row in _of(known, ProcessKind.API):
+        if row.alive(now):
+            foreign = _has_another_key(known, now, msgspec.convert(row.state, ApiState).keys)
+            yield _part(row, DEGRADED if foreign else OK, _OTHER_KEY if foreign else "it serves")
+
+
+def _has_another_key(known: Known, now: float, keys: tuple[str, ...]) -> bool:
+    leader = leading_state(known, now)
+    return leader is not None and bool(leader.keys and keys) and set(leader.keys).isdisjoint(keys)
 
 
 def _loaders(known: Known, now: float) -> Iterator[Part]:

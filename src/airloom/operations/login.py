@@ -94,13 +94,17 @@ def identify(ops: Ops, kind: str, text: str, idle: float) -> Identity | None:
         account = None if row is None else accounts.get_account(conn, row.username)
     if row is None or account is None or not account.active:
         return None
-    expires_at = row.expires_at
     if row.used_at is None or now - row.used_at >= _RENEWAL:
         if kind == SESSION:
-            expires_at = _until(now, row.created_at, idle)
+            row = msgspec.structs.replace(row, expires_at=_until(now, row.created_at, idle))
         # One who only reads can do so while nothing can be written.
         with contextlib.suppress(StoreError), ops.db.transaction() as conn:
-            credentials.renew(conn, row.id, now, expires_at)
+            credentials.renew(conn, row.id, now, row.expires_at)
+    return identity_of(account, row)
+
+
+def identity_of(account: AccountRow, row: CredentialRow) -> Identity:
+    """Whom a credential of an account proves."""
     return Identity(
         username=account.username,
         display_name=account.display_name or account.username,
@@ -108,9 +112,9 @@ def identify(ops: Ops, kind: str, text: str, idle: float) -> Identity | None:
         grants=account.grants,
         ceiling=row.role,
         dags=row.dags,
-        kind=kind,
+        kind=row.kind,
         credential=row.id,
-        expires_at=expires_at,
+        expires_at=row.expires_at,
     )
 
 

@@ -1,11 +1,11 @@
 """Finds what a user named, or raises NotFound with the names that come near."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
 from airloom.model.errors import InvalidRequest, NotFound
 from airloom.model.run import DagRow, RunRow, TIRow
+from airloom.model.spelling import did_you_mean
 from airloom.store import dags, runs
 
 LATEST = "latest"
@@ -14,9 +14,8 @@ _RECENT = 1000
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """The end of a sentence, which offers the names that come near, or nothing."""
-    close = difflib.get_close_matches(name, list(names), n=3)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
+    """The end of a sentence, which offers up to three names that come near, or nothing."""
+    return did_you_mean(name, names, most=3)
 
 
 def find_dag(conn: Any, dag_id: str) -> DagRow:

@@ -56,6 +56,17 @@ def wake_path(settings: Settings) -> Path:
     return settings.core.home / "scheduler.wake"
 
 
+def make_ops(settings: Settings, db: Database) -> Ops:
+    """Ops on a database that is connected already. Its notifier is the caller's to close."""
+    return Ops(
+        db=db,
+        notifier=notifier(db, wake_path(settings)),
+        secrets=cache(lambda: Secrets(read_secret_keys(settings))),
+        answer_timeout=settings.scheduler.answer_timeout,
+        logs=places_of(settings),
+    )
+
+
 @contextmanager
 def open_ops(settings: Settings) -> Iterator[Ops]:
     """Ops on the database that the settings name. Raises StoreError when it cannot be used as it is."""
@@ -64,13 +75,8 @@ def open_ops(settings: Settings) -> Iterator[Ops]:
         if db.path is not None and not db.path.exists():
             raise StoreError(f"there is no database at {db.path} yet: `airloom standalone` makes it when it starts")
         check(db)
-        with closing(notifier(db, wake_path(settings))) as hints:
-            yield Ops(
-                db=db,
-                notifier=hints,
-                secrets=cache(lambda: Secrets(read_secret_keys(settings))),
-                answer_timeout=settings.scheduler.answer_timeout,
-                logs=places_of(settings),
-            )
+        ops = make_ops(settings, db)
+        with closing(ops.notifier):
+            yield ops
     finally:
         db.close()

@@ -86,7 +86,7 @@ def hold_of(service: Service) -> Reason | None:
     if service.why:
         return Reason(kind=ReasonKind.CAPACITY, text=service.why)
     if not service.workers:
-        there = "; ".join(f"{worker.name} serves {', '.join(worker.queues)}" for worker in service.others[:_NAMED])
+        there = "; ".join(f"{worker.name} serves {_some(worker.queues)}" for worker in service.others[:_NAMED])
         hint = f" (of those that run, {there})" if there else ""
         text = f"no worker serves queue {queue}{hint}: `airloom worker -q {quote(queue)}` starts one"
         return Reason(kind=ReasonKind.NO_WORKER, text=text)

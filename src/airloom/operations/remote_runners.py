@@ -1,6 +1,8 @@
 """Verbs of runners on other machines: their credentials, registration, leases and reports."""
 
+import logging
 import re
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -16,6 +18,8 @@ from airloom.operations.credentials import TOKEN_PREFIX, Made, find_credential, 
 from airloom.operations.ops import Ops
 from airloom.store import credentials, dags, feed, inbox, leadership, processes, runners, worker_orders
 from airloom.store.credentials import CredentialRow
+
+log = logging.getLogger("airloom.api")
 
 #: the kind of a runner's credential
 RUNNER = "runner"
@@ -110,7 +114,7 @@ def register(ops: Ops, hello: Hello, visitor: str, only: TryKey | None) -> None:
     )
     row = ProcessRow(
         id=hello.runner,
-        kind=ProcessKind.RUNNER,
+        kind=ProcessKind.RUNNER if only is None else ProcessKind.POD,
         host=hello.host,
         pid=hello.pid,
         version=hello.version,
@@ -131,7 +135,8 @@ def register(ops: Ops, hello: Hello, visitor: str, only: TryKey | None) -> None:
         if only is not None and not runners.live_tries(conn, [only]):
             return
         processes.renew(conn, [row])
-        feed.tell(conn, "processes")
+        if only is None:
+            feed.tell(conn, "processes")
 
 
 def renew(
@@ -150,7 +155,8 @@ def renew(
         if beat.leaving and not tries:
             if row is not None:
                 processes.remove(conn, [runner])
-                feed.tell(conn, "processes")
+                if only is None:
+                    feed.tell(conn, "processes")
             return (), Wanted(stop=True)
         if row is not None:
             state = _state(row)
@@ -182,10 +188,25 @@ def claim(ops: Ops, runner: str, keys: tuple[TryKey, ...]) -> Claimed:
     )
 
 
-def source_of(ops: Ops, key: TryKey, file_hash: str) -> bytes | None:
-    """The text of the DAG file of a live try's version; None if the try has ended, or the text is not there."""
+def refuse_own(ops: Ops, runner: str, unproved: Collection[TryKey]) -> None:
+    """Raise Conflict if one of these tries, whose tokens are wrong here, was given to the runner that shows them, and
+    is live: the key was changed. So it keeps what it has to say of it, and turns to another server; if there is none,
+    it ends the try before that is run again."""
     with ops.db.reading() as conn:
-        return dags.source_bytes(conn, file_hash) if runners.live_tries(conn, [key]) else None
+        own = runners.claimed_by(conn, runner, unproved)
+    if own:
+        text = (
+            f"the tokens of {len(own)} of its tries were made with another secret key: if it was replaced, let the old "
+            "one follow the new one in [core] secret_key, after a comma; every server needs the same"
+        )
+        log.error("the runner %s: %s", runner, text)
+        raise Conflict(text)
+
+
+def source_of(ops: Ops, key: TryKey, file_hash: str) -> bytes | None:
+    """The text of the DAG file of a live try's dag; None if the try has ended, or if that file has no such text."""
+    with ops.db.reading() as conn:
+        return dags.source_for(conn, key.ti_id, file_hash) if runners.live_tries(conn, [key]) else None
 
 
 def touch(ops: Ops, runner: str, visitor: str) -> None:
@@ -228,7 +249,9 @@ def _row_of(conn: Any, runner: str, visitor: str) -> ProcessRow | None:
 
 
 def _check_worker(conn: Any, hello: Hello, now: float) -> None:
-    """Raise Conflict if the worker's name is that of another one, which lives: of another home folder."""
+    """Raise Conflict if the worker's name is that of another one, which lives: of another home folder. Of two that come
+    at once the second waits for what becomes of the first."""
+    processes.reserve_worker(conn, hello.worker)
     for row in processes.list_processes(conn, ProcessKind.RUNNER):
         state = _state(row)
         if state.worker == hello.worker and state.home != hello.home and row.alive(now):
@@ -244,7 +267,7 @@ def _wanted(order: WorkerOrder | None, runner: str) -> Wanted:
 
 
 def _state(row: ProcessRow) -> RunnerState:
-    if row.kind is not ProcessKind.RUNNER:
+    if row.kind not in (ProcessKind.RUNNER, ProcessKind.POD):
         raise Conflict(f"{row.id!r} is the name of another process")
     return msgspec.convert(row.state, RunnerState)
 

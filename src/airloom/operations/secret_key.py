@@ -2,14 +2,17 @@
 
 import contextlib
 import os
-import secrets
+import secrets as random
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
 from airloom.model.errors import SettingsError
 from airloom.sections import Settings
+from airloom.store.secrets import Secrets
 
 FILE_NAME = "secret.key"
+#: hexadecimal digits that tell keys apart
+_FINGERPRINT = 16
 
 
 def read_secret_keys(settings: Settings) -> list[str]:
@@ -29,6 +32,11 @@ def read_secret_keys(settings: Settings) -> list[str]:
     return text.replace(",", " ").split()
 
 
+def fingerprints(secrets: Secrets) -> tuple[str, ...]:
+    """What each key is known by, and nothing that helps to find it."""
+    return tuple(derived.hex()[:_FINGERPRINT] for derived in secrets.derived("fingerprint"))
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii").strip()
@@ -40,11 +48,11 @@ def _make(path: Path) -> str:
     """Write a new key beside the file and link it into place: whoever comes second gets the first one's key, and a
     process that dies between leaves no half key."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{FILE_NAME}.{os.getpid()}.{secrets.token_hex(4)}")
+    draft = path.with_name(f".{FILE_NAME}.{os.getpid()}.{random.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(urlsafe_b64encode(secrets.token_bytes(32)) + b"\n")
+            file.write(urlsafe_b64encode(random.token_bytes(32)) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):

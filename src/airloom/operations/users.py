@@ -175,7 +175,8 @@ def _find(conn: Any, username: str, *, lock: bool = False) -> AccountRow:
     row = accounts.get_account(conn, username, lock=lock)
     if row is None:
         known = [user.username for user in accounts.list_accounts(conn)]
-        raise NotFound(f"there is no user {username!r}{nearest(username, known)}")
+        hint = nearest(username, known) if known else "; the first start of `airloom api` makes the user admin"
+        raise NotFound(f"there is no user {username!r}{hint}")
     return row
 
 

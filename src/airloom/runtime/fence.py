@@ -14,21 +14,23 @@ def now() -> float:
 
 
 class Fence:
-    """Watches the contact with the server. `contact` is told from other threads; times are those of `now`.
+    """Watches the contact with the server. Other threads tell `contact` and `trouble`; times are those of `now`.
 
     The server takes a try for lost when it has not heard of its runner for `lease` seconds. What counts here is when a
-    heartbeat that was answered was sent: the server has heard it then, or later.
+    heartbeat was sent that has renewed the lease, as its answer says: the server has heard it then, or later.
     """
 
     def __init__(self, lease: float, start: float) -> None:
         self._contact = start
         self._closed_at: float | None = None
         self.patience = lease * _PATIENCE
+        #: what keeps the server from being reached, in words; "" while nothing is known to
+        self.trouble = ""
         self.grace = lease * _GRACE
 
     def contact(self, sent: float) -> None:
-        """What was sent then has renewed the lease; or the answer was that the database is away: while it is, nobody
-        can be taken for lost, and after that everybody has a fresh period."""
+        """What was sent then has renewed the lease; or the answer was that no lease has run by then, for the server has
+        no database and whoever looks has seen that: after that everybody has a fresh period."""
         self._contact = max(self._contact, sent)
 
     def closes(self, at: float) -> bool:

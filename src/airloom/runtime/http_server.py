@@ -7,7 +7,6 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ import msgspec
 from airloom.model.errors import AirloomError, SettingsError
 from airloom.model.report import Ended, Report
 from airloom.model.wire import FromRunner, Reports
+from airloom.runtime.fence import Fence
 
 log = logging.getLogger("airloom.runner")
 
@@ -38,8 +38,11 @@ class Address:
             if not parts.hostname or parts.username is not None:
                 raise ValueError
         except (KeyError, ValueError):
-            text = "the server's address is none of http://HOST:PORT or https://HOST:PORT, with a path if needed"
-            raise SettingsError(text) from None
+            # One with a user may have a password.
+            shown = "" if "@" in url else f" {url!r}"
+            raise SettingsError(
+                f"the server's address{shown} is none of http://HOST:PORT or https://HOST:PORT, with a path if needed"
+            ) from None
         self.url = url
         self.host, self.path, self.secure = parts.hostname, parts.path.rstrip("/"), secure
         self.port = port or (443 if secure else 80)
@@ -49,13 +52,11 @@ class HttpServer:
     """Where the server is, and what this runner shows to it. Any thread may use it.
 
     urls: addresses, with commas between them; the next one is taken when one does not answer. token_file: holds the
-    token; it is read for each connection. ca_file: the certificates to trust, instead of the system's. contact: is
-    called as Fence.contact is. Raises SettingsError.
+    token; it is read for each connection. ca_file: the certificates to trust, instead of the system's. watch: is told
+    of each contact, and of what is wrong. Raises SettingsError.
     """
 
-    def __init__(
-        self, urls: str, token_file: str, ca_file: str = "", contact: Callable[[float], None] | None = None
-    ) -> None:
+    def __init__(self, urls: str, token_file: str, ca_file: str = "", watch: Fence | None = None) -> None:
         self._addresses = [Address(url.strip()) for url in urls.split(",")]
         self._tls: ssl.SSLContext | None = None
         if any(address.secure for address in self._addresses):
@@ -64,8 +65,10 @@ class HttpServer:
             except OSError as error:
                 raise SettingsError(f"the certificates to trust in {ca_file} cannot be read: {error}") from None
         self._token_file = token_file
-        self._contact = contact
+        self._watch = watch
         self._troubles: set[str] = set()
+        #: for each address that is in trouble, of what kind and in words
+        self._wrong: dict[str, tuple[str, str]] = {}
         self._unknown: set[str] = set()
         self._lock = threading.Lock()
         #: its clock, less this process' monotonic one; None: not known
@@ -96,26 +99,41 @@ class HttpServer:
     # --- whether it is reached ----------------------------------------------------------------------------------------
     def contact(self, sent: float) -> None:
         """What was sent then (Fence.now) has shown that nobody takes the tries of this runner for lost."""
-        if self._contact is not None:
-            self._contact(sent)
+        if self._watch is not None:
+            self._watch.contact(sent)
 
-    def unreached(self, address: Address, text: str) -> None:
+    def unreached(self, address: Address, what: str, reason: str) -> None:
         """Say what is wrong there, once, and take the next address."""
+        text = f"the server at {address.url} {what}: {reason}"
         with self._lock:
             news = text not in self._troubles
             self._troubles.add(text)
+            # Who is shut out in two ways by turns is not told of a change each time.
+            if self._wrong.get(address.url, ("", ""))[0] != what:
+                self._wrong[address.url] = what, text
+                self._show()
             if address is self._addresses[0]:
                 self._addresses.append(self._addresses.pop(0))
         if news:
             log.error("%s", text)
+
+    def refused(self, address: Address, reason: str) -> None:
+        """The server there does not want this runner."""
+        self.unreached(address, "refuses this runner", reason)
 
     def reached(self, address: Address) -> None:
         """All is well again."""
         with self._lock:
             news = bool(self._troubles)
             self._troubles.clear()
+            self._wrong.clear()
+            self._show()
         if news:
             log.warning("the server at %s is reached again", address.url)
+
+    def _show(self) -> None:
+        if self._watch is not None:
+            self._watch.trouble = "; ".join(text for _, (_, text) in sorted(self._wrong.items()))
 
     def passed_over(self, tags: set[str]) -> None:
         """Messages of these kinds came, which this release does not know."""

@@ -18,6 +18,7 @@ import msgspec
 
 from airloom.model.report import Cause, Ended, Outcome, Report
 from airloom.model.wire import (
+    HOLDS,
     MAX_FRAME,
     OLDEST_PROTOCOL,
     Claim,
@@ -36,7 +37,7 @@ from airloom.runtime.channel import Closed
 from airloom.runtime.http_server import HttpServer, Refusal
 
 PREFIX = "/task-api/v1"
-_MEDIA_TYPE, _PROBLEM_TYPE = "application/msgpack", "application/problem+json"
+_MEDIA_TYPE = "application/msgpack"
 #: seconds that a connection may take to be made, and an answer to come
 _CONNECT, _ANSWER = 10.0, 60.0
 #: and the answer to something urgent, which costs the server next to nothing
@@ -177,20 +178,16 @@ class HttpTransport:
             work(connection)
         except Refusal as refusal:
             if self._end is None:
-                self._server.unreached(
-                    self._address, f"the server at {self._address.url} refuses this runner: {refusal}"
-                )
+                self._server.refused(self._address, str(refusal))
                 with self._news:
                     self._news.wait_for(lambda: self._end is not None, _AFTER_REFUSAL)
             self._stop(refusal)
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             if self._end is None:
-                self._server.unreached(
-                    self._address, f"the server at {self._address.url} is not reached: {_reason(error)}"
-                )
+                self._server.unreached(self._address, "is not reached", _reason(error))
             self._stop(error)
         except (FrameError, msgspec.MsgspecError) as error:
-            self._server.unreached(self._address, f"{self._address.url} does not speak the runner's protocol: {error}")
+            self._server.unreached(self._address, "does not speak the runner's protocol", str(error))
             self._stop(error if isinstance(error, FrameError) else FrameError(str(error)))
         finally:
             self._stop(Closed())
@@ -281,8 +278,8 @@ class HttpTransport:
                 raise
             connection.close()
             response = self._once(connection, method, path, body, patience)
-        if response.status == 503 and response.headers.get_content_type() == _PROBLEM_TYPE:
-            self._server.contact(sent)  # it is the server that says so, and no proxy: its database is away
+        if response.status == 503 and HOLDS in response.headers:
+            self._server.contact(sent)
         if response.status != 200:
             raise _problem(response)
         return response
@@ -365,8 +362,10 @@ def _reason(error: Exception) -> str:
         )
     if isinstance(error, ssl.SSLError):
         return f"no encrypted connection can be made ({error.reason}): see whether https:// is right"
-    if isinstance(error, http.client.RemoteDisconnected):
+    if isinstance(error, (http.client.RemoteDisconnected, http.client.IncompleteRead)):
         return "it has closed the connection"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error) or type(error).__name__
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from airloom.executors.unix_socket import Listener
 from airloom.model.report import Ended, Report, Started, TryKey
-from airloom.model.wire import Claimed, FrameError, FromIntake, Reports, Standing, Submit, ToIntake
+from airloom.model.wire import STARTING, Claimed, FrameError, FromIntake, Reports, Standing, Submit, ToIntake
 from airloom.runtime.channel import Channel, Closed
 from airloom.runtime.loop import Loop
 
@@ -37,7 +37,7 @@ class Intake:
         self._channels: set[Channel[ToIntake]] = set()
         #: who submitted a try, and is to hear of its end
         self._askers: dict[TryKey, Channel[ToIntake]] = {}
-        self._standing = Standing(taking=False, why="it has just been started")
+        self._standing = Standing(taking=False, why=STARTING)
         #: since when nobody has been there (monotonic)
         self.alone_since: float | None = time.monotonic()
         loop.watch(self._listener.sock.fileno(), self._accept)

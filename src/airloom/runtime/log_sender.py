@@ -1,10 +1,11 @@
 """Sends the logs of tries to a server that does not see this machine's disk: while they are written, and to their end.
 
 A note on disk for each log that is not at the server to its end lets the next runner of this home go on. A log that the
-server has whole goes from this disk.
+server has whole goes from this disk; one that it does not take, as after a change of its key, some days later.
 """
 
 import contextlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from airloom.runtime.loop import Loop
 _GATHER, _AFTER_STALL = 0.1, 5.0
 #: bytes of one chunk, and chunks on their way at once: a sign of life has to wait for those before it
 _CHUNK, _ON_THEIR_WAY = 256 * 1024, 4
+#: seconds for which a log is kept that the server does not take, and between two looks for such
+_REFUSED, _LOOK = 7 * 86400.0, 3600.0
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -32,22 +35,30 @@ class Note(msgspec.Struct, frozen=True):
 
 class _Log:
     """sent: as far as the server has it. on_its_way: a chunk is. full: the server takes no more. end: where the log
-    ends, once that is said. whole: the server has it up to there."""
+    ends, once that is said. whole: the server has it up to there. noted: its note is on disk."""
 
-    __slots__ = ("end", "ended", "full", "note", "on_its_way", "sent", "whole")
+    __slots__ = ("end", "ended", "full", "note", "noted", "on_its_way", "sent", "whole")
 
     def __init__(self, note: Note) -> None:
         self.note = note
         self.sent = 0
         self.end = -1
-        self.on_its_way = self.ended = self.full = self.whole = False
+        self.on_its_way = self.ended = self.full = self.whole = self.noted = False
 
 
 class LogSender:
     """The logs of one runner. `folder`: of the notes. `send` drops what cannot be sent; `reconnected` begins anew."""
 
-    def __init__(self, loop: Loop, folder: str, send: Callable[[LogChunk], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        folder: str,
+        send: Callable[[LogChunk], None],
+        shown: Callable[[str], None] | None = None,
+    ) -> None:
+        """`shown` is called with the path of a log when something was written to it."""
         self._loop = loop
+        self._shown = shown
         self._folder = Path(folder)
         self._send = send
         self._logs: dict[TryKey, _Log] = {}
@@ -61,28 +72,33 @@ class LogSender:
         return not self._logs
 
     def inherit(self) -> None:
-        """Go on with the logs that dead runners left."""
+        """Go on with the logs that dead runners left, and see to those that the server did not take."""
+        self._tidy_up()
         for path in sorted(self._folder.glob("*.note")):
             with contextlib.suppress(OSError, msgspec.MsgspecError):
                 note = msgspec.json.decode(path.read_bytes(), type=Note)
                 self._logs[note.key] = log = _Log(note)
-                log.ended = True
+                log.ended = log.noted = True
                 self._due[note.key] = None
 
     def follow(self, work: Work, path: str) -> Callable[[], None]:
-        """A try begins, with its log at `path`. Gives what is to be called when something was written to it."""
-        note = Note(work.key, work.token, path)
-        self._logs[work.key] = _Log(note)
-        with contextlib.suppress(OSError):  # without it, the log's end may be lost with this process
-            place = self._path(work.key)
-            place.touch(0o600)
-            place.write_bytes(msgspec.json.encode(note))
-        return lambda: self._written(work.key)
+        """A try begins, with its log at `path`. Gives what is to be called before its file is made, and when something
+        was written to it."""
+        self._logs[work.key] = log = _Log(Note(work.key, work.token, path))
+
+        def written() -> None:
+            self._written(log)
+            if self._shown is not None:
+                self._shown(path)
+
+        return written
 
     def ended(self, key: TryKey) -> None:
         """Nothing more is written to the log of a try. What can be sent goes at once: before the word of its end."""
         log = self._logs.get(key)
-        if log is not None:
+        if log is not None and not log.noted:
+            del self._logs[key]  # there is none
+        elif log is not None:
             log.ended = True
             self._due[key] = None
             self._pump()
@@ -100,7 +116,7 @@ class LogSender:
             log.sent = ack.offset
             log.whole = ack.offset == log.end
         if was_on_its_way and log.sent == before and not log.full and self._rest(log):
-            self._loop.later(_AFTER_STALL, lambda: self._written(ack.key))
+            self._loop.later(_AFTER_STALL, lambda: self._written(log))
         else:
             self._due[ack.key] = None
         self._pump()
@@ -112,8 +128,12 @@ class LogSender:
             self._due[key] = None
         self._loop.later(0.0, self._pump)
 
-    def _written(self, key: TryKey) -> None:
-        self._due[key] = None
+    def _written(self, log: _Log) -> None:
+        if not log.noted:
+            log.noted = True
+            with contextlib.suppress(OSError):  # without it, the log's end may be lost with this process
+                self._write(log.note)
+        self._due[log.note.key] = None
         if not self._timer_set:
             self._timer_set = True
             self._loop.later(_GATHER, self._pump)
@@ -141,9 +161,28 @@ class LogSender:
     def _done(self, key: TryKey, log: _Log) -> None:
         del self._logs[key]
         with contextlib.suppress(OSError):
+            note = self._path(key)
+            if log.full:
+                self._write(log.note)  # its time counts, from now on
+                note.replace(note.with_suffix(".refused"))
+                return
             if log.whole:
                 remove_log(Path(log.note.path))
-            self._path(key).unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
+
+    def _write(self, note: Note) -> None:
+        place = self._path(note.key)
+        place.touch(0o600)
+        place.write_bytes(msgspec.json.encode(note))
+
+    def _tidy_up(self) -> None:
+        """Remove the logs that the server did not take long ago."""
+        for path in self._folder.glob("*.refused"):
+            with contextlib.suppress(OSError, msgspec.MsgspecError):
+                if time.time() - path.stat().st_mtime > _REFUSED:
+                    remove_log(Path(msgspec.json.decode(path.read_bytes(), type=Note).path))
+                    path.unlink()
+        self._loop.later(_LOOK, self._tidy_up)
 
     def _rest(self, log: _Log) -> bytes:
         """The next bytes of a log that the server does not have."""

@@ -42,7 +42,7 @@ class TryLog:
     """
 
     def __init__(self, path: str, masker: Masker, limit: int, wrote: Callable[[], None] | None = None) -> None:
-        """`wrote` is called after something was written."""
+        """`wrote` is called before the file is made, and after something was written."""
         self._path = path
         self._wrote = wrote
         self._masker = masker
@@ -146,6 +146,8 @@ class TryLog:
         data = b"".join(lines)
         try:
             if self._fd < 0:
+                if self._wrote is not None:
+                    self._wrote()
                 self._fd = _open(self._path)
             written = os.write(self._fd, b"\n" + data if self._torn else data) - self._torn
         except OSError:

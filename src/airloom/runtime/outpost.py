@@ -5,10 +5,12 @@ work socket whether it takes work, and ends its tries when it has been out of to
 import logging
 import time
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from airloom.executors.settings import LocalSettings
 from airloom.model.report import Cause, HandedBack, Report, TryKey
 from airloom.model.wire import (
+    STARTING,
     Claimed,
     FromRunner,
     Heartbeat,
@@ -22,6 +24,7 @@ from airloom.model.wire import (
 from airloom.model.work import Cancel, Work
 from airloom.runtime import fence, machine
 from airloom.runtime.claims import Claims
+from airloom.runtime.errand import Errand
 from airloom.runtime.fence import Fence
 from airloom.runtime.intake import Intake
 from airloom.runtime.link import Link
@@ -38,6 +41,14 @@ _FAREWELL = 2.0
 _BEATS = 10
 
 
+class Afar(NamedTuple):
+    """What a runner has whose server is elsewhere: what watches the contact; and the one try that it is there for,
+    unless it takes work at its socket."""
+
+    watch: Fence
+    errand: Errand | None = None
+
+
 class Outpost:
     """The part of a runner that only one has whose server is elsewhere. `report` is called with what the server is to
     know, `ordered` with what is said at the work socket beside the handing over of work."""
@@ -46,7 +57,7 @@ class Outpost:
         self,
         loop: Loop,
         settings: LocalSettings,
-        watch: Fence,
+        afar: Afar,
         link: Link,
         supervisor: Supervisor,
         report: Callable[[Report], None],
@@ -54,14 +65,21 @@ class Outpost:
     ) -> None:
         self._loop = loop
         self._settings = settings
-        self._fence = watch
+        self._fence = afar.watch
         self._link = link
         self._supervisor = supervisor
         self._report = report
         self._heard_there = ordered
         self.slots = settings.parallelism
+        supervisor.line.slots = self.slots or None
         self._sources = supervisor.preparation.sources
-        self._intake = Intake(loop, settings.work_socket, self._ordered, self.withdraw, supervisor.live)
+        errand = afar.errand
+        self._intake: Intake | Errand
+        if errand is None:
+            self._intake = Intake(loop, settings.work_socket, self._ordered, self.withdraw, supervisor.live)
+        else:
+            self._intake = errand
+            loop.later(0.0, lambda: errand.begin(self._ordered))
 
         def run(work: Work) -> None:
             link.begin(work)
@@ -85,7 +103,9 @@ class Outpost:
 
     @property
     def dismissed(self) -> bool:
-        """Whether people want the worker stopped, and nobody is there who would see to that."""
+        """Whether its errand is over; or people want the worker stopped, and nobody is there who would see to that."""
+        if isinstance(self._intake, Errand):
+            return self._intake.over
         return self._wanted is not None and self._wanted.stop and not self._intake.visited
 
     @property
@@ -133,7 +153,9 @@ class Outpost:
         return [self.heartbeat(), *self._claims.again(), *self._sources.again()]
 
     def turned(self) -> None:
-        """Something has happened: ask for what has come, and tell at the work socket what has changed."""
+        """Something has happened: start what there is a slot for, ask for what has come, tell at the work socket what
+        has changed."""
+        self._supervisor.line.fill()
         why = self._why_not()
         if self._link.away_since is None and (question := self._claims.question()) is not None:
             self._link.send(question)
@@ -166,7 +188,7 @@ class Outpost:
 
     def _ordered(self, order: ToIntake) -> None:
         if isinstance(order, Slots):
-            self.slots = order.slots
+            self.slots = self._supervisor.line.slots = order.slots
             self._link.send(self.heartbeat())
         else:
             self._heard_there(order)
@@ -179,10 +201,10 @@ class Outpost:
         """Why no work is taken; "" if it is."""
         if self._stopping:
             return "it is stopping"
-        if self._link.away_since is not None:
-            return "the server is out of reach"
+        if self._link.away_since is not None and (self._fence.trouble or self._wanted is not None):
+            return self._fence.trouble or "the server is out of reach"
         if self._wanted is None:
-            return "the server has not answered yet"
+            return STARTING
         if self._wanted.stop:
             return "it is to stop"
         return "it is drained" if self._wanted.drain else ""

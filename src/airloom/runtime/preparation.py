@@ -18,6 +18,7 @@ from airloom.executors.settings import LocalSettings
 from airloom.model.report import TryKey
 from airloom.model.wire import GetSource
 from airloom.model.work import Work
+from airloom.runtime.code_in_use import CodeInUse
 from airloom.runtime.fetcher import Fetcher
 from airloom.runtime.loop import Loop, Timer
 from airloom.runtime.sources import Sources
@@ -27,8 +28,6 @@ _PATIENCE = 60.0
 #: seconds until another attempt, doubled each time; and between two looks for tries that have waited for too long
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 15.0
 _LOOK = 5.0
-#: seconds between two marks that say that a commit's folder is in use
-_MARK = 3600.0
 
 
 class Code(NamedTuple):
@@ -74,10 +73,7 @@ class Preparation:
         self._fetcher = Fetcher(loop)
         #: (mtime, size, hash) of DAG files, by path
         self._hashes: dict[str, tuple[int, int, str]] = {}
-        #: the commits' folders that tries in hand use, and when each was marked
-        self._uses: dict[TryKey, str] = {}
-        self._marked: dict[str, float] = {}
-        self._loop.later(_MARK, self._mark_all)
+        self._in_use = CodeInUse(loop, settings.fetched)
 
     def find(self, work: Work) -> Code | None:
         """The code of a try. None: it has to be waited for, and `told` will be called. Raises Refused."""
@@ -89,7 +85,7 @@ class Preparation:
 
     def forget(self, key: TryKey) -> bool:
         """The try is over, or not wanted; whether it was waiting."""
-        self._uses.pop(key, None)
+        self._in_use.forget(key)
         for want in self._wants.values():
             if want.waiting.pop(key, None) is not None:
                 # What is being fetched goes on: another try may want it.
@@ -107,9 +103,11 @@ class Preparation:
     # --- where it is -------------------------------------------------------------------------------------------------
     def _of_folder(self, work: Work) -> Code | None:
         given = self.settings.bundles.get(work.bundle)
+        if given is None and self.settings.server:  # a slip in the settings of this machine: others may have it
+            self._wait(work, ("bundle", work.bundle), self._seek_bundle)
+            return None
         if given is None:
-            there = ", ".join(sorted((*self.settings.bundles, *self.settings.repositories)))
-            raise Refused(f"this runner has no bundle {work.bundle!r}; it has {there}")
+            raise Refused(self._no_bundle(work.bundle))
         root = given.rstrip("/")
         if not os.path.isdir(root):  # noqa: PTH112 -- done for each try, as all that follows
             self._wait(work, ("folder", root), partial(self._seek_folder, root))
@@ -118,6 +116,8 @@ class Preparation:
         # The file may have changed, or be gone, since the run began: its version's text is kept.
         kept = self.settings.kept_source(work.file_hash)
         if os.path.exists(kept):  # noqa: PTH110
+            if self.settings.server:
+                self._in_use.use(work.key, kept)
             return Code(root, path, kept)
         if not self.settings.server or self._hash_of(path) == work.file_hash:
             return Code(root, path, path)
@@ -139,7 +139,7 @@ class Preparation:
             job = FetchJob(home=self.settings.home, name=work.bundle, bundle=bundle, commit=commit)
             self._wait(work, ("commit", work.bundle, commit), partial(self._seek_commit, job))
             return None
-        self._use(work.key, root.removesuffix(bundle.subfolder))
+        self._in_use.use(work.key, root.removesuffix(bundle.subfolder))
         path = f"{root}/{work.rel_path}"
         return Code(root, path, path)
 
@@ -155,25 +155,6 @@ class Preparation:
             return ""
         return known[2]
 
-    def _use(self, key: TryKey, tree: str) -> None:
-        self._uses[key] = tree
-        if tree not in self._marked:
-            self._mark(tree)
-
-    def _mark(self, tree: str) -> None:
-        """Whoever tidies up goes by a folder's time."""
-        try:
-            os.utime(tree)
-        except OSError:
-            return
-        self._marked[tree] = time.monotonic()
-
-    def _mark_all(self) -> None:
-        self._marked.clear()
-        for tree in set(self._uses.values()):
-            self._mark(tree)
-        self._loop.later(_MARK, self._mark_all)
-
     # --- what is waited for ------------------------------------------------------------------------------------------
     def _wait(self, work: Work, name: tuple[str, ...], seek: Callable[[_Want], None]) -> None:
         want = self._wants.get(name)
@@ -184,6 +165,17 @@ class Preparation:
         if first:
             # Not at once: whoever asked is told later in any case.
             want.timer = self._loop.later(0.0, partial(seek, want))
+
+    def _no_bundle(self, name: str) -> str:
+        there = ", ".join(sorted((*self.settings.bundles, *self.settings.repositories)))
+        return f"the settings of this machine have no bundle {name!r}; they have {there}"
+
+    def _seek_bundle(self, want: _Want) -> None:
+        name = want.name[1]
+        if name in self.settings.bundles or name in self.settings.repositories:
+            self._there(want)
+        else:
+            self._failed(want, self._no_bundle(name))
 
     def _seek_folder(self, root: str, want: _Want) -> None:
         if os.path.isdir(root):  # noqa: PTH112

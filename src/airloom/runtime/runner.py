@@ -37,12 +37,11 @@ from airloom.model.wire import (
     Wanted,
 )
 from airloom.model.work import Work
-from airloom.runtime.fence import Fence
 from airloom.runtime.journal import Journal, keep_ends, read_remains
 from airloom.runtime.link import Link
 from airloom.runtime.log_sender import LogSender
 from airloom.runtime.loop import Loop
-from airloom.runtime.outpost import Outpost
+from airloom.runtime.outpost import Afar, Outpost
 from airloom.runtime.process import MARK, kill_leftovers
 from airloom.runtime.supervisor import Supervisor
 from airloom.runtime.transport import Transport, UnixTransport
@@ -51,8 +50,9 @@ from airloom.runtime.transport import Transport, UnixTransport
 _LAST_WORDS = 2.0
 #: and so long, if its server is elsewhere: for logs, too
 _LAST_WORDS_AFAR = 20.0
-#: how long the start of a try may wait to be told together with its end
-_STARTS_WAIT = 0.02
+#: seconds that the start of a try may wait to be told together with its end, and ends for more of them while there is
+#: a line of tries that wait for slots
+_GATHER = 0.01
 
 
 class Runner:
@@ -64,18 +64,18 @@ class Runner:
         name: str,
         host: str,
         connect: Callable[[], Transport],
-        watch: Fence | None = None,
+        afar: Afar | None = None,
     ) -> None:
-        """`connect` gives a transport to the server, or raises OSError. `watch`: of a server that is elsewhere."""
+        """`connect` gives a transport to the server, or raises OSError. `afar`: it is elsewhere."""
         self._settings = settings
         self._owner = settings.owner
         self._name = name
         self._host = host
-        self._home = _home_id(settings) if watch is not None else ""
+        self._home = _home_id(settings) if afar is not None else ""
         self._connect_to_server = connect
         self._loop = Loop()
         self._reports: list[Report] = []
-        self._starts_wait = False
+        self._gathering = False
         self._stopping = False
         self._stop_grace: float | None = None
         self._done = False
@@ -90,21 +90,24 @@ class Runner:
             lambda: self._supervisor.starts(),
         )
         #: what a runner has whose server is elsewhere: this, and the outpost
-        self._logs = LogSender(self._loop, settings.spool, self._link.send) if watch is not None else None
+        self._logs: LogSender | None = None
+        if afar is not None:
+            shown = None if afar.errand is None else afar.errand.shown
+            self._logs = LogSender(self._loop, settings.spool, self._link.send, shown)
         self._supervisor = Supervisor(
             self._loop, settings, (name, host), environment, self._reports.append, self._link.send, self._logs
         )
         self._outpost: Outpost | None = None
-        if watch is not None:
+        if afar is not None:
             self._outpost = Outpost(
-                self._loop, settings, watch, self._link, self._supervisor, self._reports.append, self._heard
+                self._loop, settings, afar, self._link, self._supervisor, self._reports.append, self._heard
             )
 
-    def run(self, inherited: list[Report], journals: list[Path], works: tuple[Work, ...] | None = None) -> None:
-        """Serve until told to stop, or until there has been no server and no work for too long.
+    def run(self, inherited: list[Report], journals: list[Path]) -> bool:
+        """Serve until told to stop, or until there has been no server and no work for too long; whether the server has
+        heard all reports.
 
         `inherited`: reports of dead runners, from `journals`, which go as soon as the own journal has them.
-        `works`: the runner is here for these, and ends when they have ended.
         """
         _raise_file_limit()
         self._watch_signals()
@@ -114,7 +117,6 @@ class Runner:
                 path.unlink(missing_ok=True)
         if self._logs is not None:
             self._logs.inherit()
-        self._submit(works or ())
         self._link.open()
         self._beat()
         self._check_orphaned()
@@ -124,14 +126,14 @@ class Runner:
                 self._pass_on()
                 if self._outpost is not None:
                     self._outpost.turned()
-                ending = self._stopping or works is not None or self._dismissed
-                if ending and self._idle and self._told:
+                if (self._stopping or self._dismissed) and self._idle and self._told:
                     self._done = self._outpost is None or self._outpost.leave()
         finally:
             self._supervisor.close()
             self._link.close()
             if self._outpost is not None:
                 self._outpost.close()
+        return self._link.settled
 
     @property
     def _idle(self) -> bool:
@@ -156,13 +158,16 @@ class Runner:
 
     def _pass_on(self, *, at_once: bool = False) -> None:
         """Report what happened. Starts by themselves wait for a moment: a short try has ended by then, and its start
-        and its end are one message, one line of the journal and one commit of the scheduler."""
+        and its end are one message, one line of the journal and one commit of the scheduler. In a line of short tries
+        ends wait so, too."""
         if not self._reports:
             return
-        if not at_once and all(isinstance(report, Started) for report in self._reports):
-            if not self._starts_wait:
-                self._starts_wait = True
-                self._loop.later(_STARTS_WAIT, self._starts_are_due)
+        if not at_once and (
+            self._supervisor.line.crowded or all(isinstance(report, Started) for report in self._reports)
+        ):
+            if not self._gathering:
+                self._gathering = True
+                self._loop.later(_GATHER, self._gathered)
             return
         reports = self._reports.copy()
         self._reports.clear()
@@ -170,8 +175,8 @@ class Runner:
         if self._outpost is not None:
             self._outpost.tell(reports)
 
-    def _starts_are_due(self) -> None:
-        self._starts_wait = False
+    def _gathered(self) -> None:
+        self._gathering = False
         self._pass_on(at_once=True)
 
     def _greeting(self, pending: tuple[TryKey, ...]) -> list[FromRunner]:
@@ -322,10 +327,10 @@ def _lost(started: Started) -> Ended:
 def serve(
     settings: LocalSettings,
     connect: Callable[[], Transport],
-    works: tuple[Work, ...] | None = None,
-    watch: Fence | None = None,
-) -> None:
-    """Be the runner of a home folder, until the work is over. `watch`: of a server that is elsewhere."""
+    afar: Afar | None = None,
+) -> bool:
+    """Be the runner of a home folder, until the work is over; whether the server has heard all reports. `afar`: it is
+    elsewhere."""
     lock = _take_lock(settings)
     host = socket.gethostname()
     name = f"{host}-{os.getpid()}-{os.urandom(3).hex()}"
@@ -333,7 +338,7 @@ def serve(
         os.ftruncate(lock, 0)
         os.write(lock, f"{os.getpid()} {name}\n".encode())
     Path(settings.spool).mkdir(parents=True, exist_ok=True)
-    Runner(settings, name, host, connect, watch).run(*inherit(settings), works)
+    return Runner(settings, name, host, connect, afar).run(*inherit(settings))
 
 
 def main() -> None:

@@ -37,6 +37,8 @@ from airloom.runtime.zygotes import Process
 _STOPPED = "the scheduler was stopped"
 #: seconds after which the rendered fields of a try that writes nothing are written
 _SHOW_AFTER = 0.05
+#: seconds that a try may wait for a slot; it is handed back then, for another runner may have one
+_PATIENCE = 0.25
 
 
 class Try:
@@ -92,6 +94,61 @@ class _LateLogs:
         for log in self._logs:
             log.close()
         self._logs.clear()
+
+
+class _Line:
+    """Tries that wait for a slot, in their order: short ones come some ahead. `tries`: all that are in hand. `place`
+    has one started, `tired` is called with one that has waited for too long."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        tries: Mapping[TryKey, Try],
+        place: Callable[[Try], None],
+        tired: Callable[[Try], None],
+    ) -> None:
+        self._loop = loop
+        self._tries = tries
+        self._place = place
+        self._tired = tired
+        self._waiting: dict[TryKey, tuple[Try, Timer]] = {}
+        #: tries that run at once; None: all that come
+        self.slots: int | None = None
+
+    @property
+    def crowded(self) -> bool:
+        """Whether one waits."""
+        return bool(self._waiting)
+
+    @property
+    def _running(self) -> int:
+        return len(self._tries) - len(self._waiting)
+
+    def enter(self, attempt: Try) -> None:
+        """Have it started, if there is a slot for it, or wait for one."""
+        if self.slots is None or self._running <= self.slots:
+            self._place(attempt)
+            return
+
+        def tired() -> None:
+            self.leave(attempt)
+            self._tired(attempt)
+
+        self._waiting[attempt.key] = attempt, self._loop.later(_PATIENCE, tired)
+
+    def fill(self) -> None:
+        """Have those started for which there are slots by now."""
+        while self._waiting and (self.slots is None or self._running < self.slots):
+            attempt, _ = next(iter(self._waiting.values()))
+            self.leave(attempt)
+            self._place(attempt)
+
+    def leave(self, attempt: Try) -> bool:
+        """It waits no more; False if it did not."""
+        _, timer = self._waiting.pop(attempt.key, (None, None))
+        if timer is not None:
+            timer.cancel()
+        return timer is not None
 
 
 class _Hearing:
@@ -170,6 +227,10 @@ class Supervisor:
         ask: Callable[[Ask | GetSource], None],
         logs: LogSender | None = None,
     ) -> None:
+        def tired(attempt: Try) -> None:
+            self._forget(attempt)
+            self._report(_handed_back(attempt.work, "its worker had no slot for it: tries before it took longer"))
+
         def over_memory(attempt: Try, used: int) -> None:
             limit = attempt.work.memory_limit or self._settings.memory_limit or 0
             detail = f"its processes used {used / 2**20:,.0f} MiB of memory; its limit is {limit / 2**20:,.0f} MiB"
@@ -183,6 +244,7 @@ class Supervisor:
         self.questions = Questions(ask)
         self.preparation = Preparation(loop, settings, ask, self._prepared)
         self._tries: dict[TryKey, Try] = {}
+        self.line = _Line(loop, self._tries, lambda attempt: self._nursery.place(attempt), tired)
         self._hearing = _Hearing(loop, self.questions, self._used_again)
         self._maskers: dict[int, Masker] = {}  # of reused processes: what one try learned, the next may tell
         #: it takes no more tries, and those that are killed from outside were stopped. Set in a signal handler, too
@@ -244,7 +306,7 @@ class Supervisor:
         self.stopping = True
         for attempt in list(self._tries.values()):
             if attempt.process is None and (
-                self._nursery.withdraw(attempt) or self.preparation.forget(attempt.work.key)
+                self.line.leave(attempt) or self._nursery.withdraw(attempt) or self.preparation.forget(attempt.work.key)
             ):
                 self._forget(attempt)
                 self._report(_handed_back(attempt.work))
@@ -267,11 +329,11 @@ class Supervisor:
         attempt = self._tries[key]
         if isinstance(code, Code):
             attempt.root, attempt.path, attempt.source = code
-            self._nursery.place(attempt)
+            self.line.enter(attempt)
             return
         attempt.log.note(f"the try is handed back: {code}", "ERROR")
         self._forget(attempt)
-        self._report(_handed_back(attempt.work, code))
+        self._report(_handed_back(attempt.work, code, lacks=True))
 
     # --- what the nursery tells (it is the Guardian) ---------------------------------------------------------------
     def assigned(self, attempt: Try, process: Process) -> None:
@@ -406,6 +468,7 @@ class Supervisor:
 
     def _forget(self, attempt: Try) -> None:
         del self._tries[attempt.work.key]
+        self.line.leave(attempt)
         self.preparation.forget(attempt.work.key)
         if attempt.process is not None:
             self._hearing.end(attempt.process)
@@ -423,5 +486,5 @@ class Supervisor:
             self._logs.ended(attempt.work.key)
 
 
-def _handed_back(work: Work, why: str = "the runner is stopping") -> HandedBack:
-    return HandedBack(key=work.key, at=time.time(), detail=why, token=work.token)
+def _handed_back(work: Work, why: str = "the runner is stopping", *, lacks: bool = False) -> HandedBack:
+    return HandedBack(key=work.key, at=time.time(), detail=why, token=work.token, lacks=lacks)

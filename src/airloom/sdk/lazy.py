@@ -8,6 +8,7 @@ def load(module: str) -> ModuleType:
     """The module of that name, so that a DAG file's import stays fast and small.
 
     Used for jinja2 (only when a field holds a template), for decorated operators other than `@task` itself, for asyncio
-    (only for `async def` tasks) and for difflib (only to word an error).
+    (only for `async def` tasks), for airloom.sdk.pod_override (only for an executor_config) and for
+    airloom.model.spelling (only to word an error).
     """
     return importlib.import_module(module)

@@ -23,13 +23,7 @@ def check_id(kind: str, value: object) -> str:
     return value
 
 
-def nearest(name: str, candidates: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The candidate most like `name`, or None if none is much like it."""
-    matches = load("difflib").get_close_matches(name, sorted(candidates), n=1, cutoff=cutoff)
-    return matches[0] if matches else None
-
-
-def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """'; did you mean X?' or nothing, to end a sentence with."""
-    match = nearest(name, candidates)
-    return f"; did you mean {str(match)!r}?" if match else ""
+def did_you_mean(name: str, candidates: Iterable[str], cutoff: float = 0.6) -> str:
+    """'; did you mean X?' or nothing, to end a sentence with. cutoff: how like it is to be, up to 1.0."""
+    spelling = load("airloom.model.spelling")
+    return str(spelling.did_you_mean(name, map(str, candidates), cutoff=cutoff, show=repr))

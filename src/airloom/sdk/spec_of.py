@@ -1,5 +1,7 @@
 """From a DAG object to its spec: plain data, the same for the same DAG however its file puts it."""
 
+from typing import Any
+
 import msgspec
 
 from airloom.model.spec import (
@@ -11,8 +13,9 @@ from airloom.model.spec import (
 )
 from airloom.sdk.dag import DAG
 from airloom.sdk.json_schema import broken
+from airloom.sdk.lazy import load
 from airloom.sdk.mapping import MappedOperator
-from airloom.sdk.naming import nearest
+from airloom.sdk.naming import did_you_mean
 from airloom.sdk.operator import BaseOperator, accepted_arguments
 from airloom.sdk.operators.empty import EmptyOperator
 from airloom.sdk.schedules import schedule_of, zone_name
@@ -59,7 +62,7 @@ def spec_of(dag: DAG) -> DagSpec:
 
 def _task_spec(task: BaseOperator, upstream: set[str]) -> TaskSpec:
     cls = task.operator_class if isinstance(task, MappedOperator) else type(task)
-    _check_json(task.executor_config, f"task {task.task_id!r}: executor_config", task.dag, task)
+    executor_config = _executor_config(task)
     return TaskSpec(
         task_id=task.task_id,
         operator=task.operator_name,
@@ -78,7 +81,7 @@ def _task_spec(task: BaseOperator, upstream: set[str]) -> TaskSpec:
         weight_rule=task.weight_rule,
         queue=task.queue,
         executor=task.executor,
-        executor_config=task.executor_config,
+        executor_config=executor_config,
         isolation=task.isolation,
         memory_limit=task.memory_limit,
         max_active_tis_per_dag=task.max_active_tis_per_dag,
@@ -91,6 +94,16 @@ def _task_spec(task: BaseOperator, upstream: set[str]) -> TaskSpec:
         ui_fgcolor=task.ui_fgcolor if task.ui_fgcolor != BaseOperator.ui_fgcolor else None,
         template_fields=tuple(getattr(cls, "template_fields", ())),
     )
+
+
+def _executor_config(task: BaseOperator) -> dict[str, Any]:
+    if not task.executor_config:
+        return {}
+    who = f"task {task.task_id!r}"
+    checked = load("airloom.sdk.pod_override").checked_config
+    config: dict[str, Any] = checked(who, task.executor_config, task.site)
+    _check_json(config, f"{who}: executor_config", task.dag, task)
+    return config
 
 
 def _group_spec(group: TaskGroup) -> GroupSpec:
@@ -140,10 +153,8 @@ def _check_default_args(dag: DAG, who: str) -> None:
         *((f"group {g.group_id!r}", g.default_args) for g in dag.task_group_dict.values()),
     ):
         for name in args:
-            if name not in taken and (match := nearest(name, taken, cutoff=0.8)):
-                raise definition_error(
-                    f"{owner}: no task takes {name!r} of default_args; did you mean {match!r}?", dag.site
-                )
+            if name not in taken and (hint := did_you_mean(name, taken, cutoff=0.8)):
+                raise definition_error(f"{owner}: no task takes {name!r} of default_args{hint}", dag.site)
 
 
 def _check_defaults(dag: DAG, who: str) -> None:

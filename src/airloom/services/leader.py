@@ -31,12 +31,15 @@ class Leadership:
         self.holder = f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
         self.epoch: int | None = None
         self._renew_at = 0.0
+        self._stands_by = False
 
     def lead(self) -> bool:
         """Become the leader or stay it, if that is possible now. Raises StoreError."""
         now = self._now()
         if self.epoch is None:
-            return self._try(now)
+            if not self._try(now):
+                self._stand_by()
+            return self.epoch is not None
         # Also when the clock was set back.
         if self._renew_at - self._lease / 3 <= now < self._renew_at:
             return True
@@ -49,6 +52,11 @@ class Leadership:
         self._lock.acquire()
         self._renew_at = now + self._lease / 3
         return True
+
+    def _stand_by(self) -> None:
+        if not self._stands_by:
+            self._stands_by = True
+            log.info("another scheduler leads; this one stands by")
 
     def _try(self, now: float) -> bool:
         locked = self._lock.acquire()
@@ -67,6 +75,7 @@ class Leadership:
         self.epoch = epoch
         if self.epoch is not None:
             self._renew_at = now + self._lease / 3
+            self._stands_by = False
             log.info("this scheduler leads now (epoch %d)", self.epoch)
         return self.epoch is not None
 

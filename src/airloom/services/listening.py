@@ -31,6 +31,11 @@ class Sockets:
         """What another process is to inherit."""
         return [place.fileno() for place in (self.public, self.task) if place is not None]
 
+    def places(self) -> tuple[str, ...]:
+        """Where that is, on this machine."""
+        names = (place.getsockname() for place in (self.public, self.task) if place is not None)
+        return tuple(f"{host} {port}" for host, port, *_ in names)
+
     def close(self) -> None:
         """Listen no more, as far as this process goes."""
         self.public.close()

@@ -15,9 +15,9 @@ from airloom.model.errors import AirloomError, LogsAway
 from airloom.model.report import TryKey
 from airloom.operations.log_store import LogStore
 from airloom.operations.ops import Ops
-from airloom.operations.try_logs import GRACE, TryLog, open_log
+from airloom.operations.try_logs import GRACE, TryLog, log_of, open_log
 from airloom.runtime.logs import remove_log
-from airloom.store import log_chunks, runners
+from airloom.store import log_chunks, runners, runs
 from airloom.store.log_chunks import LogHead
 
 log = logging.getLogger("airloom.logs")
@@ -144,16 +144,10 @@ class LogKeeper:
 
     def _store_log(self, store: LogStore, head: LogHead) -> None:
         with self._ops.db.reading() as conn:
-            place = runners.place_of(conn, head.key)
-        if place is None or self._stopped:
+            named = runs.run_and_ti(conn, head.key.ti_id)
+        if named is None or self._stopped:
             return  # it is being deleted, or stays for the next leader
-        found = TryLog(
-            key=head.key,
-            dag_id=place.dag_id,
-            run_id=place.run_id,
-            task_id=place.task_id,
-            map_index=place.map_index,
-        )
+        found = log_of(*named, head.key.try_number)
         with open_log(self._ops, found) as source:
             size = store.put(found.object_name, source)
         if size != head.size:

@@ -27,6 +27,7 @@ from airloom.model.processes import (
     SchedulerState,
 )
 from airloom.model.report import Cause
+from airloom.runtime.fence import now as since_boot
 from airloom.services.leader import Leadership
 from airloom.store import feed, processes, worker_orders
 from airloom.store.database import Database
@@ -65,7 +66,8 @@ class Durations:
 
 
 class SchedulerReport:
-    """What a scheduler tells about itself. `turns`: how long its turns took."""
+    """What a scheduler tells about itself. `turns`: how long its turns took. keys: what its secret keys are known
+    by."""
 
     def __init__(
         self,
@@ -73,11 +75,13 @@ class SchedulerReport:
         turns: Durations,
         dropped: Callable[[], int] = lambda: 0,
         logs: Callable[[], str] = lambda: "",
+        keys: tuple[str, ...] = (),
     ) -> None:
         self._leadership = leadership
         self._turns = turns
         self._dropped = dropped
         self._logs = logs
+        self._keys = keys
         self._runs = 0
         self._tries = 0
         self._lost = 0
@@ -110,6 +114,7 @@ class SchedulerReport:
             inbox=inbox,
             dropped=self._dropped(),
             logs=self._logs(),
+            keys=self._keys,
         )
 
 
@@ -157,13 +162,21 @@ class Reporting:
         self._began: dict[str, float] = {}
         self._sweep_at = 0.0
         self._failed = False
+        self._told_at: float | None = None
+
+    @property
+    def away(self) -> float:
+        """For how many seconds (the machine's sleep included) the rows have not been renewed because the database
+        fails; 0.0 while they are."""
+        told_at = self._told_at
+        return since_boot() - told_at if self._failed and told_at is not None else 0.0
 
     def tick(self) -> float:
         """Renew the rows. Returns the seconds until that is due again."""
         now = self._now()
         try:
             changed = self._renew(now)
-            self._failed = False
+            self._failed, self._told_at = False, since_boot()
             # What has just come has more to tell in a moment.
             return _SOON if changed else RENEWAL
         except StoreError as error:
@@ -177,6 +190,7 @@ class Reporting:
 
     def close(self) -> None:
         """This process ends in good order."""
+        self._told_at = None
         try:
             with self._db.transaction() as conn:
                 processes.remove(conn, list(self._began))
@@ -201,6 +215,7 @@ class Reporting:
                 feed.trim(conn, now - _TOLD)
                 self._sweep_at = now + _SWEEP_EVERY
             if present != before:
+                processes.remove(conn, _replaced(processes.list_processes(conn), rows))
                 feed.tell(conn, "processes")
         for name in gone:
             del self._began[name]
@@ -219,3 +234,9 @@ class Reporting:
             seen_at=now,
             state=msgspec.to_builtins(told.state),
         )
+
+
+def _replaced(there: Iterable[ProcessRow], mine: Iterable[ProcessRow]) -> list[str]:
+    """The ids of rows whose processes must be dead: one of mine listens where they did."""
+    places = {(row.host, tuple(row.state["listens"])): row.id for row in mine if row.state.get("listens")}
+    return [row.id for row in there if places.get((row.host, tuple(row.state.get("listens", ()))), row.id) != row.id]

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from airloom.decide.lifecycle import DagFault
 from airloom.decide.recovery import pending_cancels, rebuild
@@ -12,7 +13,7 @@ from airloom.executors.base import Executor
 from airloom.model.errors import NotLeader, Rejected, StoreError
 from airloom.model.events import Answer, CapacityChanged, Event
 from airloom.model.plan import Plan
-from airloom.model.report import Cause, Ended, Outcome, Report, Started, TryKey
+from airloom.model.report import Cause, Ended, HandedBack, News, Outcome, TryKey
 from airloom.model.work import Cancel, Work
 from airloom.services.commands import Commands, unstorable
 from airloom.services.leader import Leadership
@@ -28,6 +29,14 @@ _AFTER_FAILURE = 1.0
 _LONGEST_PAUSE = 16.0
 #: seconds between two looks into the inbox when no hint came: hints may be lost
 _INBOX_EVERY = 5.0
+
+
+class Remnant(Protocol):
+    """What is left of an executor that the settings name no more. Both methods are as an Executor's."""
+
+    def poll(self) -> Sequence[News]: ...
+
+    def adopt(self, keys: Iterable[TryKey]) -> set[TryKey]: ...
 
 
 class Scheduler:
@@ -50,12 +59,14 @@ class Scheduler:
         self._leadership = leadership
         self._now = now
         self._watchers = [] if on_commit is None else [on_commit]
+        self._remnant_of: Callable[[str], Remnant | None] = lambda _: None
+        self._remnants: dict[str, Remnant] = {}
         self._commands = Commands(db)
         self.world: World | None = None
         #: how long the turns took that changed anything
         self.turns = Durations()
         #: reports that were taken from executors and are not committed yet
-        self._reports: list[Report] = []
+        self._reports: list[News] = []
         #: after a turn that failed: the next one takes none of them, to see that the fault is not elsewhere
         self._probing = False
         #: then so many are taken one by one
@@ -75,6 +86,11 @@ class Scheduler:
     def watch(self, watcher: Callable[[World, Plan], None]) -> None:
         """Have this called after each commit too, in the scheduler's thread. It must not change anything, nor wait."""
         self._watchers.append(watcher)
+
+    def see_out(self, remnant_of: Callable[[str], Remnant | None]) -> None:
+        """Where tries of an executor are live that is not configured any more, this gives what watches over them; None:
+        they are lost."""
+        self._remnant_of = remnant_of
 
     def tick(self) -> float:
         """One turn. Returns the seconds until the next one is due by itself."""
@@ -122,6 +138,7 @@ class Scheduler:
         self.world = None
         # Ends are facts also for a later term; whom nobody hears of may be heard of until then.
         self._reports = [report for report in self._reports if not _is_lost(report)]
+        self._remnants = {}
         for executor in self._executors.values():
             executor.adopt(())
 
@@ -131,7 +148,7 @@ class Scheduler:
         stop everything for ever."""
         if self._careful and not self._probing:
             first = self._reports.pop(0)
-            if not isinstance(first, Started) and first.key not in self._replaced:
+            if isinstance(first, Ended | HandedBack) and first.key not in self._replaced:
                 self._replaced.add(first.key)
                 self._reports.insert(0, unstorable(first, why))
         elif not self._probing:
@@ -156,28 +173,32 @@ class Scheduler:
         began = time.perf_counter()
         events: list[Event] = list(self._capacity_news())
         if not self._reports:
-            for executor in self._executors.values():
+            for executor in (*self._executors.values(), *self._remnants.values()):
                 self._reports += executor.poll()
             # The runner's own word may be in the inbox already.
-            self._hinted = self._hinted or any(map(_is_lost, self._reports))
+            self._hinted = self._hinted or any(map(_is_inferred, self._reports))
         taken = 0 if self._probing else 1 if self._careful else len(self._reports)
-        events += self._reports[:taken]
+        reports, later = self._reports[:taken], list[News]()
         answers: dict[int, Answer | None] = {}
         if not self._careful and (self._hinted or not 0.0 < self._look_at - now <= _INBOX_EVERY):
             self._hinted = False
             self._look_at = now + _INBOX_EVERY
             told = self._commands.take(self.world, now)
-            # What a runner itself says of a try comes before what an executor thinks of its silence.
-            events = [*told.reports, *events, *told.events]
-            answers = told.answers
+            # What a runner itself says of a try comes before what an executor makes of its silence, or of its pod.
             if told.more:
                 self._hinted = True
+                later = [report for report in reports if _is_inferred(report)]
+                reports = [report for report in reports if not _is_inferred(report)]
+            events = [*told.reports, *events, *reports, *told.events]
+            answers = told.answers
+        else:
+            events += reports
         plan = handle(self.world, events, now)
         plan.answers.update(answers)
         if plan.writes:
             with self._db.transaction() as conn:
                 apply_plan(conn, plan, self._leadership.epoch, now)
-        del self._reports[:taken]
+        self._reports[:taken] = later
         self._careful = max(0, self._careful - taken)
         self._probing = False
         self._commands.settled()
@@ -218,17 +239,18 @@ class Scheduler:
         with self._db.reading() as conn:
             snapshot = load_snapshot(conn)
         world = rebuild(snapshot, self._config, self._now())
-        self._capacities = {}
+        self._capacities, self._remnants = {}, {}
         self._hinted = True
         world.faulty = self._faulty
         # An end that was taken before the memory was lost counts still; a start says nothing of what goes on.
-        held = {report.key for report in self._reports if not isinstance(report, Started)} | self._commands.ends()
+        ends = {report.key for report in self._reports if isinstance(report, Ended | HandedBack)}
+        held = ends | self._commands.ends()
         cancels = pending_cancels(world)
         ending = {cancel.key for cancel in cancels}
         for name in {live.executor for live in world.live.values()} | set(self._executors):
             keys = live_tries(world, name)
             executor = self._executors.get(name)
-            known = executor.adopt(keys) if executor is not None else set()
+            known = executor.adopt(keys) if executor is not None else self._seen_out(name, keys)
             again = []
             for key in sorted(keys - known - held):
                 work = work_of(world, key)
@@ -244,10 +266,24 @@ class Scheduler:
         if snapshot.runs:
             log.info("taken over: unfinished runs: %d, live tries: %d", len(snapshot.runs), len(world.live))
 
+    def _seen_out(self, name: str, keys: set[TryKey]) -> set[TryKey]:
+        """Those tries of an executor that is not configured which are watched over still."""
+        remnant = self._remnant_of(name)
+        if remnant is None:
+            log.warning("executor %s is not configured any more: what ran there is lost, tries: %d", name, len(keys))
+            return set()
+        self._remnants[name] = remnant
+        return remnant.adopt(keys)
+
     def _lost(self, key: TryKey, name: str, *, configured: bool) -> Ended:
         why = "its runner was gone when the scheduler came back" if configured else f"executor {name} is not configured"
         return Ended(key=key, at=self._now(), outcome=Outcome.FAILED, cause=Cause.LOST, detail=why)
 
 
-def _is_lost(report: Report) -> bool:
+def _is_lost(report: News) -> bool:
     return isinstance(report, Ended) and report.cause is Cause.LOST
+
+
+def _is_inferred(report: News) -> bool:
+    """Whether this is no runner's own word."""
+    return isinstance(report, Ended) and not report.runner

@@ -13,7 +13,7 @@ from airloom.model.spec_hash import spec_hash
 from airloom.store.dialects import dialect_of
 from airloom.store.rows import Specs, storable, to_rows, to_structs
 from airloom.store.snapshots import DAG_COLUMNS, VERSION_COLUMNS
-from airloom.store.tables import dag, dag_code, dag_file, dag_version, import_error
+from airloom.store.tables import dag, dag_code, dag_file, dag_run, dag_version, import_error, task_instance
 
 
 class FileRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -282,7 +282,27 @@ def source(conn: Connection, file_hash: str) -> str | None:
     return None if data is None else data.decode("utf-8", "replace")
 
 
+def source_for(conn: Connection, ti_id: int, file_hash: str) -> bytes | None:
+    """The text of a DAG file for a TI that needs it; None if there is none, or if it is that of other files only. What
+    no file has any more may be what this one's was when the try was handed out."""
+    own = (
+        select(dag_version.c.bundle, dag_version.c.rel_path)
+        .join(dag_run, dag_run.c.version_id == dag_version.c.id)
+        .join(task_instance, task_instance.c.run_id == dag_run.c.id)
+        .where(task_instance.c.id == ti_id)
+    )
+    having = (
+        select(table.c.bundle, table.c.rel_path).where(table.c.file_hash == file_hash)
+        for table in (dag_version, dag_file)
+    )
+    files = {tuple(row) for query in having for row in conn.execute(query)}
+    mine = conn.execute(own).one_or_none()
+    if mine is None or (files and tuple(mine) not in files):
+        return None
+    return source_bytes(conn, file_hash)
+
+
 def source_bytes(conn: Connection, file_hash: str) -> bytes | None:
-    """The same, as it is in the file."""
+    """A DAG file's text as it is in the file."""
     data = conn.execute(select(dag_code.c.source).where(dag_code.c.file_hash == file_hash)).scalar()
     return None if data is None else bytes(data)

@@ -75,8 +75,8 @@ class Dialect(Protocol):
     def delete(self, conn: Connection, table: Table, column: str, values: Sequence[Any]) -> int:
         """Delete the rows whose `column` is one of `values`; returns how many."""
 
-    def serialize_migrations(self, conn: Connection) -> None:
-        """Wait for another process that migrates, until this transaction ends."""
+    def serialize(self, conn: Connection, what: str) -> None:
+        """Be the only one who does what has this name, until this transaction ends; waits for another one."""
 
     def plain_message(self, error: BaseException, url: URL) -> str:
         """What a driver's error means to a user, and what to do about it."""
@@ -124,7 +124,7 @@ class SQLite:
         statement = f"DELETE FROM {table.name} WHERE {column} = ?"
         return _batch(conn, statement, [(value,) for value in values])
 
-    def serialize_migrations(self, conn: Connection) -> None:
+    def serialize(self, conn: Connection, what: str) -> None:
         """BEGIN IMMEDIATE has done so."""
 
     def plain_message(self, error: BaseException, url: URL) -> str:
@@ -294,8 +294,8 @@ class PostgreSQL:
         statement = f"DELETE FROM {table.name} WHERE {column} = ANY(%s)"
         return conn.exec_driver_sql(statement, (list(values),)).rowcount
 
-    def serialize_migrations(self, conn: Connection) -> None:
-        conn.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('airloom-migrate'))")
+    def serialize(self, conn: Connection, what: str) -> None:
+        conn.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"airloom-{what}",))
 
     def plain_message(self, error: BaseException, url: URL) -> str:
         text = str(error).strip()

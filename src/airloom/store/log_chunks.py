@@ -152,6 +152,9 @@ def _without_log(conn: Connection, wanted: Collection[TryKey], terms: Terms) -> 
         .join(task_instance, task_instance.c.id == task_try.c.ti_id)
         .join(dag_run, dag_run.c.id == task_instance.c.run_id)
         .where(task_try.c.ti_id.in_({key.ti_id for key in wanted}))
+        # Until the log is there its run is not deleted: what belongs to it would not be found. One that is being
+        # deleted has none; waiting for that, while others wait for the logs locked here, might be for ever.
+        .with_for_update(read=True, key_share=True, skip_locked=True, of=dag_run)
     )
     found = [(TryKey(row.ti_id, row.try_number), row.ended_at) for row in conn.execute(query)]
     return sorted(key for key, at in found if key in wanted and (at is None or at > terms.ended_after))

@@ -46,7 +46,7 @@ def _move(db: Database, act: Callable[[Config], Any]) -> None:
     with db.reading() as conn:
         revision(conn)
     with db.transaction() as conn:
-        db.dialect.serialize_migrations(conn)
+        db.dialect.serialize(conn, "migrate")
         revision(conn)
         try:
             act(_config(conn))

@@ -1,6 +1,6 @@
 """The rows by which processes tell that they live, and what they do."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,9 +17,20 @@ def renew(conn: Connection, rows: Iterable[ProcessRow]) -> None:
     dialect_of(conn).insert(conn, process, values, replace=("id",))
 
 
+def reserve_worker(conn: Connection, name: str) -> None:
+    """Nobody else decides who has this worker's name until the transaction ends; waits for one who does."""
+    dialect_of(conn).serialize(conn, f"worker {name}")
+
+
 def remove(conn: Connection, ids: Sequence[str]) -> None:
     """These have ended in good order, or are replaced."""
     dialect_of(conn).delete(conn, process, "id", ids)
+
+
+def remove_silent(conn: Connection, seen: Mapping[str, float]) -> None:
+    """Delete those of these processes that have not renewed their row since it said that they were seen then."""
+    for name, at in seen.items():
+        conn.execute(delete(process).where(process.c.id == name, process.c.seen_at == at))
 
 
 def sweep(conn: Connection, before: float) -> int:
@@ -28,10 +39,10 @@ def sweep(conn: Connection, before: float) -> int:
 
 
 def list_processes(conn: Connection, kind: ProcessKind | None = None) -> list[ProcessRow]:
-    """All that are known, or those of one kind, by kind, host and start."""
+    """All that are known but pods, of which there may be thousands; or those of one kind. By kind, host and start."""
     query = select(process).order_by(process.c.kind, process.c.host, process.c.started_at, process.c.id)
-    if kind is not None:
-        query = query.where(process.c.kind == kind.value)
+    chosen = process.c.kind != ProcessKind.POD.value if kind is None else process.c.kind == kind.value
+    query = query.where(chosen)
     return [_to_struct(row) for row in conn.execute(query)]
 
 

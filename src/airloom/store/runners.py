@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, tuple_, update
 
 from airloom.model.report import TryKey
@@ -14,16 +13,6 @@ from airloom.store.tables import dag_run, task_instance, task_try
 _KEYS = 500
 #: of a TI whose live try is to go on
 _GOES_ON = (TIState.QUEUED.value, TIState.RUNNING.value)
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose try it is. ended_at None: it is live."""
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
-    ended_at: float | None
 
 
 def live_tries(conn: Connection, keys: Iterable[TryKey]) -> set[TryKey]:
@@ -69,6 +58,19 @@ def claim(conn: Connection, runner: str, keys: Iterable[TryKey]) -> set[TryKey]:
     return granted
 
 
+def claimed_by(conn: Connection, runner: str, keys: Collection[TryKey]) -> set[TryKey]:
+    """Those of the tries that are live and this runner's."""
+    mine = select(task_try.c.ti_id, task_try.c.try_number).where(
+        task_try.c.runner == runner, task_try.c.ended_at.is_(None)
+    )
+    asked = sorted(keys)
+    found: set[TryKey] = set()
+    for start in range(0, len(asked), _KEYS):
+        part = tuple_(task_try.c.ti_id, task_try.c.try_number).in_(asked[start : start + _KEYS])
+        found.update(TryKey(*row) for row in conn.execute(mine.where(part)))
+    return found
+
+
 def why_not(conn: Connection, runner: str, keys: Collection[TryKey]) -> dict[TryKey, str]:
     """For each of the tries that this runner was not given, the reason."""
     reasons = dict.fromkeys(keys, "it has ended, or is not known")
@@ -83,24 +85,6 @@ def why_not(conn: Connection, runner: str, keys: Collection[TryKey]) -> dict[Try
                 other = f"the runner {row.runner} has it"
                 reasons[key] = "this runner has started it already" if row.runner == runner else other
     return reasons
-
-
-def place_of(conn: Connection, key: TryKey) -> Place | None:
-    """Whose try it is; None if there is no such try any more."""
-    query = (
-        select(
-            dag_run.c.dag_id,
-            dag_run.c.run_id,
-            task_instance.c.task_id,
-            task_instance.c.map_index,
-            task_try.c.ended_at,
-        )
-        .join(task_instance, task_instance.c.run_id == dag_run.c.id)
-        .join(task_try, task_try.c.ti_id == task_instance.c.id)
-        .where(task_try.c.ti_id == key.ti_id, task_try.c.try_number == key.try_number)
-    )
-    row = conn.execute(query).one_or_none()
-    return None if row is None else Place(**row._asdict())
 
 
 def end_of(conn: Connection, name: tuple[str, str, str, int], try_number: int) -> tuple[TryKey, float | None] | None:

@@ -89,6 +89,15 @@ def get_ti(conn: Connection, dag_id: str, run_id: str, task_id: str, map_index: 
     return None if row is None else to_ti(row)
 
 
+def run_and_ti(conn: Connection, ti_id: int) -> tuple[RunRow, TIRow] | None:
+    """A TI by its number, and its run; None if they are deleted, or are being deleted."""
+    ti = conn.execute(select(task_instance).where(task_instance.c.id == ti_id)).one_or_none()
+    if ti is None:
+        return None
+    run = conn.execute(select(dag_run).where(dag_run.c.id == ti.run_id)).one_or_none()
+    return None if run is None else (to_run(run), to_ti(ti))
+
+
 def list_tries(conn: Connection, ti_id: int) -> list[TryRow]:
     """The tries of a TI, first to last."""
     query = select(task_try).where(task_try.c.ti_id == ti_id).order_by(task_try.c.try_number)

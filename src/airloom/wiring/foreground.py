@@ -18,6 +18,7 @@ from airloom.model.events import TriggerRun
 from airloom.model.loading import ParsedFile
 from airloom.model.run import PoolRow
 from airloom.model.spec import DagSpec
+from airloom.operations.ops import make_ops
 from airloom.runtime.parsing import ParseJob, ParserPool
 from airloom.sdk.params import run_params
 from airloom.sections import Settings
@@ -32,7 +33,6 @@ from airloom.store.pools import get_pool, set_pool
 from airloom.wiring.parts import (
     local_settings,
     make_executors,
-    make_ops,
     migrating,
     world_config,
 )

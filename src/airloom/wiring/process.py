@@ -58,13 +58,18 @@ def celery_settings(settings: Settings) -> CelerySettings:
 def with_celery(module: str, what: str) -> Any:
     """A module that needs Celery, which is large, an extra, and of use to those only who have a broker. Raises
     SettingsError if it is not installed."""
+    return with_extra(module, what, "celery")
+
+
+def with_extra(module: str, what: str, extra: str) -> Any:
+    """A module that needs what comes with one of the extras. Raises SettingsError if that is not installed."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("airloom"):
             raise
         raise SettingsError(
-            f"{what} needs more packages, {error.name} is missing: pip install 'airloom[celery]'"
+            f"{what} needs more packages, {error.name} is missing: pip install 'airloom[{extra}]'"
         ) from None
 
 

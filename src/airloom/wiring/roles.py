@@ -9,11 +9,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from airloom.operations.ops import Ops, open_ops, wake_path
+from airloom.executors.base import Executor
+from airloom.model.structs import prepare_structs
+from airloom.operations.ops import Ops, make_ops, open_ops, wake_path
+from airloom.operations.secret_key import fingerprints
 from airloom.operations.users import first_link
 from airloom.runtime.process import die_with_parent
 from airloom.sections import Settings
@@ -37,8 +40,8 @@ from airloom.wiring.loading import Loaders
 from airloom.wiring.parts import (
     local_settings,
     make_executors,
-    make_ops,
     migrating,
+    remnant_of,
     world_config,
 )
 from airloom.wiring.process import celery_settings, find_folders, log_to_stderr, make_home
@@ -122,7 +125,9 @@ def _serving() -> Any:
 def _serve_api(settings: Settings, sockets: Sockets) -> None:
     with open_ops(settings) as ops:
         ops.logs.check()
-        _serving().serve(ops, settings, world_config(settings), sockets)
+        serving = _serving()
+        prepare_structs()
+        serving.serve(ops, settings, world_config(settings), sockets)
 
 
 def scheduler(loaded: Loaded, on_ready: Callable[[], None]) -> int:
@@ -144,13 +149,11 @@ def loader(loaded: Loaded, on_ready: Callable[[], None]) -> int:
     log_to_stderr()
     find_folders(settings)
     with contextlib.ExitStack() as stack:
-        db = stack.enter_context(contextlib.closing(connect(settings.database.url)))
-        check(db)
-        ops = make_ops(settings, db)
-        stack.callback(ops.notifier.close)
+        ops = stack.enter_context(open_ops(settings))
+        prepare_structs()
         loaders = Loaders(settings, ops, ops.notifier.notify)
         stack.callback(loaders.close)
-        daemons = [*loaders.daemons(), Daemon(Reporting(db, lambda _inbox: loaders.tell(), time.time), Bell())]
+        daemons = [*loaders.daemons(), Daemon(Reporting(ops.db, lambda _inbox: loaders.tell(), time.time), Bell())]
         with _stop_signal() as stopped:
             for daemon in daemons:
                 daemon.start()
@@ -190,10 +193,12 @@ def _serve(
         keeper = _log_keeper(settings, ops, leadership)
         bell = Bell()
         local = local_settings(settings, db, settings.core.home, settings.bundles)
-        executors = make_executors(settings.core.executors, local, ops, bell.ring, celery_settings(settings))
+        executors = make_executors(settings.core.executors, local, ops, bell.ring, celery_settings(settings), settings)
         for executor in executors.values():
             stack.callback(executor.close, 0.0)
+        prepare_structs()
         brain = Scheduler(db, world_config(settings), executors, leadership, time.time)
+        brain.see_out(partial(remnant_of, ops))
         hints = feed_notifier(db, settings.core.home)
         stack.callback(hints.close)
         brain.watch(Followers(hints).on_commit)
@@ -210,24 +215,32 @@ def _serve(
             brain.watch(tracing.on_commit)
             daemons.append(Daemon(tracing, Bell()))
         dropped = partial(getattr, tracing, "dropped", 0)
-        report = SchedulerReport(leadership, brain.turns, dropped, lambda: keeper.trouble)
+        keys = fingerprints(ops.secrets())
+        report = SchedulerReport(leadership, brain.turns, dropped, lambda: keeper.trouble, keys)
         brain.watch(report.on_commit)
         tell = partial(scheduler_tells, report, loaders.tell if loaders is not None else tuple, executors)
         daemons.append(Daemon(Reporting(db, tell, time.time), Bell()))
-        with _stop_signal() as stopped:
-            for daemon in daemons:
-                daemon.start()
-            stack.callback(on_ready(ops))
-            stopped.wait()
-            log.info("stopping")
-            # What runs is ended; the next start hears of it and runs it again.
-            for executor in executors.values():
-                executor.close(0.0)
-            _end(daemons)
-            if loaders is not None:
-                loaders.close()
-            stack.close()
+        if loaders is not None:
+            stack.callback(loaders.close)
+        _run(daemons, executors, lambda: stack.callback(on_ready(ops)), stack.close)
     return 0
+
+
+def _run(
+    daemons: list[Daemon], executors: Mapping[str, Executor], begun: Callable[[], object], end: Callable[[], None]
+) -> None:
+    """`begun` is called when they run, `end` when they have ended; a signal is heard until then."""
+    with _stop_signal() as stopped:
+        for daemon in daemons:
+            daemon.start()
+        begun()
+        stopped.wait()
+        log.info("stopping")
+        # What runs is ended; the next start hears of it and runs it again.
+        for executor in executors.values():
+            executor.close(0.0)
+        _end(daemons)
+        end()
 
 
 def _loaders(settings: Settings, ops: Ops, brain: Scheduler, bell: Bell) -> Loaders:

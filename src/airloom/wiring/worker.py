@@ -9,10 +9,11 @@ from pathlib import Path
 import msgspec
 
 from airloom import __version__
-from airloom.executors.settings import LocalSettings, default_parallelism, read_settings, write_settings
+from airloom.executors.settings import LocalSettings, cores, read_settings, write_settings
 from airloom.executors.unix_socket import take_lock
 from airloom.model.errors import Conflict, SettingsError
 from airloom.model.queues import queue_fault
+from airloom.runtime.http_server import HttpServer
 from airloom.sections import Settings
 from airloom.wiring.process import (
     celery_settings,
@@ -48,6 +49,8 @@ def worker(settings: Settings, options: Options, say: Callable[[str], None]) -> 
     name = section.name or socket.gethostname()
     if not _NAME.fullmatch(name):
         raise SettingsError(f"[worker] name {name!r}: a name has up to 100 letters, digits, dots, dashes, underscores")
+    if not section.queues:
+        raise SettingsError("[worker] queues names none: a worker needs one at least, such as default")
     for queue in section.queues:
         if fault := queue_fault(queue):
             raise SettingsError(f"[worker] queues: {queue!r}: {fault}")
@@ -64,6 +67,8 @@ def worker(settings: Settings, options: Options, say: Callable[[str], None]) -> 
         )
     runner = _runner(chosen, home, name, most)
     _find_token(Path(runner.token_file))
+    # What is wrong with these is told here, not in the runner's log.
+    HttpServer(runner.server, runner.token_file, runner.ca_file)
     replaces = _write(runner)
     log_to_stderr(celery=logging.CRITICAL, kombu=logging.ERROR, amqp=logging.ERROR)
     told = parts.WorkerSettings(
@@ -76,8 +81,9 @@ def worker(settings: Settings, options: Options, say: Callable[[str], None]) -> 
         memory_reserve=section.memory_reserve,
         replaces=replaces,
     )
+    tasks = f"{told.slots} task{'' if most == 1 else 's'}"
     say(
-        f"Airloom {__version__} worker {name}: queues {', '.join(section.queues)}; {told.slots} tasks at once\n"
+        f"Airloom {__version__} worker {name}: queues {', '.join(section.queues)}; {tasks} at once\n"
         f"  broker {broker.shown}   server {section.server}   home {home}\n"
         "Ctrl-C stops it when its tasks have ended, a second one at once."
     )
@@ -104,14 +110,14 @@ def with_options(settings: Settings, options: Options) -> Settings:
 def slots_of(text: str) -> tuple[int, int]:
     """The least and the most slots that `4` or `4..32` mean; "": one for each core. Raises SettingsError."""
     if not text.strip():
-        cores = default_parallelism()
-        return cores, cores
+        return cores(), cores()
     found = _SLOTS.fullmatch(text.strip())
     least = int(found[1]) if found else 0
     most = int(found[2]) if found and found[2] else least
     if not 1 <= least <= most <= _MOST_SLOTS:
         raise SettingsError(
-            f"[worker] concurrency {text!r}: write a number of tasks such as 16, or a range such as 4..32"
+            f"[worker] concurrency {text!r}: write a number of tasks such as 16, or a range such as 4..32, "
+            f"from 1 to {_MOST_SLOTS:,}"
         )
     return least, most
 

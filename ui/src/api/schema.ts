@@ -1297,7 +1297,7 @@ export interface components {
          * @description Why a try did not succeed.
          * @enum {string}
          */
-        Cause: "error" | "fail" | "exit_code" | "signal" | "out_of_memory" | "timeout" | "result" | "dag_import" | "killed" | "stopped" | "runner_lost" | "launch" | "cancelled";
+        Cause: "error" | "fail" | "exit_code" | "signal" | "out_of_memory" | "timeout" | "result" | "dag_import" | "killed" | "stopped" | "runner_lost" | "launch" | "cancelled" | "invalid";
         /**
          * Changes
          * @description What one or several commits changed: the data of an event of /events.
@@ -2406,6 +2406,11 @@ export interface components {
         Run: {
             /** Cancelled At */
             cancelled_at?: string | null;
+            /**
+             * Commit
+             * @description The commit whose code its tries run, if its dag comes from a repository.
+             */
+            commit?: string | null;
             /** Conf */
             conf: {
                 [key: string]: unknown;
@@ -11016,4 +11021,4 @@ export interface operations {
     };
 }
 
-// document: 00e598b3d9b621ac22d48d8228d4d78b0315a02b991ed13f5e2a1502cdf9a835
+// document: b3082ecc2f4d39cea787d6192bf9629b3e77bb503429908e25c23266af296914

@@ -6,7 +6,7 @@
  * hidden there is no stream; what is shown is asked for when the tab is seen again.
  */
 import { type QueryKey, useQueryClient } from '@tanstack/react-query';
-import { useEffect, useRef, useSyncExternalStore } from 'react';
+import { useCallback, useEffect, useRef, useSyncExternalStore } from 'react';
 import { address } from '@/api/client';
 import { queryClient } from '@/api/queries';
 
@@ -218,23 +218,35 @@ export function useLive(interest: Interest, onChanges: (changes: Changes) => voi
 
 /**
  * Asks the queries whose keys begin with one of `keys` again when something of interest changes: at once, then at most
- * every `every` milliseconds, and never before the last answer has come.
+ * every `every` milliseconds, and never before the last answer has come. `about`: whether changes matter.
  */
-export function useLiveQueries(interest: Interest, keys: readonly QueryKey[], every = 400): void {
+export function useLiveQueries(
+  interest: Interest,
+  keys: readonly QueryKey[],
+  every = 400,
+  about: (changes: Changes) => boolean = () => true,
+): void {
   const client = useQueryClient();
-  const wanted = useRef(keys);
-  wanted.current = keys;
+  const ask = usePace(
+    () => Promise.all(keys.map((queryKey) => client.invalidateQueries({ queryKey }, { cancelRefetch: false }))),
+    every,
+  );
+  useLive(interest, (changes) => {
+    if (about(changes)) ask();
+  });
+}
+
+/** The way to have `act` done at a pace, as long as what asks is shown. */
+export function usePace(act: () => Promise<unknown>, every: number): () => void {
+  const current = useRef(act);
+  current.current = act;
   const pace = useRef<Pace | null>(null);
   useEffect(() => {
-    const made = new Pace(
-      () =>
-        Promise.all(wanted.current.map((queryKey) => client.invalidateQueries({ queryKey }, { cancelRefetch: false }))),
-      every,
-    );
+    const made = new Pace(() => current.current(), every);
     pace.current = made;
     return () => made.stop();
-  }, [client, every]);
-  useLive(interest, () => pace.current?.ask());
+  }, [every]);
+  return useCallback(() => pace.current?.ask(), []);
 }
 
 /** Does something when asked: at once if it has not been done for `every` ms, else once after that. */

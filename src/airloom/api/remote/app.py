@@ -45,9 +45,10 @@ _CLOSE = {"Connection": "close"}
 OnSign = Callable[[], Awaitable[None]]
 
 
-def make_task_app(api: Api) -> Starlette:
-    """The ASGI application that runners talk to."""
-    return make_runner_app(Office(api))
+def make_task_app(api: Api, away: Callable[[], float] = lambda: 0.0) -> Starlette:
+    """The ASGI application that runners talk to. `away`: for how many seconds this server's row has not been renewed
+    because it has no database."""
+    return make_runner_app(Office(api, away))
 
 
 def make_runner_app(desk: Desk) -> Starlette:

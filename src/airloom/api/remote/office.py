@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from airloom.api.problems import Refused
 from airloom.api.remote.acceptance import acceptable
 from airloom.api.remote.cancels import Cancels
 from airloom.api.remote.desk import Visitor
@@ -19,9 +20,11 @@ from airloom.api.remote.guard import Guard
 from airloom.api.remote.recorder import Recorder
 from airloom.api.state import Api
 from airloom.executors.answers import reply_to
+from airloom.model.processes import holds
 from airloom.model.report import TryKey
 from airloom.model.wire import (
     ALIVE,
+    HOLDS,
     MAX_FRAME,
     Ack,
     Ask,
@@ -58,8 +61,9 @@ T = TypeVar("T")
 class Office:
     """The memory of one API process, for one event loop."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, away: Callable[[], float]) -> None:
         self._api = api
+        self._away = away
         self._ops = dataclasses.replace(api.ops, via="task")
         self._guard = Guard(self._ops)
         self._recorder = Recorder(partial(remote_runners.keep_reports, self._ops))
@@ -71,6 +75,10 @@ class Office:
 
     async def identify(self, token: str, address: str | None) -> Visitor:
         """Who shows this token. Raises Refused."""
+        if holds(self._away(), self._api.settings.api.outage):
+            # At once: all runners ask, and each question to the database would take a thread for seconds.
+            text = f"this server has been without its database for {self._away():.0f} s"
+            raise Refused(503, "The database does not answer", text, {HOLDS: "1", "Retry-After": "5"})
         return await self._guard.identify(token, address)
 
     async def greet(self, visitor: Visitor, hello: Hello) -> str:
@@ -154,6 +162,11 @@ class Office:
         shown = dict(zip(keys, tokens, strict=False))
         return tuple(key for key in keys if self._proved(visitor, key, shown.get(key, "")))
 
+    async def _refuse_own(self, runner: str, unproved: set[TryKey]) -> None:
+        """Raise Conflict if a runner has been given one of these tries whose tokens are not good here."""
+        if unproved:
+            await self._in_thread(remote_runners.refuse_own, self._ops, runner, unproved)
+
     async def _keep(self, visitor: Visitor, runner: str, messages: list[Reports]) -> bytes:
         now = self._api.now()
         limit = self._api.settings.xcom.max_size
@@ -163,6 +176,8 @@ class Office:
             for report in message.reports
             if self._proved(visitor, report.key, report.token)
         ]
+        said = {report.key for message in messages for report in message.reports}
+        await self._refuse_own(runner, said.difference(report.key for report in reports))
         seq = max(message.seq for message in messages)
         await self._recorder.keep((visitor.id, runner), seq, reports)
         return frame(Ack(seq=seq))
@@ -178,6 +193,7 @@ class Office:
     async def _renew(self, visitor: Visitor, runner: str, message: Heartbeat) -> bytes:
         tries = self._with_tokens(visitor, message.live, message.tokens)
         who = runner, visitor.id, visitor.only
+        await self._refuse_own(runner, set(message.live).difference(tries))
         cancels, wanted = await self._in_thread(remote_runners.renew, self._ops, *who, message, tries)
         return (frame(CancelTries(cancels=cancels)) if cancels else b"") + frame(wanted)
 

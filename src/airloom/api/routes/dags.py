@@ -13,7 +13,7 @@ from airloom.api.routes.plain import bar, moment
 from airloom.api.schemas import admin, dags
 from airloom.api.schemas.base import Page
 from airloom.model.access import Role
-from airloom.model.spec import DagSpec
+from airloom.model.spec import DagSpec, schedule_text
 from airloom.model.states import RunState
 from airloom.operations import dag_lists
 from airloom.operations.dag_lists import DagCard, DagChoice
@@ -125,7 +125,7 @@ def _fields(card: DagCard, caller: Caller) -> dict[str, Any]:
         "version": head.version,
         "paused": head.paused,
         "active": head.active,
-        "schedule": dag_lists.schedule_text(spec.schedule),
+        "schedule": schedule_text(spec.schedule),
         "timezone": spec.timezone,
         "next_run_after": moment(card.next_run_after),
         "task_count": card.task_count,

@@ -84,9 +84,12 @@ def get_run(request: Request, caller: By, dag_id: str, run_id: str) -> Response:
 def run_of(card: RunCard) -> runs.Run:
     """A run as the API shows it."""
     run = card.run
-    values = {name: getattr(run, name) for name in run.__struct_fields__ if name != "version_id"}
+    renamed = ("version_id", "bundle_version")
+    values = {name: getattr(run, name) for name in run.__struct_fields__ if name not in renamed}
     note = None if card.note is None else runs.Note.model_validate(card.note)
-    return runs.Run.model_validate({**values, "version": card.version, "counts": card.counts, "note": note})
+    return runs.Run.model_validate(
+        {**values, "version": card.version, "commit": run.bundle_version, "counts": card.counts, "note": note}
+    )
 
 
 def _page(request: Request, caller: Caller, choice: RunChoice, options: Paging) -> Response:

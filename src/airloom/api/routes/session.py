@@ -14,7 +14,7 @@ from airloom.api.state import Api, Served
 from airloom.model.access import Identity
 from airloom.model.errors import InvalidRequest
 from airloom.operations import login
-from airloom.operations.login import LONGEST_SESSION, LoggedIn
+from airloom.operations.login import LONGEST_SESSION, LoggedIn, identity_of
 from airloom.store.credentials import SESSION
 
 router = APIRouter(tags=["session"])
@@ -32,16 +32,8 @@ def log_in(request: Request, response: Response, body: Login, api: Served) -> Se
     with guards_of(request).throttle.turn():
         logged_in = _by_code(request, api, body.code) if body.code else _by_password(request, api, body)
     set_session(request, api, response, logged_in.secret, LONGEST_SESSION)
-    account, session = logged_in.account, logged_in.session
-    identity = Identity(
-        username=account.username,
-        display_name=account.display_name or account.username,
-        role=account.role,
-        grants=account.grants,
-        credential=session.id,
-        expires_at=session.expires_at,
-    )
-    return _session(identity, account.has_password, logged_in.secret)
+    account = logged_in.account
+    return _session(identity_of(account, logged_in.session), account.has_password, logged_in.secret)
 
 
 @router.get("/session")

@@ -34,6 +34,9 @@ class Run(Out):
     data_interval_end: Moment | None = None
     conf: dict[str, Any]
     triggered_by: str | None = None
+    commit: str | None = Field(
+        default=None, description="The commit whose code its tries run, if its dag comes from a repository."
+    )
     queued_at: Moment | None = None
     started_at: Moment | None = None
     ended_at: Moment | None = None

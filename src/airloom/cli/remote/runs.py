@@ -106,4 +106,5 @@ def _row(data: dict[str, Any]) -> RunRow:
         started_at=seconds(data["started_at"]),
         ended_at=seconds(data["ended_at"]),
         cancelled_at=seconds(data["cancelled_at"]),
+        bundle_version=data.get("commit"),
     )

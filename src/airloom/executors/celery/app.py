@@ -11,9 +11,8 @@ from airloom.executors.celery.settings import CelerySettings
 from airloom.model.errors import SettingsError
 from airloom.model.work import PRIORITIES, priority_step
 
-#: seconds after which Redis gives a message to another worker when the one that has it neither took nor returned it.
-#: Messages are acknowledged as soon as their try is claimed: this has nothing to do with how long tasks run
-_UNTAKEN = 60
+#: how Redis is used
+_REDIS = "airloom.executors.celery.redis_queues"
 _CONNECT_TIMEOUT = 5.0
 
 
@@ -39,6 +38,8 @@ def make_app(settings: CelerySettings) -> Celery:
     """An application for this broker. Nothing is connected. Raises SettingsError."""
     app = Application("airloom", broker=settings.url, set_as_current=False)
     app.broker = settings.url
+    if not settings.speaks_amqp:
+        app.conf.broker_transport = f"{_REDIS}:{'SentinelTransport' if settings.scheme == 'sentinel' else 'Transport'}"
     app.conf.update(
         broker_transport_options={**_transport_options(settings), **settings.options},
         broker_connection_retry_on_startup=True,
@@ -76,7 +77,6 @@ def _transport_options(settings: CelerySettings) -> dict[str, Any]:
     if settings.speaks_amqp:
         return {"connect_timeout": _CONNECT_TIMEOUT}
     return {
-        "visibility_timeout": _UNTAKEN,
         "queue_order_strategy": "priority",
         "priority_steps": list(range(PRIORITIES)),
         "socket_connect_timeout": _CONNECT_TIMEOUT,

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from airloom.executors.celery.cluster import RunnerSeen, View
-from airloom.model.processes import RENEWAL
+from airloom.executors.cluster import View
+from airloom.executors.leases import Leases
 from airloom.model.report import TryKey
 from airloom.model.work import Work, priority_step
 
@@ -18,13 +18,6 @@ EVIDENCE = 10.0
 _LONGEST_WAIT = 300.0
 #: seconds between two measurements of a queue after which nothing is known of the time between them
 _UNSEEN = 10.0
-#: seconds of a runner that does not say how long its lease is, and the shortest lease that is believed: rows are
-#: renewed every few seconds, and it takes that long to see that no process of the API renews its own
-LEASE = 60.0
-_SHORTEST_LEASE = 4 * RENEWAL
-_SERVER_SILENCE = 2.5 * RENEWAL
-#: seconds between two looks after which nothing is known of the time between them
-_BLIND = 20.0
 
 
 class Lost(NamedTuple):
@@ -37,9 +30,9 @@ class Lost(NamedTuple):
 class _Try:
     """sent: when it was published last; None while it is to be published, and for one that was claimed before it came
     into this book. number: its place among all that were published, first: that of its first message. runner: who has
-    claimed it. absent: since when that one does not tell of it."""
+    claimed it."""
 
-    __slots__ = ("absent", "first", "key", "line", "number", "runner", "sent", "since", "times", "work")
+    __slots__ = ("first", "key", "line", "number", "runner", "sent", "since", "times", "work")
 
     def __init__(self, key: TryKey, work: Work | None, now: float) -> None:
         self.key = key
@@ -50,7 +43,6 @@ class _Try:
         self.times = 0
         self.number = self.first = 0
         self.runner = ""
-        self.absent: float | None = None
 
 
 class _Line:
@@ -105,7 +97,7 @@ class Book:
         self._lines: dict[tuple[str, int], _Line] = {}
         self._queues: dict[str, _Queue] = {}
         self._published = 0
-        self._leases = _Leases()
+        self._leases = Leases()
 
     def __len__(self) -> int:
         return len(self._tries)
@@ -188,7 +180,7 @@ class Book:
                 if held.runner != runner:
                     self._passed(held, now)
                     held.runner = runner
-                if why := self._loss(held, view.runners.get(runner), now):
+                if why := self._leases.loss(key, runner, now):
                     lost.append(Lost(key, why))
         return lost
 
@@ -198,20 +190,10 @@ class Book:
             self._lines[held.line].claimed(held.first, now)
         self._leave(held)
 
-    def _loss(self, held: _Try, runner: RunnerSeen | None, now: float) -> str:
-        """Why a claimed try is lost; "" if it is not."""
-        if runner is not None and held.key in runner.tries:
-            held.absent = None
-        elif held.absent is None:
-            held.absent = now
-        lease, silent = self._leases.of(held.runner, now)
-        if runner is not None and silent > lease:
-            return f"the worker {runner.worker} on {runner.host} was not heard of for {silent:.0f} s"
-        if held.absent is None or self._leases.out_of_touch(held.absent, now) <= lease:
-            return ""
-        if runner is None:
-            return f"the runner {held.runner} that had it is gone"
-        return f"the worker {runner.worker} on {runner.host} does not know of it any more"
+    def gone(self) -> dict[str, float]:
+        """The processes of the API that have been silent for so long that they are taken for dead, and when each was
+        last seen."""
+        return self._leases.gone
 
     def republish(self, now: float) -> int:
         """Have those published again whose messages must be lost, by what is known of the queues; how many."""
@@ -242,39 +224,3 @@ class Book:
                     break
                 if waited >= min(EVIDENCE * 2 ** min(held.times - 1, 10), _LONGEST_WAIT):
                     yield held
-
-
-class _Leases:
-    """How long runners have been out of touch, while they could have been in touch: when no process of the API is seen
-    to live, or nothing was seen at all, every lease begins anew."""
-
-    def __init__(self) -> None:
-        #: by the id of a process, what it last told as the time, and when that was new
-        self._renewals: dict[str, tuple[float, float]] = {}
-        self._runners: Mapping[str, RunnerSeen] = {}
-        self._begin = 0.0
-        self._last: float | None = None
-
-    def seen(self, view: View, now: float) -> None:
-        """Take in what the rows of the processes show."""
-        known = self._renewals
-        self._runners = view.runners
-        rows = {**{name: row.seen_at for name, row in view.runners.items()}, **view.servers}
-        self._renewals = {
-            name: known[name] if name in known and known[name][0] == told else (told, now)
-            for name, told in rows.items()
-        }
-        served = any(now - self._renewals[name][1] <= _SERVER_SILENCE for name in view.servers)
-        if not served or self._last is None or now - self._last > _BLIND:
-            self._begin = now
-        self._last = now
-
-    def of(self, runner: str, now: float) -> tuple[float, float]:
-        """The lease of a runner, and how long it has been out of touch."""
-        row = self._runners.get(runner)
-        lease = LEASE if row is None or row.lease <= 0 else max(row.lease, _SHORTEST_LEASE)
-        return lease, self.out_of_touch(self._renewals.get(runner, (0.0, now))[1], now)
-
-    def out_of_touch(self, since: float, now: float) -> float:
-        """The seconds since then that count."""
-        return now - max(since, self._begin)

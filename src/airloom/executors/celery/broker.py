@@ -181,7 +181,7 @@ class Broker:
         except BrokerTrouble:
             raise
         except Exception as error:
-            raise BrokerTrouble(self._about(_why(error, self._blocked))) from error
+            raise BrokerTrouble(self._about(broker_trouble(error, self._blocked))) from error
 
 
 class _Confirms:
@@ -263,7 +263,8 @@ _SENTENCES = {
 _DECORATION = re.compile(r"^Command # .* of pipeline caused error: | : <.*", re.DOTALL)
 
 
-def _why(error: BaseException, blocked: bool) -> str:
+def broker_trouble(error: BaseException, blocked: bool = False) -> str:
+    """What a broker does that has answered so, as the end of a sentence that begins with it."""
     if blocked:
         return _BLOCKED
     text = _text(error)
@@ -282,7 +283,7 @@ def _text(error: BaseException) -> str:
     """The words of the first cause that has any."""
     texts = [str(link).strip() for link in _chain(error)]
     text = next((text for text in reversed(texts) if text), type(error).__name__)
-    return _DECORATION.sub("", text)
+    return _DECORATION.sub("", text).rstrip(".")
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from airloom.executors.celery.book import Book
-from airloom.executors.celery.cluster import Cluster
 from airloom.executors.celery.messages import work_fault
 from airloom.executors.celery.publisher import Publisher
 from airloom.executors.celery.settings import CelerySettings
+from airloom.executors.cluster import Cluster
 from airloom.model.errors import StoreError
 from airloom.model.queues import queue_fault
 from airloom.model.report import Cause, Ended, Outcome, Report, TryKey
@@ -190,6 +190,9 @@ class CeleryExecutor:
                 self._end(lost.key, lost.why)
             self._cancels = {key: cancel for key, cancel in self._cancels.items() if key in self._book}
             again = self._book.republish(now)
+            gone = self._book.gone()
+        if gone:
+            self._cluster.forget(gone)
         if again:
             log.warning("tries whose messages must be lost, published again: %d", again)
             self._publisher.ring()

@@ -78,8 +78,11 @@ def _fault(address: str) -> str:
     try:
         parts, _port = _parts(address)
     except ValueError:
-        return "this is no address; characters such as / # ? @ in a password are to be percent-encoded"
-    if parts.scheme not in _SCHEMES:
+        return (
+            "this is no address such as redis://:PASSWORD@HOST:6379/0; in a password, characters such as / # ? @ are "
+            "to be percent-encoded"
+        )
+    if parts.scheme not in _SCHEMES or f"{parts.scheme}://" not in address.lower():
         return f"a broker's address begins with {', '.join(f'{scheme}://' for scheme in _SCHEMES[:5])}"
     database = parts.path.strip("/")
     if parts.scheme in ("redis", "rediss", "sentinel") and database and not database.isdecimal():

@@ -16,6 +16,7 @@ from celery.worker.state import maybe_shutdown
 from kombu import Consumer as KombuConsumer
 from kombu.exceptions import ChannelError, KombuError
 
+from airloom.executors.celery.broker import broker_trouble
 from airloom.executors.celery.messages import TASK, ForeignMessage, OtherVersion, decode
 from airloom.runtime.worker.hand import Hand
 from airloom.runtime.worker.request import TryRequest
@@ -199,7 +200,7 @@ class TryConsumer(Consumer):  # type: ignore[misc]
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long that takes."""
         return conn.ensure_connection(
-            lambda error, _wait: self._complain(f"cannot be reached: {error}"),
+            lambda error, _wait: self._complain(error),
             interval_start=_FIRST_WAIT,
             interval_step=_MORE,
             interval_max=_LONGEST_WAIT,
@@ -208,14 +209,14 @@ class TryConsumer(Consumer):  # type: ignore[misc]
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
         """It is there, and refuses something."""
-        self._complain(f"fails: {exc}")
+        self._complain(exc)
         self._between()
         time.sleep(_FIRST_WAIT)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """It is gone, or refuses something."""
         served, self._served = self._served, False
-        self._complain(f"fails: {exc}")
+        self._complain(exc)
         super().on_connection_error_after_connected(exc)
         if not served:
             self.on_connection_error_before_connected(exc)
@@ -228,12 +229,12 @@ class TryConsumer(Consumer):  # type: ignore[misc]
             self._trouble = ""
             log.warning("the broker %s serves again", self._address)
 
-    def _complain(self, trouble: str) -> None:
+    def _complain(self, error: Exception) -> None:
+        trouble = broker_trouble(error)
         if trouble != self._trouble:
             self._trouble = trouble
-            log.error(
-                "the broker %s %s; no work comes until it serves again, tries that run go on", self._address, trouble
-            )
+            text = "the broker %s %s; no work comes until it serves again, tries that run go on"
+            log.error(text, self._address, trouble)
 
     def _between(self) -> None:
         maybe_shutdown()

@@ -23,6 +23,7 @@ def run_flower(broker: CelerySettings, address: str, port: int, arguments: Seque
     """Serve until interrupted. `arguments`: further options of Flower's; FLOWER_ variables may give them, too. Raises
     SettingsError, OSError."""
     app = make_app(broker)
+    app.conf.broker_transport = None  # it takes the kind of broker from the connection's address, which has none then
     command.apply_env_options()
     if file := os.environ.get(_PASSWORD_FILE):
         options.basic_auth = [_password(file)]

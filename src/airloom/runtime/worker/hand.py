@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from airloom.model.report import Ended, HandedBack, Report, Started, TryKey
-from airloom.model.wire import Claimed, FromIntake, Reports, Slots, Standing, Submit, ToIntake
+from airloom.model.wire import STARTING, Claimed, FromIntake, Reports, Slots, Standing, Submit, ToIntake
 from airloom.model.work import Work
-from airloom.runtime.worker.window import Window
+from airloom.runtime.worker.window import Pace, Window
 
 log = logging.getLogger("airloom.worker")
 
-_NO_RUNNER = Standing(taking=False, why="its runner is being started")
+_NO_RUNNER = Standing(taking=False, why=STARTING)
 
 
 class Message(Protocol):
@@ -57,8 +57,7 @@ class Loop(Protocol):
 
 class Hand:
     """One for a worker. `send` tells the runner, if there is one; `stop` is called when a person wants the worker to
-    end; `more` follows in the log what the runner says. Nothing here waits: whatever happens is noted, and `turn` acts
-    on all of it together."""
+    end. Nothing here waits: whatever happens is noted, and `turn` acts on all of it together."""
 
     def __init__(
         self,
@@ -67,14 +66,13 @@ class Hand:
         send: Callable[[ToIntake], bool],
         loop: Loop,
         stop: Callable[[], None],
-        more: str = "",
     ) -> None:
         self.slots = slots
         self._window = window
         self._send = send
         self._loop = loop
         self._stop = stop
-        self._more = more
+        self._pace = Pace()
         self._broker: Broker | None = None
         self._prefetch = 0
         #: neither answered nor handed on, in the order in which they came
@@ -86,11 +84,16 @@ class Hand:
         self._standing = _NO_RUNNER
         self._held_until, self._held_why = 0.0, ""
         self._closed = False
-        self._told = ""
+        self._told = STARTING
 
     @property
     def busy(self) -> int:
         """Slots in use."""
+        return min(self.slots, self._taken)
+
+    @property
+    def _taken(self) -> int:
+        """Tries that the runner has."""
         return len(self._running) + len(self._asked)
 
     @property
@@ -187,12 +190,14 @@ class Hand:
         self._tell(why)
         if now < self._held_until:  # said at each turn: the loop keeps the earliest moment only
             self._loop.at(self._held_until)
-        if not why:
-            self._hand_on(self.slots - self.busy)
+        ahead = self._pace.ahead(now)
+        most = self.slots + ahead
+        if not why and most - self._taken >= ahead // 2:  # not each by itself
+            self._hand_on(most - self._taken)
         if self._broker is None:
             return
         gone = sum(message is None for message in self._asked.values())
-        room = max(0, self.slots - len(self._running) - gone) if not why else 0
+        room = max(0, most - len(self._running) - gone) if not why else 0
         # What was handed to a runner that cannot claim is not to wait here, either.
         unanswered = [*(self._asked.values() if why else ()), *self._waiting.values()]
         since = min((message.came for message in unanswered if message is not None), default=None)
@@ -232,6 +237,7 @@ class Hand:
         if asked is not None:  # it was claimed when it was not to be run any more
             asked.dropped("it was handed back")
         message = self._running.pop(report.key, None)
+        self._pace.ended(time.monotonic())
         if message is not None:
             message.ended(report)
 
@@ -240,9 +246,11 @@ class Hand:
             self._broker.give_back([message for message in messages if message is not None])
 
     def _tell(self, why: str) -> None:
-        if why != self._told:
-            self._told = why
-            if why:
-                log.warning("takes no work: %s%s", why, self._more if why == self._standing.why else "")
-            else:
-                log.info("takes work")
+        # That it stops is told by who stops it, and that the broker is away by who waits for that.
+        if why == self._told or self._closed or (not why and self._broker is None):
+            return
+        self._told = why
+        if why:
+            log.warning("takes no work: %s", why)
+        else:
+            log.info("takes work")

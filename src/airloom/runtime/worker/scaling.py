@@ -4,6 +4,7 @@ import os
 import sys
 from typing import NamedTuple
 
+from airloom.executors.settings import cores
 from airloom.runtime.machine import memory
 
 #: seconds between two decisions
@@ -47,6 +48,5 @@ class Scaling:
 
 def read_machine() -> Machine:
     """What this machine, or the container that we are in, has left."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     free, total = memory()
-    return Machine(os.getloadavg()[0] / cores, free if total else sys.maxsize)
+    return Machine(os.getloadavg()[0] / cores(), free if total else sys.maxsize)

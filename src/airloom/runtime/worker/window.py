@@ -3,10 +3,13 @@
 Pure: the clock is an argument.
 """
 
+from collections import deque
 from typing import NamedTuple
 
 #: seconds that a message may wait here for a slot
 PATIENCE = 0.1
+#: seconds of work that a worker may have ahead, and over how many seconds its pace is taken
+_AHEAD, _LOOK_BACK = 0.1, 0.25
 
 
 class Wish(NamedTuple):
@@ -50,3 +53,21 @@ class Window:
         give_back = out_of_patience and waiting_since is not None
         at_rest = out_of_patience or (waiting_since is None and self._prefetch == 0)
         return Wish(self._prefetch, give_back, None if at_rest else patient_until)
+
+
+class Pace:
+    """How many tries to have beside those that run: as many as will have had their turn within a moment, if it goes on
+    as it went. Short tries share requests and commits so; long ones wait at the broker for whoever is free first."""
+
+    def __init__(self) -> None:
+        self._ends: deque[float] = deque()
+
+    def ended(self, now: float) -> None:
+        """A try has ended."""
+        self._ends.append(now)
+
+    def ahead(self, now: float) -> int:
+        """So many."""
+        while self._ends and self._ends[0] < now - _LOOK_BACK:
+            self._ends.popleft()
+        return int(len(self._ends) * _AHEAD / _LOOK_BACK)

@@ -28,7 +28,6 @@ log = logging.getLogger("airloom.worker")
 
 #: what may be shown of the broker
 _SHOWN = ("port", "virtual_host", "heartbeat")
-_TRANSPORTS = "airloom.runtime.worker.redis_queues"
 #: seconds that a runner may take beyond the grace to end its tries and tell of it
 _LAST_WORDS = 25.0
 #: looks in the time of a lease whether the runner hangs
@@ -150,9 +149,6 @@ class Worker:
             worker_disable_rate_limits=True,
             broker_channel_error_retry=True,
         )
-        if not settings.broker.speaks_amqp:
-            kind = "SentinelTransport" if settings.broker.url.startswith("sentinel") else "Transport"
-            self.app.conf.broker_transport = f"{_TRANSPORTS}:{kind}"
         self.app.register_task(TryTask())
         self.app.amqp.Consumer = GatedConsumer
         for queue in self.app.amqp.queues.values():
@@ -165,7 +161,6 @@ class Worker:
             self._line.send,
             self._turns,
             self._ordered_to_stop,
-            f" ({self._line.process.log} may say more)",
         )
         self._turns.call = self.hand.turn
         self._scaling = Scaling(settings.slots.least, settings.slots.most, settings.memory_reserve)
@@ -222,12 +217,14 @@ class Worker:
         self._grace, self._stop_by = grace, time.monotonic() + grace + self._settings.runner.grace + _LAST_WORDS
         self.hand.close()
         self._line.keeping = False
-        log.warning(
-            "stops: %s",
-            f"its {self.hand.busy} tasks may go on for {grace:g} s"
-            if grace
-            else "its tasks are ended, to run elsewhere",
-        )
+        busy = self.hand.busy
+        tasks = f"{busy} task" if busy == 1 else f"{busy} tasks"
+        if not busy:
+            log.info("stops")
+        elif grace:
+            log.warning("stops: its %s may go on for %g s; a second signal ends them at once", tasks, grace)
+        else:
+            log.warning("stops: its %s end now and run again elsewhere", tasks)
         if not self._line.send(Stop(grace=grace)):
             self._line.process.kill()  # it has not begun to work
             self._end()

@@ -5,19 +5,19 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { api } from '@/api/client';
 import { keyOf, query } from '@/api/queries';
 import type { Connection } from '@/api/schema';
-import { ConfirmTouch } from '@/components/ConfirmTouch';
 import { EmptyState } from '@/components/EmptyState';
 import { Filters, SearchFilter } from '@/components/Filters';
 import { PageHeader } from '@/components/PageHeader';
 import { Pending } from '@/components/Pending';
 import { Time } from '@/components/Time';
-import { toastDone } from '@/components/toasts';
 import { useLiveQueries } from '@/live/live';
 import { useUrlState } from '@/routing/router';
 import { t } from '@/texts';
 import classes from './Admin.module.css';
 import { ConnectionForm } from './ConnectionForm';
+import { DeleteDialog } from './DeleteDialog';
 import { RowActions } from './RowActions';
+import { Table } from './Table';
 import { useDialog } from './useDialog';
 
 type Doing = { what: 'save'; connection: Connection | null } | { what: 'delete'; connection: Connection };
@@ -68,7 +68,7 @@ export default function ConnectionsPage() {
           {shown.length === 0 ? (
             <p className="dim">{t('admin.noFit')}</p>
           ) : (
-            <Table
+            <ConnectionTable
               connections={shown}
               onEdit={(connection) => dialog.show({ what: 'save', connection })}
               onDelete={(connection) => dialog.show({ what: 'delete', connection })}
@@ -92,55 +92,48 @@ type TableProps = {
   onDelete: (connection: Connection) => void;
 };
 
-function Table({ connections, onEdit, onDelete }: TableProps) {
+function ConnectionTable({ connections, onEdit, onDelete }: TableProps) {
   return (
-    <div className={`panel ${classes.wide}`}>
-      <table className={classes.table}>
-        <thead>
-          <tr>
-            <th>{t('connections.id')}</th>
-            <th>{t('connections.type')}</th>
-            <th>{t('connections.where')}</th>
-            <th>{t('admin.description')}</th>
-            <th>{t('admin.updated')}</th>
-            <th className={classes.right}>{t('admin.actions')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {connections.map((connection) => (
-            <tr key={connection.conn_id}>
-              <td className={classes.name}>{connection.conn_id}</td>
-              <td>{connection.conn_type}</td>
-              <td>
-                {connection.readable === false ? (
-                  <span className={classes.chip} data-kind="off">
-                    {t('connections.unreadable')}
-                  </span>
-                ) : (
-                  <>
-                    <span className="mono">{whereIs(connection)}</span>{' '}
-                    {connection.has_password && (
-                      <IconKey size={14} role="img" aria-label={t('connections.hasPassword')} />
-                    )}
-                  </>
-                )}
-              </td>
-              <td>{connection.description}</td>
-              <td>
-                <Time at={connection.updated_at} relative />
-              </td>
-              <td>
-                <RowActions
-                  name={connection.conn_id}
-                  onEdit={() => onEdit(connection)}
-                  onDelete={() => onDelete(connection)}
-                />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      heads={[
+        t('connections.id'),
+        t('connections.type'),
+        t('connections.where'),
+        t('admin.description'),
+        t('admin.updated'),
+      ]}
+      actions
+    >
+      {connections.map((connection) => (
+        <tr key={connection.conn_id}>
+          <td className={classes.name}>{connection.conn_id}</td>
+          <td>{connection.conn_type}</td>
+          <td>
+            {connection.readable === false ? (
+              <span className={classes.chip} data-kind="off">
+                {t('connections.unreadable')}
+              </span>
+            ) : (
+              <>
+                <span className="mono">{whereIs(connection)}</span>{' '}
+                {connection.has_password && <IconKey size={14} role="img" aria-label={t('connections.hasPassword')} />}
+              </>
+            )}
+          </td>
+          <td>{connection.description}</td>
+          <td>
+            <Time at={connection.updated_at} relative />
+          </td>
+          <td>
+            <RowActions
+              name={connection.conn_id}
+              onEdit={() => onEdit(connection)}
+              onDelete={() => onDelete(connection)}
+            />
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 
@@ -151,18 +144,14 @@ export function whereIs({ login, host, port, schema }: Pick<Connection, 'login' 
 
 function DeleteConnection({ id, onClose, onDone }: { id: string; onClose: () => void; onDone: () => void }) {
   return (
-    <ConfirmTouch
-      opened
+    <DeleteDialog
       onClose={onClose}
       title={t('connections.delete.title', { id })}
-      action={t('shared.delete')}
-      act={async () => {
-        await api.delete('/connections/{conn_id}', { path: { conn_id: id } });
-        toastDone(t('connections.deleted', { id }));
-      }}
+      send={() => api.delete('/connections/{conn_id}', { path: { conn_id: id } })}
+      said={t('connections.deleted', { id })}
       onDone={onDone}
     >
       {t('connections.delete.text')}
-    </ConfirmTouch>
+    </DeleteDialog>
   );
 }

@@ -7,7 +7,6 @@ import { ApiError, api } from '@/api/client';
 import { keyOf, query } from '@/api/queries';
 import type { Pool, PoolMember } from '@/api/schema';
 import { useMay } from '@/api/session';
-import { ConfirmTouch } from '@/components/ConfirmTouch';
 import { EmptyState } from '@/components/EmptyState';
 import { PageHeader } from '@/components/PageHeader';
 import { Pending } from '@/components/Pending';
@@ -19,8 +18,10 @@ import { to } from '@/routing/paths';
 import { navigate } from '@/routing/router';
 import { t } from '@/texts';
 import classes from './Admin.module.css';
+import { DeleteDialog } from './DeleteDialog';
 import { FormDialog, slash } from './FormDialog';
 import { RowActions } from './RowActions';
+import { Table } from './Table';
 import { useDialog } from './useDialog';
 
 type Doing = { what: 'save'; pool: Pool | null; name?: string } | { what: 'delete'; pool: Pool };
@@ -56,59 +57,44 @@ export default function PoolsPage({ name }: { name?: string }) {
       {!list.data ? (
         <Pending error={list.error} retry={() => void list.refetch()} />
       ) : (
-        <div className={`panel ${classes.wide}`}>
-          <table className={classes.table}>
-            <thead>
-              <tr>
-                <th>{t('pools.name')}</th>
-                <th>{t('pools.use')}</th>
-                <th>{t('pools.waits')}</th>
-                <th>{t('admin.description')}</th>
-                {mayEdit && <th className={classes.right}>{t('admin.actions')}</th>}
-              </tr>
-            </thead>
-            <tbody>
-              {list.data.map((pool) => (
-                <tr key={pool.name} data-chosen={pool.name === name || undefined}>
-                  <td>
-                    <Link
-                      to={pool.name === name ? to.pools() : to.pool(pool.name)}
-                      className={classes.name}
-                      aria-expanded={pool.name === name}
-                    >
-                      {pool.name}
-                    </Link>
-                  </td>
-                  <td>
-                    <UseBar used={pool.used ?? null} slots={pool.slots} />
-                  </td>
-                  <td>
-                    {pool.waiting ? (
-                      t('pools.waiting', { count: pool.waiting })
-                    ) : (
-                      <span className="dim">{t('pools.nobodyWaits')}</span>
-                    )}
-                  </td>
-                  <td>
-                    {pool.description}
-                    {pool.include_deferred && <div className="dim">{t('pools.deferred')}</div>}
-                  </td>
-                  {mayEdit && (
-                    <td>
-                      <RowActions
-                        name={pool.name}
-                        onEdit={() => dialog.show({ what: 'save', pool })}
-                        onDelete={
-                          pool.name === 'default_pool' ? undefined : () => dialog.show({ what: 'delete', pool })
-                        }
-                      />
-                    </td>
-                  )}
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table heads={[t('pools.name'), t('pools.use'), t('pools.waits'), t('admin.description')]} actions={mayEdit}>
+          {list.data.map((pool) => (
+            <tr key={pool.name} data-chosen={pool.name === name || undefined}>
+              <td>
+                <Link
+                  to={pool.name === name ? to.pools() : to.pool(pool.name)}
+                  className={classes.name}
+                  aria-expanded={pool.name === name}
+                >
+                  {pool.name}
+                </Link>
+              </td>
+              <td>
+                <UseBar used={pool.used ?? null} slots={pool.slots} />
+              </td>
+              <td>
+                {pool.waiting ? (
+                  t('pools.waiting', { count: pool.waiting })
+                ) : (
+                  <span className="dim">{t('pools.nobodyWaits')}</span>
+                )}
+              </td>
+              <td>
+                {pool.description}
+                {pool.include_deferred && <div className="dim">{t('pools.deferred')}</div>}
+              </td>
+              {mayEdit && (
+                <td>
+                  <RowActions
+                    name={pool.name}
+                    onEdit={() => dialog.show({ what: 'save', pool })}
+                    onDelete={pool.name === 'default_pool' ? undefined : () => dialog.show({ what: 'delete', pool })}
+                  />
+                </td>
+              )}
+            </tr>
+          ))}
+        </Table>
       )}
       {name !== undefined && (
         <Members
@@ -284,16 +270,14 @@ function DeletePool({
   onDone: () => void;
 }) {
   return (
-    <ConfirmTouch
-      opened
+    <DeleteDialog
       onClose={onClose}
       title={t('pools.delete.title', { name: pool.name })}
-      action={t('shared.delete')}
-      act={async () => {
+      send={async () => {
         await api.delete('/pools/{name}', { path: { name: pool.name } });
-        toastDone(t('pools.deleted', { name: pool.name }));
         if (chosen === pool.name) navigate(to.pools(), { replace: true });
       }}
+      said={t('pools.deleted', { name: pool.name })}
       onDone={onDone}
     >
       {t('pools.delete.text')}
@@ -302,6 +286,6 @@ function DeletePool({
           <strong>{t('pools.delete.now', { used: pool.used ?? 0, waiting: pool.waiting ?? 0 })}</strong>
         </p>
       )}
-    </ConfirmTouch>
+    </DeleteDialog>
   );
 }

@@ -22,26 +22,30 @@ export function Queues({ queues }: { queues: readonly Queue[] }) {
       </div>
     );
   }
-  const heads = [
-    t('workers.col.queue'),
-    t('workers.col.executor'),
-    t('workers.col.queued'),
-    t('workers.col.running'),
-    t('workers.col.free'),
-    t('workers.col.servedBy'),
-  ];
+  const heads = {
+    queue: t('workers.col.queue'),
+    executor: t('workers.col.executor'),
+    queued: t('workers.col.queued'),
+    running: t('workers.col.running'),
+    free: t('workers.col.free'),
+    servedBy: t('workers.col.servedBy'),
+  };
   return (
-    <Table heads={heads}>
+    <Table heads={Object.values(heads)} stacks>
       {queues.map((queue) => (
         <tr key={`${queue.executor} ${queue.name}`}>
           <td className={classes.name}>{queue.name}</td>
-          <td>{queue.executor}</td>
-          <td className="number">{formatNumber(queue.queued)}</td>
-          <td className="number">{formatNumber(queue.running)}</td>
-          <td className="number">
+          <td data-label={heads.executor}>{queue.executor}</td>
+          <td className="number" data-label={heads.queued}>
+            {formatNumber(queue.queued)}
+          </td>
+          <td className="number" data-label={heads.running}>
+            {formatNumber(queue.running)}
+          </td>
+          <td className="number" data-label={heads.free}>
             <Free queue={queue} />
           </td>
-          <td>
+          <td data-label={heads.servedBy}>
             {queue.workers.length > 0 ? (
               <ServedBy workers={queue.workers} />
             ) : (

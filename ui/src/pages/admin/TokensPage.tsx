@@ -9,17 +9,17 @@ import { keyOf, pages } from '@/api/queries';
 import type { Token, TokenSecret } from '@/api/schema';
 import { type RoleName, useMay, useSession } from '@/api/session';
 import { Command } from '@/components/Command';
-import { ConfirmTouch } from '@/components/ConfirmTouch';
 import { EmptyState } from '@/components/EmptyState';
 import { PageHeader } from '@/components/PageHeader';
 import { Pending } from '@/components/Pending';
 import { Time } from '@/components/Time';
-import { toastDone } from '@/components/toasts';
 import { useLiveQueries } from '@/live/live';
 import { t } from '@/texts';
 import classes from './Admin.module.css';
+import { DeleteDialog } from './DeleteDialog';
 import { FormDialog } from './FormDialog';
 import { RowActions } from './RowActions';
+import { Table } from './Table';
 import { ROLES, roleOptions } from './UserForm';
 import { useDialog } from './useDialog';
 
@@ -88,44 +88,39 @@ export default function TokensPage() {
 
 function TokenTable({ tokens, onDelete }: { tokens: readonly Token[]; onDelete: (token: Token) => void }) {
   return (
-    <div className={`panel ${classes.wide}`}>
-      <table className={classes.table}>
-        <thead>
-          <tr>
-            <th>{t('tokens.name')}</th>
-            <th>{t('tokens.owner')}</th>
-            <th>{t('tokens.role')}</th>
-            <th>{t('tokens.dags')}</th>
-            <th>{t('tokens.made')}</th>
-            <th>{t('tokens.expires')}</th>
-            <th>{t('tokens.used')}</th>
-            <th className={classes.right}>{t('admin.actions')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {tokens.map((token) => (
-            <tr key={token.id}>
-              <td className={classes.name}>{token.name}</td>
-              <td>{token.username}</td>
-              <td>{token.role ? t(`role.${token.role}`) : <span className="dim">{t('tokens.role.asUser')}</span>}</td>
-              <td>{token.dags ? token.dags.join(', ') : <span className="dim">{t('tokens.dags.all')}</span>}</td>
-              <td>
-                <Time at={token.created_at} relative />
-              </td>
-              <td>
-                <Time at={token.expires_at} relative none={t('shared.never')} />
-              </td>
-              <td>
-                <Time at={token.used_at} relative none={t('shared.never')} />
-              </td>
-              <td>
-                <RowActions name={token.name} onDelete={() => onDelete(token)} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      heads={[
+        t('tokens.name'),
+        t('tokens.owner'),
+        t('tokens.role'),
+        t('tokens.dags'),
+        t('tokens.made'),
+        t('tokens.expires'),
+        t('tokens.used'),
+      ]}
+      actions
+    >
+      {tokens.map((token) => (
+        <tr key={token.id}>
+          <td className={classes.name}>{token.name}</td>
+          <td>{token.username}</td>
+          <td>{token.role ? t(`role.${token.role}`) : <span className="dim">{t('tokens.role.asUser')}</span>}</td>
+          <td>{token.dags ? token.dags.join(', ') : <span className="dim">{t('tokens.dags.all')}</span>}</td>
+          <td>
+            <Time at={token.created_at} relative />
+          </td>
+          <td>
+            <Time at={token.expires_at} relative none={t('shared.never')} />
+          </td>
+          <td>
+            <Time at={token.used_at} relative none={t('shared.never')} />
+          </td>
+          <td>
+            <RowActions name={token.name} onDelete={() => onDelete(token)} />
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 
@@ -225,18 +220,14 @@ function SecretDialog({ made, onClose }: { made: TokenSecret; onClose: () => voi
 
 function DeleteToken({ token, onClose, onDone }: { token: Token; onClose: () => void; onDone: () => void }) {
   return (
-    <ConfirmTouch
-      opened
+    <DeleteDialog
       onClose={onClose}
       title={t('tokens.delete.title', { name: token.name })}
-      action={t('shared.delete')}
-      act={async () => {
-        await api.delete('/tokens/{token_id}', { path: { token_id: token.id } });
-        toastDone(t('tokens.deleted', { name: token.name }));
-      }}
+      send={() => api.delete('/tokens/{token_id}', { path: { token_id: token.id } })}
+      said={t('tokens.deleted', { name: token.name })}
       onDone={onDone}
     >
       {t('tokens.delete.text')}
-    </ConfirmTouch>
+    </DeleteDialog>
   );
 }

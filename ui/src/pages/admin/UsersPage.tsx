@@ -22,6 +22,7 @@ import { useUrlState } from '@/routing/router';
 import { t } from '@/texts';
 import classes from './Admin.module.css';
 import { IconAction, RowActions } from './RowActions';
+import { Table } from './Table';
 import { UserForm } from './UserForm';
 import { useDialog } from './useDialog';
 
@@ -124,70 +125,59 @@ type TableProps = { users: readonly User[] } & Record<
 function UserTable({ users, onEdit, onDelete, onLink, onActive }: TableProps) {
   const me = useSession();
   return (
-    <div className={`panel ${classes.wide}`}>
-      <table className={classes.table}>
-        <thead>
-          <tr>
-            <th>{t('users.username')}</th>
-            <th>{t('users.role')}</th>
-            <th>{t('users.state')}</th>
-            <th>{t('users.way')}</th>
-            <th>{t('users.lastLogin')}</th>
-            <th className={classes.right}>{t('admin.actions')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {users.map((user) => (
-            <tr key={user.username} data-dim={!user.active || undefined}>
-              <td>
-                <span className={classes.name}>{user.username}</span>
-                {user.username === me.username && <span className="dim"> ({t('users.you')})</span>}
-                <div className="dim">
-                  {[user.display_name !== user.username && user.display_name, user.email].filter(Boolean).join(' · ')}
-                </div>
-              </td>
-              <td>
-                <RoleChips role={user.role} grants={user.grants} />
-              </td>
-              <td>
-                <span className={classes.chip} data-kind={user.active ? 'on' : 'off'}>
-                  {user.active ? t('users.active') : t('users.inactive')}
-                </span>
-              </td>
-              <td>
-                {[user.has_password && t('users.way.password'), user.oidc && t('users.way.oidc')]
-                  .filter(Boolean)
-                  .join(', ') || t('users.way.link')}
-              </td>
-              <td>
-                <Time at={user.last_login_at} relative none={t('shared.never')} />
-              </td>
-              <td>
-                <RowActions
-                  name={user.username}
-                  onEdit={() => onEdit(user)}
-                  onDelete={user.username === me.username ? undefined : () => onDelete(user)}
+    <Table
+      heads={[t('users.username'), t('users.role'), t('users.state'), t('users.way'), t('users.lastLogin')]}
+      actions
+    >
+      {users.map((user) => (
+        <tr key={user.username} data-dim={!user.active || undefined}>
+          <td>
+            <span className={classes.name}>{user.username}</span>
+            {user.username === me.username && <span className="dim"> ({t('users.you')})</span>}
+            <div className="dim">
+              {[user.display_name !== user.username && user.display_name, user.email].filter(Boolean).join(' · ')}
+            </div>
+          </td>
+          <td>
+            <RoleChips role={user.role} grants={user.grants} />
+          </td>
+          <td>
+            <span className={classes.chip} data-kind={user.active ? 'on' : 'off'}>
+              {user.active ? t('users.active') : t('users.inactive')}
+            </span>
+          </td>
+          <td>
+            {[user.has_password && t('users.way.password'), user.oidc && t('users.way.oidc')]
+              .filter(Boolean)
+              .join(', ') || t('users.way.link')}
+          </td>
+          <td>
+            <Time at={user.last_login_at} relative none={t('shared.never')} />
+          </td>
+          <td>
+            <RowActions
+              name={user.username}
+              onEdit={() => onEdit(user)}
+              onDelete={user.username === me.username ? undefined : () => onDelete(user)}
+            >
+              {user.active && (
+                <IconAction label={`${t('users.link')}: ${user.username}`} onClick={() => onLink(user)}>
+                  <IconLink size={15} aria-hidden />
+                </IconAction>
+              )}
+              {user.username !== me.username && (
+                <IconAction
+                  label={`${t(user.active ? 'users.deactivate' : 'users.activate')}: ${user.username}`}
+                  onClick={() => onActive(user)}
                 >
-                  {user.active && (
-                    <IconAction label={`${t('users.link')}: ${user.username}`} onClick={() => onLink(user)}>
-                      <IconLink size={15} aria-hidden />
-                    </IconAction>
-                  )}
-                  {user.username !== me.username && (
-                    <IconAction
-                      label={`${t(user.active ? 'users.deactivate' : 'users.activate')}: ${user.username}`}
-                      onClick={() => onActive(user)}
-                    >
-                      {user.active ? <IconUserOff size={15} aria-hidden /> : <IconUserCheck size={15} aria-hidden />}
-                    </IconAction>
-                  )}
-                </RowActions>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+                  {user.active ? <IconUserOff size={15} aria-hidden /> : <IconUserCheck size={15} aria-hidden />}
+                </IconAction>
+              )}
+            </RowActions>
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 

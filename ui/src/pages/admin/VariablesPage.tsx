@@ -6,7 +6,6 @@ import { useState } from 'react';
 import { api } from '@/api/client';
 import { keyOf, query } from '@/api/queries';
 import type { Variable } from '@/api/schema';
-import { ConfirmTouch } from '@/components/ConfirmTouch';
 import { EmptyState } from '@/components/EmptyState';
 import { Filters, SearchFilter } from '@/components/Filters';
 import { PageHeader } from '@/components/PageHeader';
@@ -17,9 +16,11 @@ import { useLiveQueries } from '@/live/live';
 import { useUrlState } from '@/routing/router';
 import { t } from '@/texts';
 import classes from './Admin.module.css';
+import { DeleteDialog } from './DeleteDialog';
 import { FormDialog, slash } from './FormDialog';
 import { ImportVariables } from './ImportVariables';
 import { IconAction, RowActions } from './RowActions';
+import { Table } from './Table';
 import { saveAs } from './transfer';
 import { useDialog } from './useDialog';
 
@@ -89,40 +90,30 @@ export default function VariablesPage() {
           {shown.length === 0 ? (
             <p className="dim">{t('admin.noFit')}</p>
           ) : (
-            <div className={`panel ${classes.wide}`}>
-              <table className={classes.table}>
-                <thead>
-                  <tr>
-                    <th>{t('variables.key')}</th>
-                    <th>{t('variables.value')}</th>
-                    <th>{t('admin.description')}</th>
-                    <th>{t('admin.updated')}</th>
-                    <th className={classes.right}>{t('admin.actions')}</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {shown.map((variable) => (
-                    <tr key={variable.key}>
-                      <td className={classes.name}>{variable.key}</td>
-                      <td>
-                        <Value name={variable.key} />
-                      </td>
-                      <td>{variable.description}</td>
-                      <td>
-                        <Time at={variable.updated_at} relative />
-                      </td>
-                      <td>
-                        <RowActions
-                          name={variable.key}
-                          onEdit={() => dialog.show({ what: 'save', variable })}
-                          onDelete={() => dialog.show({ what: 'delete', variable })}
-                        />
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table
+              heads={[t('variables.key'), t('variables.value'), t('admin.description'), t('admin.updated')]}
+              actions
+            >
+              {shown.map((variable) => (
+                <tr key={variable.key}>
+                  <td className={classes.name}>{variable.key}</td>
+                  <td>
+                    <Value name={variable.key} />
+                  </td>
+                  <td>{variable.description}</td>
+                  <td>
+                    <Time at={variable.updated_at} relative />
+                  </td>
+                  <td>
+                    <RowActions
+                      name={variable.key}
+                      onEdit={() => dialog.show({ what: 'save', variable })}
+                      onDelete={() => dialog.show({ what: 'delete', variable })}
+                    />
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )}
         </div>
       )}
@@ -233,19 +224,15 @@ function VariableForm({ variable, onClose, onSaved }: FormProps) {
 
 function DeleteVariable({ name, onClose, onDone }: { name: string; onClose: () => void; onDone: () => void }) {
   return (
-    <ConfirmTouch
-      opened
+    <DeleteDialog
       onClose={onClose}
       title={t('variables.delete.title', { key: name })}
-      action={t('shared.delete')}
-      act={async () => {
-        await api.delete('/variables/{key}', { path: { key: name } });
-        toastDone(t('variables.deleted', { key: name }));
-      }}
+      send={() => api.delete('/variables/{key}', { path: { key: name } })}
+      said={t('variables.deleted', { key: name })}
       onDone={onDone}
     >
       {t('variables.delete.text')}
-    </ConfirmTouch>
+    </DeleteDialog>
   );
 }
 

@@ -49,35 +49,35 @@ export function Workers({ workers }: { workers: readonly Worker[] }) {
     );
   }
   const acts = may('operator') && workers.some((worker) => worker.remote);
-  const heads = [
-    t('workers.col.worker'),
-    t('workers.col.state'),
-    t('workers.queues'),
-    t('workers.col.slots'),
-    t('workers.col.memory'),
-    t('workers.col.version'),
-    t('workers.col.heartbeat'),
-    ...(acts ? [<span className={classes.right}>{t('admin.actions')}</span>] : []),
-  ];
+  const heads = {
+    worker: t('workers.col.worker'),
+    state: t('workers.col.state'),
+    queues: t('workers.queues'),
+    slots: t('workers.col.slots'),
+    memory: t('workers.col.memory'),
+    heartbeat: t('workers.col.heartbeat'),
+  };
   return (
     <>
-      <Table heads={heads}>
+      <Table heads={Object.values(heads)} actions={acts} stacks>
         {workers.map((worker) => (
           <tr key={worker.id} data-dim={worker.status === 'silent' || undefined}>
             <td>
               <div className={classes.name}>{worker.name}</div>
               <div className="dim">
                 {worker.name.startsWith(worker.host) ? worker.executor : `${worker.host} · ${worker.executor}`}
+                {' · '}
+                <span title={t('workers.col.version')}>{worker.version}</span>
               </div>
             </td>
-            <td>
+            <td data-label={heads.state}>
               <Status worker={worker} />
             </td>
-            <td>
+            <td data-label={heads.queues} className={classes.queues}>
               {worker.queues.length ? (
                 <ul className={classes.chips}>
                   {worker.queues.map((queue) => (
-                    <li key={queue} className={classes.chip} data-kind="role">
+                    <li key={queue} className={classes.chip} data-kind="role" title={queue}>
                       {queue}
                     </li>
                   ))}
@@ -86,18 +86,20 @@ export function Workers({ workers }: { workers: readonly Worker[] }) {
                 <span className="dim">{t('shared.any')}</span>
               )}
             </td>
-            <td>
+            <td data-label={heads.slots} className={classes.slots}>
               <UseBar used={worker.running} slots={worker.slots ?? null} />
             </td>
-            <td className="number">
+            <td className="number" data-label={heads.memory}>
               {worker.memory > 0 ? (
-                t('workers.memory', { free: formatBytes(worker.memory_free), all: formatBytes(worker.memory) })
+                <>
+                  <div>{t('workers.memory.free', { size: formatBytes(worker.memory_free) })}</div>
+                  <div className="dim">{t('workers.memory.all', { size: formatBytes(worker.memory) })}</div>
+                </>
               ) : (
                 <span className="dim">–</span>
               )}
             </td>
-            <td>{worker.version}</td>
-            <td>
+            <td data-label={heads.heartbeat}>
               <Time at={worker.seen_at} relative />
               <Clock ahead={worker.clock} />
             </td>

@@ -9,6 +9,9 @@ import { to } from '@/routing/paths';
 import { t, textOf } from '@/texts';
 import classes from './Run.module.css';
 
+/** Characters of a commit that are enough to know it by. */
+const SHORT_COMMIT = 10;
+
 const hasConf = (run: Run): boolean => Object.keys(run.conf).length > 0;
 const kindOf = (run: Run): string => textOf(`runType.${run.run_type}`) ?? run.run_type;
 
@@ -35,6 +38,10 @@ export function RunFacts({ run }: { run: Run }) {
                 {t('run.fact.version.link', { version: String(run.version) })}
               </Link>
             ),
+          },
+          run.commit != null && {
+            label: t('run.fact.commit'),
+            value: <code title={run.commit}>{run.commit.slice(0, SHORT_COMMIT)}</code>,
           },
           hasConf(run) && {
             label: t('run.fact.conf'),
@@ -78,6 +85,7 @@ export function RunDetails({ run }: { run: Run }) {
             value: <Duration from={run.run_after} until={run.started_at} running={false} />,
           },
           { label: t('run.fact.ended'), value: <Time at={run.ended_at} /> },
+          run.commit != null && { label: t('run.fact.commit'), value: <code>{run.commit}</code> },
         ]}
       />
       <h2>{t('run.fact.conf')}</h2>

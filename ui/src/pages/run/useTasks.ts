@@ -1,8 +1,8 @@
 import { type InfiniteData, useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
-import { useEffect, useMemo, useRef } from 'react';
+import { useMemo } from 'react';
 import { keyOf, pages } from '@/api/queries';
 import type { PageTaskInstance, Run, TaskInstance } from '@/api/schema';
-import { Pace, useLive } from '@/live/live';
+import { useLive, usePace } from '@/live/live';
 import { patched } from './rows';
 
 const LIMIT = 500;
@@ -14,27 +14,18 @@ export function useTasks(run: Run, state: string | null) {
   const asked = { path, query: { limit: LIMIT, state: state ? [state as TaskInstance['state']] : undefined } };
   const options = pages('/dags/{dag_id}/runs/{run_id}/tasks', asked);
   const list = useInfiniteQuery(options);
-  const key = useRef<readonly unknown[]>([]);
-  key.current = [...keyOf('/dags/{dag_id}/runs/{run_id}/tasks', asked), 'pages'];
+  const key = [...keyOf('/dags/{dag_id}/runs/{run_id}/tasks', asked), 'pages'];
   const many = (list.data?.pages.length ?? 0) > 2;
-  const pace = useRef<Pace | null>(null);
-  useEffect(() => {
-    // All pages that were loaded are asked for again, so a long list is asked for less often.
-    const made = new Pace(
-      () => client.invalidateQueries({ queryKey: key.current }, { cancelRefetch: false }),
-      many ? 8_000 : 600,
-    );
-    pace.current = made;
-    return () => made.stop();
-  }, [client, many]);
+  // All pages that were loaded are asked for again, so a long list is asked for less often.
+  const ask = usePace(() => client.invalidateQueries({ queryKey: key }, { cancelRefetch: false }), many ? 8_000 : 600);
   useLive({ dagId: run.dag_id, runId: run.run_id, kinds: ['tis', 'runs'] }, (changes) => {
     const moved = changes.tis.flatMap((entry) => entry.changes ?? []);
     if (moved.length) {
-      client.setQueryData<InfiniteData<PageTaskInstance>>(key.current, (data) =>
+      client.setQueryData<InfiniteData<PageTaskInstance>>(key, (data) =>
         data ? { ...data, pages: patched(data.pages, moved) as PageTaskInstance[] } : data,
       );
     }
-    pace.current?.ask();
+    ask();
   });
   const items = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
   return { list, items };

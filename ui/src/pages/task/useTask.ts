@@ -1,7 +1,6 @@
-import { type QueryKey, useQueryClient } from '@tanstack/react-query';
-import { useEffect, useRef } from 'react';
+import { useEffect } from 'react';
 import { keyOf } from '@/api/queries';
-import { type Changes, Pace, useLive } from '@/live/live';
+import { type Changes, useLiveQueries } from '@/live/live';
 import { navigate } from '@/routing/router';
 
 export type TaskRef = { dagId: string; runId: string; taskId: string };
@@ -21,29 +20,16 @@ export function isAbout(changes: Changes, taskId: string, mapIndex: number | nul
 
 /** Asks again what is shown of a task when it changes. mapIndex null: any of its instances. */
 export function useLiveTask(ref: TaskRef, mapIndex: number | null): void {
-  const client = useQueryClient();
   const path = pathOf(ref);
-  const keys: QueryKey[] = [
+  const keys = [
     keyOf(BASE, { path }),
     keyOf(`${BASE}/tries`, { path }),
     keyOf(`${BASE}/xcoms`, { path }),
     keyOf('/dags/{dag_id}/runs/{run_id}/tasks', { path: { dag_id: ref.dagId, run_id: ref.runId } }),
   ];
-  const wanted = useRef(keys);
-  wanted.current = keys;
-  const pace = useRef<Pace | null>(null);
-  useEffect(() => {
-    const made = new Pace(
-      () =>
-        Promise.all(wanted.current.map((queryKey) => client.invalidateQueries({ queryKey }, { cancelRefetch: false }))),
-      400,
-    );
-    pace.current = made;
-    return () => made.stop();
-  }, [client]);
-  useLive({ dagId: ref.dagId, runId: ref.runId }, (changes) => {
-    if (isAbout(changes, ref.taskId, mapIndex)) pace.current?.ask();
-  });
+  useLiveQueries({ dagId: ref.dagId, runId: ref.runId }, keys, undefined, (changes) =>
+    isAbout(changes, ref.taskId, mapIndex),
+  );
 }
 
 /** `latest`, or the beginning of an id, may stand for a run in the address; once its id is known, that is there instead. */

@@ -20,6 +20,7 @@ export const run = {
   'run.fact.version': 'Version',
   'run.fact.version.link': '{version}, its code',
   'run.fact.by': 'Triggered by',
+  'run.fact.commit': 'Commit',
   'run.fact.id': 'Number',
   'run.fact.conf': 'Configuration',
   'run.conf.empty': 'This run has no configuration of its own: it uses the defaults of the DAG’s params.',

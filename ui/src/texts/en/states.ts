@@ -29,4 +29,5 @@ export const states = {
   'cause.runner_lost': 'its runner went away',
   'cause.launch': 'no process could be started',
   'cause.cancelled': 'was cancelled',
+  'cause.invalid': 'cannot be run as it is defined',
 } as const;

@@ -1,11 +1,9 @@
 /** The small map in the corner: the whole graph, and what of it is seen. Painted, so that 5,000 tasks cost nothing. */
 import { useReactFlow, useStore } from '@xyflow/react';
-import { type PointerEvent, useContext, useEffect, useMemo, useRef } from 'react';
-import { useScheme } from '../grid/useScheme';
+import { type PointerEvent, useEffect, useMemo, useRef } from 'react';
 import classes from './Graph.module.css';
-import { useStatesVersion } from './Overview';
-import { type Picture, boundsOf, coloursNow, paintBoxes, statesOf } from './painting';
-import { StatesContext } from './states';
+import { useLooks } from './Overview';
+import { type Picture, boundsOf, paintBoxes } from './painting';
 import type { Arranged } from './useArranged';
 
 const SIZE = { width: 190, height: 120 };
@@ -13,11 +11,7 @@ const EDGE = 6;
 
 export function GraphMap({ arranged, picture }: { arranged: Arranged; picture: Picture }) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const states = useContext(StatesContext);
-  const version = useStatesVersion();
-  const shown = useMemo(() => statesOf(picture, states), [picture, states, version]);
-  const scheme = useScheme();
-  const colours = useMemo(coloursNow, [scheme]);
+  const { shown, colours } = useLooks(picture);
   const flow = useReactFlow();
   const [viewX, viewY, viewZoom] = useStore((state) => state.transform);
   const viewWidth = useStore((state) => state.width);

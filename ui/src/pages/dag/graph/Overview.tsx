@@ -16,7 +16,7 @@ export function usePicture(arranged: Arranged, structure: Structure) {
 }
 
 /** A number that changes with the states, at most once a frame. */
-export function useStatesVersion(): number {
+function useStatesVersion(): number {
   const states = useContext(StatesContext);
   const [version, setVersion] = useState(0);
   useEffect(() => {
@@ -33,6 +33,16 @@ export function useStatesVersion(): number {
   return version;
 }
 
+/** What state each node of a picture is in, and the colours to paint it in. */
+export function useLooks(picture: Picture) {
+  const states = useContext(StatesContext);
+  const version = useStatesVersion();
+  const shown = useMemo(() => statesOf(picture, states), [picture, states, version]);
+  const scheme = useScheme();
+  const colours = useMemo(coloursNow, [scheme]);
+  return { shown, colours };
+}
+
 export function Overview({
   picture,
   selected,
@@ -43,11 +53,7 @@ export function Overview({
   readable: number;
 }) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const states = useContext(StatesContext);
-  const version = useStatesVersion();
-  const shown = useMemo(() => statesOf(picture, states), [picture, states, version]);
-  const scheme = useScheme();
-  const colours = useMemo(coloursNow, [scheme]);
+  const { shown, colours } = useLooks(picture);
   const [x, y, zoom] = useStore((state) => state.transform);
   const width = useStore((state) => state.width);
   const height = useStore((state) => state.height);

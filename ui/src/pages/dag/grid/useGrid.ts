@@ -3,7 +3,7 @@ import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
 import { useCallback, useEffect, useMemo, useReducer, useRef } from 'react';
 import { pages } from '@/api/queries';
 import type { Grid } from '@/api/schema';
-import { type Changes, Pace, type RunChange, useLive } from '@/live/live';
+import { type Changes, type RunChange, useLive, usePace } from '@/live/live';
 import { Board, type Effect, joined } from './board';
 
 /** Runs that one answer holds. */
@@ -25,8 +25,6 @@ export function useGrid(dagId: string, filter: RunFilter) {
   });
   const parts = useInfiniteQuery(options);
   const client = useQueryClient();
-  const key = useRef(options.queryKey);
-  key.current = options.queryKey;
   const [tick, ticks] = useReducer((before: number) => before + 1, 0);
   const recent = useRef<{ at: number; changes: Changes }[]>([]);
   const painters = useRef(new Set<Painter>());
@@ -50,7 +48,9 @@ export function useGrid(dagId: string, filter: RunFilter) {
     last.current = board && { key: filterKey, board };
   }, [board, filterKey]);
 
-  const [soon, later] = useAsking(() => client.invalidateQueries({ queryKey: key.current }, { cancelRefetch: false }));
+  const [soon, later] = useAsking(() =>
+    client.invalidateQueries({ queryKey: options.queryKey }, { cancelRefetch: false }),
+  );
 
   useLive({ dagId }, (changes) => {
     const now = performance.now();
@@ -69,25 +69,20 @@ export function useGrid(dagId: string, filter: RunFilter) {
 
 /** Asks at once and then every second at most; or in some seconds, for what is probably right. */
 function useAsking(act: () => Promise<unknown>): readonly [soon: () => void, later: () => void] {
-  const current = useRef(act);
-  current.current = act;
-  const pace = useRef<Pace | null>(null);
+  const soon = usePace(act, ASK_EVERY);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useEffect(() => {
-    const made = new Pace(() => current.current(), ASK_EVERY);
-    pace.current = made;
-    return () => {
-      made.stop();
+  useEffect(
+    () => () => {
       clearTimeout(timer.current);
       timer.current = undefined;
-    };
-  }, []);
-  const soon = useCallback(() => pace.current?.ask(), []);
+    },
+    [],
+  );
   const later = useCallback(() => {
     timer.current ??= setTimeout(() => {
       timer.current = undefined;
-      pace.current?.ask();
+      soon();
     }, MAKE_SURE_EVERY);
-  }, []);
+  }, [soon]);
   return [soon, later];
 }

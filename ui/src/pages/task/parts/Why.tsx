@@ -1,11 +1,10 @@
 /** In words: what holds a task instance, who has it, which place in line it has, until when. */
-import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { useEffect, useRef } from 'react';
+import { useQuery } from '@tanstack/react-query';
 import { keyOf, query } from '@/api/queries';
 import type { Reason, TaskInstance } from '@/api/schema';
 import { useMay } from '@/api/session';
 import { Time } from '@/components/Time';
-import { Pace, useLive } from '@/live/live';
+import { useLiveQueries } from '@/live/live';
 import { Link } from '@/routing/Link';
 import { to } from '@/routing/paths';
 import { t } from '@/texts';
@@ -23,7 +22,12 @@ export function Why({ ti }: { ti: TaskInstance }) {
     ...query('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/explain', asked),
     refetchInterval: 15_000,
   });
-  useExplainLive(keyOf('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/explain', asked));
+  // Places in line and holders change with what others do, so any change is one of interest; but not at its pace.
+  useLiveQueries(
+    { kinds: ['runs', 'tis', 'dags', 'pools'], topics: ['processes'] },
+    [keyOf('/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/explain', asked)],
+    1500,
+  );
   const reasons = explain.data?.[0]?.reasons ?? [];
   const starts =
     reasons.length > 0 && reasons.every((reason) => reason.kind === 'starting' || reason.kind === 'running');
@@ -39,20 +43,6 @@ export function Why({ ti }: { ti: TaskInstance }) {
       )}
     </section>
   );
-}
-
-/** Places in line and holders change with what others do, so any change is one of interest; but not at its pace. */
-function useExplainLive(key: readonly unknown[]): void {
-  const client = useQueryClient();
-  const wanted = useRef(key);
-  wanted.current = key;
-  const pace = useRef<Pace | null>(null);
-  useEffect(() => {
-    const made = new Pace(() => client.invalidateQueries({ queryKey: wanted.current }, { cancelRefetch: false }), 1500);
-    pace.current = made;
-    return () => made.stop();
-  }, [client]);
-  useLive({ kinds: ['runs', 'tis', 'dags', 'pools'], topics: ['processes'] }, () => pace.current?.ask());
 }
 
 /** What has to do with workers. */

@@ -25,13 +25,21 @@ class RunnerSeen(msgspec.Struct, frozen=True, kw_only=True):
     tries: frozenset[TryKey]
 
 
+class ServerSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The row of a process of the API. seen_at: its last renewal, by its own clock. outage: for how many seconds
+    without the database it may tell runners that no lease runs out; 0: it does not."""
+
+    seen_at: float
+    outage: float = 0.0
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """One moment of the database. claims: all live tries of the executor, with the runner that has claimed each, or "".
-    runners: all of the executor's, by id. servers: when each process of the API renewed its row."""
+    runners: all of the executor's, by id. servers: the processes of the API, by id."""
 
     claims: Mapping[TryKey, str] = {}
     runners: Mapping[str, RunnerSeen] = {}
-    servers: Mapping[str, float] = {}
+    servers: Mapping[str, ServerSeen] = {}
 
 
 class Cluster(Protocol):
@@ -45,3 +53,6 @@ class Cluster(Protocol):
 
     def withdraw(self, keys: Collection[TryKey]) -> set[TryKey]:
         """Take back those of the tries that nobody has claimed: from now on nobody can. Doing it again is harmless."""
+
+    def forget(self, servers: Mapping[str, float]) -> None:
+        """These processes of the API are dead, unless they have renewed their row since they were seen at that time."""
