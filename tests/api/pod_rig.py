@@ -37,7 +37,11 @@ class Pod:
             remote.local, home=str(self.home), token_file="", queues=(), parallelism=1
         )
         self.process: subprocess.Popen[bytes] | None = None
+        #: whoever reads the standard output, if it is not a file
+        self.reader: int | None = None
         self._command = command
+        #: variables that are others than the test's own
+        self.environment: dict[str, str] = {}
 
     def start(self, work: Work, *arguments: str, **fields: Any) -> None:
         """Start it. fields: settings that are to be others."""
@@ -45,6 +49,7 @@ class Pod:
         self.settings = msgspec.structs.replace(self.settings, **fields)
         environment = {
             **os.environ,
+            **self.environment,
             pod_terms.SETTINGS: msgspec.json.encode(self.settings).decode(),
             pod_terms.WORK: str(self.work),
             pod_terms.LAST_WORDS: str(self.words),
@@ -52,8 +57,8 @@ class Pod:
         with (self.folder / "out").open("ab") as out, (self.folder / "err").open("ab") as err:
             self.process = subprocess.Popen(
                 [*self._command, *pod_terms.RUN[1:], *arguments],
-                env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.folder,
-                start_new_session=True,
+                env=environment, stdin=subprocess.DEVNULL, stdout=self.reader or out, stderr=err,
+                cwd=self.folder, start_new_session=True,
             )  # fmt: skip
 
     def ended(self) -> int:

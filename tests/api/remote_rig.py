@@ -19,7 +19,7 @@ from airloom import settings
 from airloom.api.remote.app import make_task_app
 from airloom.api.state import Api
 from airloom.bundles.local import LocalFolder
-from airloom.bundles.sources import FolderSource
+from airloom.bundles.sources import FolderSource, Source
 from airloom.executors.settings import LocalSettings, write_settings
 from airloom.executors.unix_socket import connect as connect_unix
 from airloom.model.events import TriggerRun
@@ -250,14 +250,17 @@ class Remote:
         """A DAG file, loaded."""
         self.dags.mkdir(exist_ok=True)
         (self.dags / f"{name}.py").write_text(source)
+        self.load(FolderSource(LocalFolder(settings.DAGS_BUNDLE, self.dags)))
+
+    def load(self, source: Source) -> None:
+        """Let a loader look at a bundle once."""
 
         def wake() -> None:
             self.brain.hint()
             self.bell.ring()
 
-        folder = FolderSource(LocalFolder(settings.DAGS_BUNDLE, self.dags))
         options = LoaderSettings(refresh=0.0, paused=False)
-        with closing(Loader(self.db, folder, ParserPool(1, 30.0), wake, time.time, options)) as loader:
+        with closing(Loader(self.db, source, ParserPool(1, 30.0), wake, time.time, options)) as loader:
             loader.tick()
 
     def trigger(self, dag_id: str) -> str:

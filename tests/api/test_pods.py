@@ -1,6 +1,9 @@
 """What a pod runs, with a real task API: one try, from its claim to its last word, whatever happens meanwhile."""
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -233,3 +236,58 @@ def test_a_pod_that_was_made_wrong_says_what_is_missing(remote: Remote, pod: Pod
     _, work = handed_out(remote, "pass")
     assert pod.run(work, server="airloom:8080") == pod_terms.UNABLE
     assert "the server's address 'airloom:8080' is none of" in pod.last_words
+
+
+def test_who_does_not_read_the_standard_output_holds_up_neither_the_try_nor_its_log(remote: Remote, pod: Pod):
+    run_id, work = handed_out(remote, "for number in range(20_000): print(number, 'x' * 100)")
+    ours, theirs = os.pipe()
+    pod.reader = theirs
+    assert pod.run(work) == pod_terms.DONE, pod.said
+    assert remote.ended("one", run_id) == "success"
+    assert remote.has_logged(work.key, "19999 x")
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_who_goes_away_from_the_standard_output_ends_nothing(remote: Remote, pod: Pod):
+    run_id, work = handed_out(remote, "for number in range(20_000): print(number)")
+    ours, theirs = os.pipe()
+    os.close(ours)
+    pod.reader = theirs
+    assert pod.run(work) == pod_terms.DONE, pod.said
+    assert remote.ended("one", run_id) == "success"
+    os.close(theirs)
+
+
+@pytest.fixture
+def first(remote: Remote) -> Iterator[Pod]:
+    """A pod as in a container: what it runs is process 1."""
+    alone = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a process namespace cannot be made here: run these tests as root, in a container with SYS_ADMIN")
+    made = Pod(remote, command=(*alone, sys.executable, "-m", "airloom"))
+    yield made
+    made.close()
+
+
+def test_what_a_task_leaves_behind_is_reaped_by_process_1(remote: Remote, first: Pod):
+    body = """import os, subprocess, time
+        pid = int(subprocess.check_output(['sh', '-c', 'sleep 0.01 >/dev/null & echo $!']))
+        until = time.monotonic() + 30
+        while os.path.exists(f'/proc/{pid}'):
+            assert time.monotonic() < until, open(f'/proc/{pid}/stat').read()
+        print('process 1 is', open('/proc/1/cmdline').read().split(chr(0))[-2])"""
+    run_id, work = handed_out(remote, body)
+    assert first.run(work) == pod_terms.DONE, first.printed
+    assert remote.has_logged(work.key, "process 1 is pod")
+
+
+def test_process_1_passes_sigterm_on(remote: Remote, first: Pod, tmp_path: Path):
+    _, work = holding(remote, tmp_path)
+    begun(first, work, tmp_path)
+    assert first.process is not None
+    number = first.process.pid
+    (child,) = map(int, Path(f"/proc/{number}/task/{number}/children").read_text().split())
+    os.kill(child, signal.SIGTERM)
+    assert first.ended() == pod_terms.STOPPED
+    wait_for(lambda: cause_of(remote, work) == Cause.STOPPED, "the report")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from airloom.model.report import TryKey
 from airloom.runtime.worker.window import PATIENCE, Pace, Window, Wish
 
 
@@ -74,17 +75,23 @@ def test_a_slot_that_comes_free_is_used_after_a_time_of_taking_nothing() -> None
     assert window.decide(3.0, 1, None) == Wish(1, False, None)
 
 
-def paced(rate: float, now: float) -> Pace:
-    """A worker that has ended so many tries a second for the last second."""
+def paced(rate: float, now: float, seconds: float = 0.1) -> Pace:
+    """A worker that has ended so many tries a second for the last second, each of which took so many seconds."""
     pace = Pace()
     for number in range(int(rate)):
-        pace.ended(now - 1.0 + number / rate)
+        end = now - 1.0 + number / rate
+        pace.began(TryKey(number, 1), end - seconds)
+        pace.ended(TryKey(number, 1), end)
     return pace
 
 
 def test_nothing_is_ahead_of_a_worker_whose_tries_take_long() -> None:
     assert Pace().ahead(10.0) == 0
     assert paced(5, 10.0).ahead(10.0) == 0
+
+
+def test_long_tries_that_end_together_are_no_pace() -> None:
+    assert paced(1000, 50.0, seconds=40.0).ahead(50.0) == 0
 
 
 def test_a_fast_worker_has_a_moment_of_work_ahead() -> None:
@@ -96,3 +103,12 @@ def test_a_worker_that_has_stopped_being_fast_has_nothing_ahead_soon() -> None:
     pace = paced(1000, 10.0)
     assert pace.ahead(10.2) < 30
     assert pace.ahead(10.3) == 0
+
+
+def test_what_was_in_hand_and_is_gone_does_not_count() -> None:
+    pace = Pace()
+    pace.began(TryKey(1, 1), 0.0)
+    pace.reset()
+    for _ in range(100):
+        pace.ended(TryKey(1, 1), 0.1)
+    assert pace.ahead(0.1) == 0

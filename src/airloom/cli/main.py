@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("airloom.cli.explain", "Say why a task is not running."),
     "pools": ("airloom.cli.pools", "List, set and delete pools."),
     "workers": ("airloom.cli.workers", "List, drain, resume and stop workers."),
+    "kubernetes": ("airloom.cli.kubernetes", "Show the pods of tasks, check the clusters, delete what is left over."),
     "variables": ("airloom.cli.variables", "List, get, set, delete, import and export variables."),
     "connections": ("airloom.cli.connections", "List, get, add and delete connections."),
     "users": ("airloom.cli.users", "List, add, change and delete users; make one-time login links."),

@@ -28,7 +28,7 @@ class Leases:
         self._begin = 0.0
         self._last: float | None = None
         self._silent: set[str] = set()
-        #: processes of the API for which nobody waits any more, and what they last told as the time
+        #: processes for which nobody waits any more, and what they last told as the time: those of the API, and pods
         self.gone: dict[str, float] = {}
 
     def seen(self, view: View, now: float) -> None:
@@ -50,6 +50,12 @@ class Leases:
         if silent or self._silent or not served or blind:
             self._begin = now
         self._last, self._silent = now, silent
+        claimed = set(view.claims.values())
+        for name, runner in view.runners.items():
+            lease, away = self._of(name, now)
+            # One that belongs to a worker stays: people miss it.
+            if runner.worker == name and name not in claimed and away > lease:
+                self.gone[name] = runner.seen_at
 
     def loss(self, key: TryKey, runner: str, now: float) -> str:
         """Why a try that this runner has claimed is lost; "" if it is not. To be asked after each `seen`."""

@@ -32,7 +32,8 @@ HOME = "/airloom"
 #     try, which needs git then and lets the task read the secret. FETCH does nothing for work of a bundle in `bundles`.
 #   lease LEASE, heartbeat HEARTBEAT: the executor sees at once when a pod dies, so signs of life may be rare.
 #   grace: between SIGTERM and SIGKILL for the task. terminationGracePeriodSeconds is to be `grace_period(grace)`.
-#   orphan_timeout: how long the pod tries to reach the server before it has begun, and to tell it the end.
+#   orphan_timeout: how long the pod tries to reach the server before it has begun, and to tell it the end; and to fetch
+#     the code, which may take two minutes at most.
 LEASE, HEARTBEAT = 300.0, 30.0
 #: seconds beyond the task's own grace for the last lines and reports to leave
 _LAST_REPORTS = 25.0

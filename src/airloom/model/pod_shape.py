@@ -255,7 +255,7 @@ def _fields(given: Mapping[str, Any], where: str, known: Mapping[str, _Kind], *,
             camel = _SNAKE.sub(lambda match: match[1].upper(), key)
             if camel != key and (camel in known or not closed):
                 yield f"{where}{key}: Kubernetes writes it {camel}"
-            hint = did_you_mean(key, known, cutoff=0.85)
+            hint = did_you_mean(key, known, cutoff=0.6 if closed else 0.85)
             if closed or hint:
                 yield f"{where}{key}: there is no such field{hint or '; there are ' + ', '.join(known)}"
         elif value is not None and not known[key].fits(value):

@@ -138,7 +138,7 @@ def _fetch(settings: LocalSettings, work: Work) -> End:
     with tempfile.TemporaryDirectory() as folder:
         repository = Repository(settings.home, work.bundle, _with_own_key(bundle, folder))
         signal.signal(signal.SIGTERM, lambda _number, _frame: repository.interrupt())
-        error = _check_out(repository, commit)
+        error = _check_out(repository, commit, min(_FETCHING, settings.orphan_timeout))
     if error:
         return End(pod_terms.UNABLE, f"commit {commit[:12]} of the bundle {work.bundle} cannot be had: {error}")
     there = folder_of(settings.home, work.bundle)
@@ -147,9 +147,9 @@ def _fetch(settings: LocalSettings, work: Work) -> End:
     return End(pod_terms.DONE)
 
 
-def _check_out(repository: Repository, commit: str) -> str:
-    """See that the commit's folder is there; why it cannot be had, or ""."""
-    until, wait = time.monotonic() + _FETCHING, _FIRST_WAIT
+def _check_out(repository: Repository, commit: str, seconds: float) -> str:
+    """See that the commit's folder is there; why it cannot be had within so many seconds, or ""."""
+    until, wait = time.monotonic() + seconds, _FIRST_WAIT
     while True:
         try:
             repository.check_out(commit)

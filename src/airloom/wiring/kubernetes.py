@@ -1,6 +1,7 @@
 """What the Kubernetes executor, and the commands that look into it, are told. Only who has that executor loads this."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 
 import msgspec
 
@@ -33,3 +34,13 @@ def kubernetes_executor(
     told = kubernetes_settings(settings, runner)
     hook = MutationHook(told.mutation_hook) if told.mutation_hook else None
     return KubernetesExecutor(told, cluster, wake, hook)
+
+
+@contextmanager
+def mutation_hook(settings: KubernetesSettings) -> Iterator[MutationHook | None]:
+    """The mutation hook, if there is one, until the end of the block. Raises SettingsError."""
+    if not settings.mutation_hook:
+        yield None
+        return
+    with closing(MutationHook(settings.mutation_hook)) as hook:
+        yield hook

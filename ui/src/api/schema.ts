@@ -11021,4 +11021,4 @@ export interface operations {
     };
 }
 
-// document: b3082ecc2f4d39cea787d6192bf9629b3e77bb503429908e25c23266af296914
+// document: 2c884b6f15bcbaf94df5cfd9e6de8a62ebf91b7c59cb9952d3487c05b269a9cc

@@ -147,6 +147,7 @@ class Hand:
         self._standing = _NO_RUNNER
         asked, self._asked = self._asked, {}
         running, self._running = self._running, {}
+        self._pace.reset()
         self._give_back(asked.values())
         for message in running.values():
             if message is not None:
@@ -227,6 +228,7 @@ class Hand:
         if key not in self._running:
             message = self._asked.pop(key, None) or self._waiting.pop(key, None)
             self._running[key] = message
+            self._pace.began(key, time.monotonic())
             if message is not None:
                 message.granted()
 
@@ -237,7 +239,7 @@ class Hand:
         if asked is not None:  # it was claimed when it was not to be run any more
             asked.dropped("it was handed back")
         message = self._running.pop(report.key, None)
-        self._pace.ended(time.monotonic())
+        self._pace.ended(report.key, time.monotonic())
         if message is not None:
             message.ended(report)
 

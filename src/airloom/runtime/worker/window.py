@@ -6,10 +6,14 @@ Pure: the clock is an argument.
 from collections import deque
 from typing import NamedTuple
 
+from airloom.model.report import TryKey
+
 #: seconds that a message may wait here for a slot
 PATIENCE = 0.1
 #: seconds of work that a worker may have ahead, and over how many seconds its pace is taken
 _AHEAD, _LOOK_BACK = 0.1, 0.25
+#: seconds that a try may be in hand to count as short
+_SHORT = 1.0
 
 
 class Wish(NamedTuple):
@@ -60,11 +64,22 @@ class Pace:
     as it went. Short tries share requests and commits so; long ones wait at the broker for whoever is free first."""
 
     def __init__(self) -> None:
+        #: when the tries in hand came, and when those that were short have ended
+        self._began: dict[TryKey, float] = {}
         self._ends: deque[float] = deque()
 
-    def ended(self, now: float) -> None:
-        """A try has ended."""
-        self._ends.append(now)
+    def began(self, key: TryKey, now: float) -> None:
+        """A try has come into hand."""
+        self._began[key] = now
+
+    def ended(self, key: TryKey, now: float) -> None:
+        """It has ended. That many long ones end together does not mean that the next ones are short."""
+        if now - self._began.pop(key, -_SHORT) < _SHORT:
+            self._ends.append(now)
+
+    def reset(self) -> None:
+        """All that was in hand is gone."""
+        self._began.clear()
 
     def ahead(self, now: float) -> int:
         """So many."""
