@@ -129,7 +129,7 @@ class Kubernetes(msgspec.Struct, frozen=True, kw_only=True):
     namespace: Annotated[str, _doc("Where pods are made; empty = the namespace of the credentials.")] = ""
     namespaces: Annotated[tuple[str, ...], _doc("Further namespaces that a task may choose.", _LIST)] = ()
     kubeconfig: Annotated[
-        str, _doc("File of clusters and credentials; empty = this pod's own, or KUBECONFIG, or ~/.kube/config.")
+        str, _doc("File of clusters and credentials; empty = KUBECONFIG, or ~/.kube/config, or this pod's own.")
     ] = ""
     context: Annotated[str, _doc("The context in that file; empty = its current one.")] = ""
     clusters: Annotated[
@@ -151,7 +151,7 @@ class Kubernetes(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     dags_path: Annotated[str, _doc("The folder of DAG files on that volume.")] = ""
     git_secret: Annotated[
-        str, _doc("The Secret with ssh-key, known_hosts or token, by which pods reach bundles from git.")
+        str, _doc("The Secret by which pods reach bundles from git: ssh-privatekey, known_hosts, password.")
     ] = ""
     start_limit: Annotated[float, _doc("How long a pod may take to start.", _SECONDS, gt=0)] = 600.0
     delete: Annotated[
@@ -160,9 +160,9 @@ class Kubernetes(msgspec.Struct, frozen=True, kw_only=True):
     keep: Annotated[float, _doc("How long the others are kept; 0 = for ever.", _SECONDS, ge=0)] = 3600.0
     creators: Annotated[int, _doc("Pods made at once.", ge=1, le=64)] = 8
     heartbeat: Annotated[float, _doc("Time between two renewals of a pod's lease.", _SECONDS, gt=0)] = 30.0
-    lease: Annotated[
-        float, _doc("How long a pod may be out of touch before its try runs again.", _SECONDS, ge=60)
-    ] = 300.0
+    lease: Annotated[float, _doc("How long a pod may be out of touch before its try runs again.", _SECONDS, ge=60)] = (
+        300.0
+    )
 
 
 class Loader(msgspec.Struct, frozen=True, kw_only=True):

@@ -339,6 +339,39 @@ def test_the_number_of_slots_is_told_to_the_server(remote: Remote):
     assert 0 < row.memory_free <= row.memory
 
 
+def test_what_is_wrong_with_its_broker_is_told_to_the_server_and_to_who_looks(remote: Remote):
+    as_worker(remote)
+    remote.start_runner()
+    trouble = "cannot reach its broker: redis://host is unreachable"
+
+    def told() -> list[tuple[str, str]]:
+        return [(worker.status.value, worker.trouble) for worker in workers.list_workers(remote.ops)]
+
+    with visit(remote) as worker:
+        worker.wait_for(TAKING)
+        assert told() == [("running", "")]
+        worker.say(Slots(slots=2, trouble=trouble))
+        worker.wait_for(Standing(taking=True, trouble=trouble))
+        wait_for(lambda: told() == [("cut_off", trouble)], "the trouble")
+        worker.say(Slots(slots=2))
+        worker.wait_for(TAKING)
+        wait_for(lambda: told() == [("running", "")], "its end")
+
+
+def test_a_runner_whose_worker_has_died_says_so(remote: Remote):
+    as_worker(remote, heartbeat=0.2)
+    remote.start_runner()
+    with visit(remote) as worker:
+        worker.wait_for(TAKING)
+        worker.say(Slots(slots=2))
+        wait_for(lambda: [row.slots for row in workers.list_workers(remote.ops)] == [2], "the slots")
+    lost = "has lost the process that takes its work from the broker"
+    wait_for(lambda: [row.trouble for row in workers.list_workers(remote.ops)] == [lost], "the loss")
+    with visit(remote) as worker:
+        worker.say(Slots(slots=2))
+        wait_for(lambda: [row.trouble for row in workers.list_workers(remote.ops)] == [""], "the next one")
+
+
 def test_two_workers_of_one_name_are_told_apart(remote: Remote, tmp_path: Path):
     as_worker(remote)
     remote.start_runner()

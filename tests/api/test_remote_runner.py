@@ -149,11 +149,17 @@ def _journal_has_an_end(worker: Path) -> bool:
     return any(b"ended" in path.read_bytes() for path in worker.glob("spool/**/*.journal"))
 
 
+def _has_written(worker: Path) -> bool:
+    return any(b"before" in path.read_bytes() for path in worker.glob("logs/**/*") if path.is_file())
+
+
 def test_a_try_whose_runner_is_killed_is_told_as_lost_by_the_next_one_and_runs_again(remote: Remote, tmp_path: Path):
     remote.start_runner()
     run_id, pid = held(remote, tmp_path)
     key = remote.key_of("hold")
     wait_for(lambda: in_hand(remote.ops, key), "the lease")
+    # The first line is in a file of the worker's, or at the server already: what was in a pipe only would be lost.
+    wait_for(lambda: _has_written(remote.worker) or remote.has_logged(key, "before"), "the first line")
     remote.kill_runner()
     (tmp_path / "pid").unlink()
     remote.start_runner()

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from airloom.api.remote.app import make_task_app
 from airloom.api.state import Api
+from airloom.model.errors import StoreError
 from airloom.model.events import CancelRun, Reported, TriggerRun
 from airloom.model.processes import ProcessKind, ProcessRow
 from airloom.model.report import Cause, Ended, HandedBack, Outcome, Started, TryKey, XComValue
@@ -398,6 +399,30 @@ def test_log_chunks_are_put_together_whatever_comes_twice_or_too_soon(
     assert send(9, b"ld") == 11
     assert text_of(ops, alone) == b"hello world"
     assert not list(api.settings.core.home.glob("logs/**/*.log"))
+
+
+def test_the_rest_of_a_log_and_the_end_of_its_try_are_one_commit(
+    worker: Caller, ops: Ops, alone: TryKey, tokens: TryTokens, monkeypatch: pytest.MonkeyPatch
+):
+    token = tokens.make(alone)
+    rest = LogChunk(key=alone, offset=0, data=b"the last line", token=token, last=True)
+    end = Reports(seq=1, reports=(Ended(key=alone, at=1.0, outcome=Outcome.SUCCESS, token=token),))
+
+    def fails(*_: object) -> int:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("airloom.store.inbox.put", fails)
+        body = b"".join(map(frame, (rest, end)))
+        assert worker.post(f"/sessions/{worker.session}/messages", body).status_code == 503
+    assert text_of(ops, alone) == b""
+    whole = LogAck(key=alone, offset=13)
+    assert worker.say(rest, end) == [whole, Ack(seq=1)]
+    assert text_of(ops, alone) == b"the last line"
+    assert len(waiting(ops)) == 1
+    # Both again, for the answer was lost: the report is known, the log is where it was.
+    assert worker.say(rest, end) == [whole, Ack(seq=1)]
+    assert len(waiting(ops)) == 1
 
 
 def test_a_log_needs_its_tries_token_and_a_try_that_there_is(

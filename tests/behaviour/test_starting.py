@@ -22,8 +22,7 @@ def test_a_second_server_on_the_same_home_is_told_who_is_there(server: Server, c
     [
         ({"core__dags_folder": "/nowhere/dags"}, "the folder of DAG files /nowhere/dags does not exist"),
         ({"core__paralelism": 3}, "names no setting; did you mean AIRLOOM__CORE__PARALLELISM?"),
-        ({"core__executors": "PodExecutor"}, "'PodExecutor' is no executor; there are local, sequential, celery and ku"),
-        ({"core__executors": "KubernetesExecutor"}, "[kubernetes]: server is missing: the address of the API"),
+        ({"core__executors": "PodExecutor"}, "'PodExecutor' is no executor; there are local, sequential"),
         ({"database__url": "mysql://x/y"}, "no database of the kind 'mysql' can be used"),
     ],
 )
@@ -34,3 +33,10 @@ def test_a_setting_that_cannot_be_stops_the_start(tmp_path: Path, setting: dict[
     assert text in done.stderr
     assert "Traceback" not in done.stderr
     assert not home.database.exists()
+
+
+def test_what_an_executor_lacks_stops_the_start(tmp_path: Path) -> None:
+    done = Home(tmp_path / "home", core__executors="KubernetesExecutor").airloom("standalone")
+    assert done.returncode == 5
+    assert "[kubernetes]: server is missing: the address of the API as pods reach it" in done.stderr
+    assert "Traceback" not in done.stderr

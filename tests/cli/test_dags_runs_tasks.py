@@ -4,13 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from airloom.model.loading import LoadError
 from airloom.model.report import Outcome
 from airloom.model.spec import DagSpec, TaskSpec
+from airloom.operations.ops import open_ops
 from airloom.runtime.logs import log_path
 from airloom.sections import Settings
+from airloom.store.tables import task_try
 from tests.cli.conftest import Airloom
+from tests.operations import crew
 from tests.operations.leading import FLIGHTS, leading, make_home, never_end, save_dags
 
 
@@ -177,6 +181,26 @@ def test_task_instances_are_listed_with_their_states(airloom: Airloom, settings:
         ("report", None, "success"),
     ]
     assert "success" in airloom("tasks", "state", "flights", "r", "load").stdout
+
+
+def test_a_try_names_the_worker_that_ran_it_while_that_is_known(airloom: Airloom, settings: Settings) -> None:
+    def tell() -> tuple[str, object]:
+        [state] = json.loads(airloom("tasks", "state", "flights", "r", "load", "-o", "json").stdout)
+        return airloom("tasks", "state", "flights", "r", "load").stdout, state["tries"][0]["worker"]
+
+    with leading(settings, executor="celery"):
+        airloom("dags", "trigger", "flights", "--run-id", "r", "--wait")
+    with open_ops(settings) as ops:
+        with ops.db.transaction() as conn:
+            conn.execute(update(task_try).values(runner="gpu-1-runner", host="somewhere"))
+        table, worker = tell()
+        assert worker is None
+        assert "somewhere" in table
+        crew.put(ops, crew.worker_row("gpu-1", ops.now()))
+        table, worker = tell()
+        assert worker == "gpu-1"
+        assert "gpu-1" in table
+        assert "somewhere" not in table
 
 
 def test_a_log_is_shown_as_text_or_as_json_lines(airloom: Airloom, settings: Settings) -> None:

@@ -105,6 +105,7 @@ def test_a_worker_is_well_while_it_takes_work(airloom: Airloom, settings: Settin
         Standing(taking=True),
         Standing(taking=False, why="the server is out of reach"),
         Standing(taking=False, why="it is drained"),
+        Standing(taking=True, trouble="cannot reach its broker: redis://host is unreachable"),
         None,
     ]
 
@@ -122,6 +123,9 @@ def test_a_worker_is_well_while_it_takes_work(airloom: Airloom, settings: Settin
         away = airloom("health", "worker")
         assert (away.status, away.stderr) == (1, "airloom: the worker takes no work: the server is out of reach\n")
         assert airloom("health", "worker").status == 1
+        cut_off = airloom("health", "worker")
+        trouble = "it cannot reach its broker: redis://host is unreachable"
+        assert (cut_off.status, cut_off.stderr) == (1, f"airloom: the worker takes no work: {trouble}\n")
         assert "it went away" in airloom("health", "worker").stderr
     finally:
         thread.join(20)

@@ -1,5 +1,6 @@
 """`airloom kubernetes`, as far as it needs no cluster."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def test_the_pod_of_a_task_is_shown_as_yaml(airloom: Airloom) -> None:
     assert pod["metadata"]["namespace"] == "flows"
     assert pod["spec"]["containers"][0]["resources"] == {"limits": {"nvidia.com/gpu": "1"}}
     assert pod["metadata"]["annotations"]["airloom.dev/task-id"] == "fit"
+    assert yaml.safe_load(airloom("kubernetes", "pod-spec", "training", "fit", "-o", "json").stdout) == pod
 
 
 def test_the_pod_of_a_run_s_task_has_its_name(airloom: Airloom, training: Settings) -> None:
@@ -92,6 +94,19 @@ def test_without_a_server_for_pods_it_says_what_to_set(airloom: Airloom, monkeyp
     done = airloom("kubernetes", "pod-spec", "training", "fit")
     assert done.status == 5
     assert "[kubernetes]: server is missing" in done.stderr
+
+
+def test_without_what_the_extra_brings_it_says_what_to_install(
+    airloom: Airloom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("airloom.") and name.endswith("kubernetes.settings")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("airloom.operations.kubernetes", "airloom.wiring.kubernetes"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "yaml", None)  # type: ignore[arg-type]
+    done = airloom("kubernetes", "pod-spec", "training", "fit")
+    assert done.status == 5
+    assert "airloom kubernetes needs more packages, yaml is missing: pip install 'airloom[kubernetes]'" in done.stderr
 
 
 def test_without_a_cluster_the_doctor_says_so(

@@ -16,7 +16,7 @@ from airloom.operations.remote_runners import find_runner_token
 from airloom.sections import Settings
 from airloom.store.audit import AuditFilter
 from airloom.store.credentials import TOKEN
-from airloom.store.processes import renew
+from airloom.store.processes import remove, renew
 from tests.cli.conftest import Airloom
 
 PASSWORD = "correct horse battery"
@@ -101,6 +101,14 @@ def test_a_link_leads_to_the_server_that_runs_on_this_machine(airloom: Airloom, 
     with open_ops(settings) as ops, ops.db.transaction() as conn:
         renew(conn, rows)
     assert airloom("users", "link", "ada").stdout.startswith("http://127.0.0.1:9002/login#code=")
+    with open_ops(settings) as ops, ops.db.transaction() as conn:
+        remove(conn, ["old", "new"])
+    far = airloom("users", "link", "ada")
+    assert far.stdout.startswith("http://127.0.0.1:9004/login#code=")
+    assert "the API runs on elsewhere" in far.stderr
+    with open_ops(settings) as ops, ops.db.transaction() as conn:
+        remove(conn, ["elsewhere"])
+    assert "no API runs now" in airloom("users", "link", "ada").stderr
 
 
 def test_a_token_is_printed_alone_once(airloom: Airloom, settings: Settings) -> None:

@@ -46,6 +46,22 @@ def test_a_clock_that_is_wrong_is_shown(airloom: Airloom, ops: Ops) -> None:
     assert "-95 s" in table
 
 
+def test_a_worker_that_cannot_reach_its_broker_says_so(airloom: Airloom, ops: Ops) -> None:
+    trouble = "cannot reach its broker: redis://host:6379/0 is unreachable: refused"
+    crew.put(ops, crew.worker_row("big", ops.now(), trouble=trouble))
+    table = airloom("workers", "list").stdout
+    [big] = [line for line in table.splitlines() if line.strip().startswith("big")]
+    assert "cut off" in big
+    assert table.endswith(f"worker big {trouble}\n")
+    rows = {row["name"]: row for row in json.loads(airloom("workers", "list", "-o", "json").stdout)}
+    assert (rows["big"]["state"], rows["big"]["trouble"]) == ("cut_off", trouble)
+    parts = json.loads(airloom("health", "-o", "json").stdout)
+    (part,) = [part for part in parts if part["name"] == "host-of-big:7"]
+    assert (part["status"], part["text"]) == ("degraded", f"worker big {trouble}")
+    assert airloom("workers", "drain", "big").status == 0
+    assert "drained by" in airloom("workers", "list").stdout
+
+
 def test_a_worker_is_drained_resumed_and_stopped(airloom: Airloom, ops: Ops) -> None:
     assert "until `airloom workers resume 'gpu 1'`" in airloom("workers", "drain", "gpu 1").stdout
     assert airloom("workers", "drain", "big").status == 0

@@ -85,8 +85,8 @@ def test_what_the_image_is_made_from_is_there_and_is_sent_to_the_builder() -> No
 
 def test_the_image_has_what_the_package_needs() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    (installed,) = (one.rest for one in read(IMAGE) if "[celery,otel]" in one.rest)
-    assert {"celery", "otel"} <= set(project["optional-dependencies"])
+    (installed,) = (one.rest for one in read(IMAGE) if "[celery,kubernetes,otel]" in one.rest)
+    assert {"celery", "kubernetes", "otel"} <= set(project["optional-dependencies"])
     base = next(one.rest for one in read(IMAGE) if one.name == "ARG" and one.rest.startswith("PYTHON="))
     assert base == f"PYTHON=python:{project['requires-python'].removeprefix('>=')}-slim"
     assert "--constraint /build/constraints.txt" in installed

@@ -138,12 +138,15 @@ def test_the_tutorial_tells_what_happens(tmp_path: Path) -> None:
 
 
 def commands() -> set[tuple[str, ...]]:
-    """Each `airloom` command that the documents show: its words before the arguments, and its options."""
+    """Each `airloom` command that the documents show: its words before the arguments, and its options.
+
+    Not where a namespace, a release or the chart is called so.
+    """
     found = set()
     for page in PAGES:
         for block in code_blocks(page, "sh"):
-            for words in re.findall(r"(?:^|[ /;])airloom ([^#;\n]+)", block, re.MULTILINE):
-                names = tuple(re.findall(r"^[a-z]+(?: [a-z]+)?", words)[0].split())
+            for words in re.findall(r"(?:^|[ /;])(?<!-n )(?<!install )(?<!helm/)airloom ([^#;\n]+)", block, re.MULTILINE):
+                names = tuple(re.findall(r"^[a-z]+(?: [a-z]+(?:-[a-z]+)*)?", words)[0].split())
                 names = names[:1] if names[0] in ("run", "explain", "standalone") else names
                 found.add((*names, *re.findall(r"--[a-z-]+", words)))
     return found

@@ -11,11 +11,11 @@ import yaml
 from sqlalchemy import delete, select
 
 from airloom.executors.base import AnswerTask, Executor
-from airloom.model.bundles import LocalBundle
 from airloom.model.events import Reported
 from airloom.model.report import Ended, Report, TryKey, Waiting
 from airloom.model.states import TIState
 from airloom.store import inbox, tables
+from airloom.store.leadership import database_id
 from airloom.wiring import parts
 from tests.executors.celery_rig import CeleryRig, CeleryWorld, enter, patched
 from tests.kubernetes.api import Object, pods
@@ -110,7 +110,7 @@ class KubernetesRig(CeleryRig):
 
     def _make(self, _answer: AnswerTask, wake: Callable[[], None]) -> Executor:
         world = self.world
-        local = parts.local_settings(world.settings, world.db, world.home, {"dags": LocalBundle(path=str(world.dags))})
+        local = parts.local_settings(world.settings, world.db, world.home, world.settings.bundles)
         made = parts.make_executors(("kubernetes",), local, world.ops, wake, None, world.settings)["kubernetes"]
         world.executors.append(made)
         return made
@@ -135,6 +135,23 @@ class KubernetesRig(CeleryRig):
                 enter(conn, report)
         return reports
 
+    def enter(self, report: Report) -> None:
+        """Have a report in the database, as if the scheduler had taken it."""
+        with self.world.db.transaction() as conn:
+            enter(conn, report)
+
+    @property
+    def installation(self) -> str:
+        """The label of this world's pods and Secrets."""
+        with self.world.db.reading() as conn:
+            return database_id(conn)
+
+    def secrets(self) -> list[str]:
+        """The names of the executor's Secrets."""
+        path = f"/api/v1/namespaces/{self.world.namespace}/secrets"
+        found = self.world.cluster.api.get(path, labelSelector="airloom.dev/executor=kubernetes")["items"]
+        return [secret["metadata"]["name"] for secret in found]
+
     def close(self) -> None:
         """Nothing of this test's is wanted any more; waits until no pod of it is left that has not ended."""
         table = tables.task_try
@@ -153,7 +170,7 @@ class KubernetesRig(CeleryRig):
         return [
             pod["metadata"]["name"]
             for pod in self.world.pods()
-            if pod["metadata"]["labels"].get("airloom.dev/ti") in mine
+            if pod["metadata"].get("labels", {}).get("airloom.dev/ti") in mine
             and pod["status"].get("phase") not in ("Succeeded", "Failed")
         ]
 

@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import func, select
 
 from airloom.model.processes import (
+    ApiState,
     ExecutorUse,
     Load,
     ProcessKind,
@@ -49,6 +50,14 @@ def worker_row(
     )
 
 
+def api_row(host: str, now: float, **state: Any) -> ProcessRow:
+    """An API server."""
+    told = msgspec.to_builtins(ApiState(**state))
+    return ProcessRow(
+        id=f"api-{host}", kind=ProcessKind.API, host=host, pid=8, version="1.0", started_at=now, seen_at=now, state=told
+    )
+
+
 def put(ops: Ops, *rows: ProcessRow) -> None:
     """Have the database tell of these processes, over what it told of them before."""
     with ops.db.transaction() as conn:
@@ -75,7 +84,7 @@ def occupy(ops: Ops, runner: str, count: int, queue: str = "gpu") -> None:
         dialect_of(conn).insert(conn, task_try, to_rows(rows))
 
 
-def scheduler_tells(ops: Ops, *queues: QueueUse, why: str = "") -> None:
+def scheduler_tells(ops: Ops, *queues: QueueUse, why: str = "", keys: tuple[str, ...] = ()) -> None:
     """The scheduler that leads has a Celery executor with these queues. `why`: that takes nothing."""
     load = Load(executors=(ExecutorUse(name="celery", slots=0 if why else None, used=0, why=why),), queues=queues)
     with ops.db.reading() as conn:
@@ -90,6 +99,6 @@ def scheduler_tells(ops: Ops, *queues: QueueUse, why: str = "") -> None:
         version="1.0",
         started_at=now,
         seen_at=now,
-        state=msgspec.to_builtins(SchedulerState(leading=True, epoch=leader.epoch, load=load)),
+        state=msgspec.to_builtins(SchedulerState(leading=True, epoch=leader.epoch, load=load, keys=keys)),
     )
     put(ops, row)

@@ -107,6 +107,36 @@ def test_drained_workers_do_not_count_and_are_named(waiting: Ops) -> None:
     assert why(waiting).text == "no free slot on queue gpu: 1 of 1 in use at its worker g2"
 
 
+def test_workers_that_cannot_reach_their_broker_do_not_count_and_say_so(waiting: Ops) -> None:
+    trouble = "cannot reach its broker: amqp://air:***@host:5672/ is unreachable: refused"
+    crew.put(
+        waiting,
+        crew.worker_row("g1", waiting.now(), queues=("gpu",), trouble=trouble),
+        crew.worker_row("d1", waiting.now()),
+    )
+    reason = why(waiting)
+    assert reason.kind is ReasonKind.NO_WORKER
+    assert reason.text == f"no worker takes from queue gpu: g1 {trouble}"
+    assert (listed(waiting)["gpu"].free, listed(waiting)["gpu"].trouble) == (0, reason.text)
+    assert held(waiting)["no_worker"] == ("gpu", 3)
+    crew.put(waiting, crew.worker_row("g2", waiting.now(), queues=("gpu",)))
+    assert why(waiting).kind is ReasonKind.STARTING
+
+
+def test_that_an_api_refuses_tries_for_its_other_secret_key_is_said(waiting: Ops) -> None:
+    crew.put(waiting, crew.worker_row("g1", waiting.now(), queues=("gpu",)))
+    gpu = QueueUse(executor="celery", name="gpu", queued=3, running=0)
+    crew.scheduler_tells(waiting, gpu, keys=("aaaa",))
+    crew.put(waiting, crew.api_row("far", waiting.now(), keys=("aaaa",)))
+    assert why(waiting).kind is ReasonKind.STARTING
+    crew.put(waiting, crew.api_row("far", waiting.now(), keys=("bbbb",)))
+    reason = why(waiting)
+    assert reason.kind is ReasonKind.CAPACITY
+    assert reason.text.startswith("the API on far (process 8) refuses tries to workers")
+    assert listed(waiting)["gpu"].trouble == reason.text
+    assert held(waiting)["capacity"] == ("celery", 3)
+
+
 def test_that_the_broker_is_away_comes_before_all_else(waiting: Ops) -> None:
     gpu = QueueUse(executor="celery", name="gpu", queued=3, running=0)
     crew.scheduler_tells(waiting, gpu, why="the broker redis://:***@host:6379/0 is unreachable: refused")

@@ -39,6 +39,11 @@ class Rig:
             file.write(text)
         self.wrote()
 
+    def end(self) -> None:
+        """The try is over, which is told together with the rest of its log."""
+        self.sender.ended(KEY)
+        self.sent += self.sender.last_words()
+
     def turn(self) -> list[tuple[int, bytes]]:
         """Let the timers pass; what was sent since the last call."""
         self.loop.later(0.0, lambda: None)
@@ -86,7 +91,7 @@ def test_what_was_on_its_way_when_the_connection_broke_is_sent_again(rig: Rig):
 def test_a_log_is_done_with_when_its_try_has_ended_and_the_server_has_all_of_it(rig: Rig):
     rig.write("one\n")
     rig.turn()
-    rig.sender.ended(KEY)
+    rig.end()
     assert not rig.sender.settled
     rig.sender.heard(LogAck(key=KEY, offset=4))
     # All of it was sent before: that it ends is said by itself.
@@ -102,7 +107,7 @@ def test_a_log_is_done_with_when_its_try_has_ended_and_the_server_has_all_of_it(
 
 def test_that_a_log_ends_is_said_with_the_last_of_it(rig: Rig):
     rig.write("one\n")
-    rig.sender.ended(KEY)
+    rig.end()
     (end,) = rig.sent
     assert (end.offset, end.data, end.last) == (0, b"one\n", True)
     # It has less than was thought: it is sent what it lacks, and told again where the log ends.
@@ -115,7 +120,7 @@ def test_that_a_log_ends_is_said_with_the_last_of_it(rig: Rig):
 
 
 def test_an_empty_log_is_not_spoken_of(rig: Rig):
-    rig.sender.ended(KEY)
+    rig.end()
     assert rig.turn() == []
     assert rig.sender.settled
 
@@ -123,7 +128,7 @@ def test_an_empty_log_is_not_spoken_of(rig: Rig):
 def test_a_log_of_more_than_one_piece_ends_with_the_last_of_them(rig: Rig, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(log_sender, "_CHUNK", 3)
     rig.write("abcdef")
-    rig.sender.ended(KEY)
+    rig.end()
     said: list[tuple[bytes, bool]] = []
     while not rig.sender.settled:
         (chunk,) = rig.sent
@@ -136,7 +141,7 @@ def test_a_log_of_more_than_one_piece_ends_with_the_last_of_them(rig: Rig, monke
 def test_a_log_that_was_refused_stays_on_its_machine(rig: Rig):
     rig.write("one\n")
     rig.turn()
-    rig.sender.ended(KEY)
+    rig.end()
     rig.ack(None)
     assert rig.sender.settled
     assert rig.path.exists()
@@ -145,7 +150,7 @@ def test_a_log_that_was_refused_stays_on_its_machine(rig: Rig):
 def test_a_log_that_was_refused_goes_when_nobody_came_for_it_for_days(rig: Rig):
     rig.write("one\n")
     rig.turn()
-    rig.sender.ended(KEY)
+    rig.end()
     rig.ack(None)
     (note,) = rig.folder.glob("*.refused")
     next_one = Rig(rig.folder)
@@ -164,7 +169,7 @@ def test_a_log_that_the_server_refuses_is_not_sent_on(rig: Rig):
     assert rig.ack(None) == []
     rig.write("two\n")
     assert rig.turn() == []
-    rig.sender.ended(KEY)
+    rig.end()
     assert rig.sender.settled
 
 
@@ -188,6 +193,6 @@ def test_the_next_runner_goes_on_where_a_dead_one_stopped(rig: Rig):
 
 
 def test_a_task_that_writes_nothing_leaves_nothing_to_send(rig: Rig):
-    rig.sender.ended(KEY)
+    rig.end()
     assert rig.turn() == []
     assert rig.sender.settled

@@ -11,7 +11,22 @@ import pytest
 from airloom.api.remote import app
 from airloom.model.errors import AirloomError
 from airloom.model.report import Ended, HandedBack, Outcome, Started, TryKey
-from airloom.model.wire import OLDEST_PROTOCOL, PROTOCOL, Ack, FrameError, Reports, ToRunner, Unframer, frame
+from airloom.model.wire import (
+    OLDEST_PROTOCOL,
+    PROTOCOL,
+    Ack,
+    FrameError,
+    FromIntake,
+    FromRunner,
+    Heartbeat,
+    Reports,
+    Slots,
+    Standing,
+    ToIntake,
+    ToRunner,
+    Unframer,
+    frame,
+)
 from airloom.runtime import http_transport
 from airloom.runtime.fence import Fence
 from airloom.runtime.http_server import HttpServer
@@ -103,6 +118,23 @@ def test_a_server_that_is_too_old_is_named(
     transport.send(hello())
     end_of(transport)
     assert "update the server" in caplog.text
+
+
+# --- what was added at the end ----------------------------------------------------------------------------------------
+def test_a_release_that_does_not_know_of_troubles_and_one_that_does_understand_each_other():
+    slots, standing, beat = ["slots", 2], ["standing", True, "", False], ["heartbeat", [[1, 1]], ["t"], 2, 3, 4, False]
+    assert Unframer[ToIntake](ToIntake).feed(raw(*slots)) == [Slots(slots=2)]
+    assert Unframer[FromIntake](FromIntake).feed(raw(*standing)) == [Standing(taking=True)]
+    (heard,) = Unframer[FromRunner](FromRunner).feed(raw(*beat))
+    assert isinstance(heard, Heartbeat)
+    assert heard.trouble == ""
+    told = (
+        Slots(slots=2, trouble="x"),
+        Standing(taking=True, trouble="x"),
+        msgspec.structs.replace(heard, trouble="x"),
+    )
+    for message, before in zip(told, (slots, standing, beat), strict=True):
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(message)) == [*before, "x"]
 
 
 # --- clocks -----------------------------------------------------------------------------------------------------------

@@ -255,6 +255,8 @@ def test_a_worker_can_be_ended_while_its_broker_is_away(tmp_path: Path, make: Ma
     site = make("redis://127.0.0.1:1/0")
     worker, runner = site.worker()
     worker.says("is unreachable")
+    told = wait_for(lambda: runner.told(Slots) if runner.told(Slots).trouble else None, "the trouble at the runner")
+    assert told.trouble.startswith("cannot reach its broker: redis://127.0.0.1:1/0 is unreachable: ")
     worker.signal(signal.SIGTERM)
     runner.told(Stop)
     runner.hang_up()
@@ -299,6 +301,7 @@ def test_when_its_runner_dies_the_worker_connects_to_the_next_one(site: Site) ->
     assert runner.told(Slots).slots == 2
     runner.handed(3)
     assert numbers(runner) == [1, 2, 2]
+    assert "the runner has died; another one is started" in worker.said
     assert "its runner is being started" in worker.said
 
 
@@ -307,14 +310,16 @@ def test_a_broker_that_comes_back_is_worked_with_again_and_tries_went_on(
     redis_server: RedisServer, on_redis: Site
 ) -> None:
     worker, runner = on_redis.worker()
-    on_redis.post.send(work_of(1))
-    runner.grant(*runner.handed(1))
+    on_redis.post.send(work_of(1), work_of(2))
+    runner.grant(runner.handed(2)[0])  # the other one is unanswered when the connection breaks
     redis_server.kill()
     worker.says("no work comes until it serves again, tries that run go on")
+    wait_for(lambda: runner.told(Slots).trouble, "the trouble at the runner")
     runner.end(runner.keys[0])
     redis_server.start()
     worker.says("serves again\n")
-    on_redis.post.send(work_of(2), work_of(3))
+    wait_for(lambda: not runner.told(Slots).trouble, "its end at the runner")
+    on_redis.post.send(work_of(3))
     runner.handed(3)
     assert numbers(runner) == [1, 2, 3]
 
@@ -375,6 +380,26 @@ def test_a_redis_without_memory_delivers_what_it_has(redis_server: RedisServer, 
     runner.handed(3)
     assert numbers(runner) == [1, 2, 3]
     assert "Traceback" not in worker.said
+
+
+def test_what_a_redis_without_memory_does_not_take_back_is_not_shown(redis_server: RedisServer, on_redis: Site) -> None:
+    worker, runner = on_redis.worker()
+    on_redis.post.send(work_of(1), work_of(2))
+    first = runner.handed(2)[:]
+    redis_server.set_max_memory(1)
+    try:
+        runner.stand(taking=False, why="the server is out of reach")
+        worker.says("out of memory")
+    finally:
+        redis_server.set_max_memory(0)
+    assert "Traceback" not in worker.said
+    # What of a message may hold its token.
+    assert "'body'" not in worker.said
+    runner.grant(*first)
+    runner.end(*first)
+    runner.stand()
+    on_redis.post.send(work_of(3))
+    runner.handed(3)
 
 
 def test_a_queue_of_another_kind_is_used_as_it_is(rabbitmq_url: str, make: Make) -> None:

@@ -292,6 +292,16 @@ def test_while_tries_end_fast_some_are_handed_on_ahead_of_their_slots(desk: Desk
     assert desk.hand.busy == 2
 
 
+def test_that_tries_are_handed_back_fast_is_no_pace(desk: Desk) -> None:
+    for number in range(50):
+        desk.bring(number)
+        desk.say(Claimed(granted=(key(number),)))
+        desk.say(Reports(seq=0, reports=(HandedBack(key=key(number), at=1.0, detail="no slot"),)))
+    before = len(desk.submitted)
+    desk.bring(*range(100, 140))
+    assert len(desk.submitted) == before + 2
+
+
 def test_what_is_ahead_is_filled_up_together(desk: Desk) -> None:
     for number in range(50):
         desk.bring(number)

@@ -69,6 +69,15 @@ class TransportConformance:
             transport.send(message)
         assert [server.receive() for _ in sent] == sent
 
+    def test_what_is_sent_together_arrives_in_order(self, ends: tuple[Transport, Any]):
+        transport, server = ends
+        sent: list[FromRunner] = [
+            LogChunk(key=TryKey(2, 1), offset=0, data=b"the last line", last=True),
+            Reports(seq=1, reports=(Ended(key=TryKey(2, 1), at=1.5, outcome=Outcome.SUCCESS),)),
+        ]
+        transport.send_together(sent)
+        assert [server.receive() for _ in sent] == sent
+
     def test_what_is_urgent_arrives_whatever_else_does(self, ends: tuple[Transport, Any]):
         transport, server = ends
         sent: list[FromRunner] = [
@@ -102,6 +111,8 @@ class TransportConformance:
         message = Reports(seq=1, reports=(Ended(key=TryKey(1, 1), at=1.0, outcome=Outcome.SUCCESS, xcoms=(big,)),))
         small = Ask(id=1, key=TryKey(1, 1), request=GetVariable(key="region"))
         server.hold()
+        # What was sent to make the connection has been answered: only what is sent when nothing else is blocks anew.
+        assert select.select([], [transport], [], SECONDS)[1]
         blocked: list[bool] = []
         transport.on_blocked = lambda: blocked.append(True)
         transport.send(message)  # nobody reads yet

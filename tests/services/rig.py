@@ -6,7 +6,7 @@ from typing import Any
 from airloom.decide.state import WorldConfig
 from airloom.model.events import Answer, Command, Reload, TriggerRun
 from airloom.model.loading import ParsedFile
-from airloom.model.report import Ended, Outcome, Report, Started, TryKey
+from airloom.model.report import Ended, News, Outcome, Started, TryKey
 from airloom.model.run import RunRow, TIRow
 from airloom.model.spec import DagSpec, TaskSpec
 from airloom.model.spec_hash import spec_hash
@@ -41,7 +41,7 @@ class ScriptedExecutor:
         self.cancelled: list[TryKey] = []
         self.wanted: set[TryKey] = set()
         self.polls = 0
-        self._reports: list[Report] = []
+        self._reports: list[News] = []
 
     def capacity(self) -> tuple[int | None, str]:
         return self.slots, self.why
@@ -53,7 +53,7 @@ class ScriptedExecutor:
                 self.held[work.key] = work
                 self.submitted.append(work)
 
-    def poll(self) -> list[Report]:
+    def poll(self) -> list[News]:
         self.polls += 1
         reports, self._reports = self._reports, []
         return reports
@@ -69,7 +69,7 @@ class ScriptedExecutor:
         """Nothing is open."""
 
     # --- what the test says ----------------------------------------------------------------------------------------
-    def report(self, *reports: Report) -> None:
+    def report(self, *reports: News) -> None:
         self._reports += reports
 
     def names(self) -> list[str]:

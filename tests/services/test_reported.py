@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from airloom.decide import turn
+from airloom.decide.explain import explain
+from airloom.decide.load import load
 from airloom.decide.state import World
 from airloom.model.events import Event, Reported
 from airloom.model.plan import Plan
-from airloom.model.report import Cause, Ended, HandedBack, Outcome, Report, Started, TryKey, XComValue
-from airloom.services import scheduler
+from airloom.model.report import Cause, Ended, HandedBack, Outcome, Report, Started, TryKey, Waiting, XComValue
+from airloom.services import commands, scheduler
 from airloom.store import inbox, xcoms
 from airloom.store.tables import inbox_answer
 from tests.services.rig import Rig, dag, task
@@ -72,13 +74,48 @@ def test_what_is_reported_twice_counts_once(rig: Rig) -> None:
     assert rig.tis()["a"].try_number == 2
 
 
-def test_the_end_that_a_runner_tells_comes_before_its_loss(rig: Rig) -> None:
+@pytest.mark.parametrize("cause", [Cause.LOST, Cause.OOM, Cause.KILLED, Cause.EXIT])
+def test_the_end_that_a_runner_tells_comes_before_what_an_executor_infers(rig: Rig, cause: Cause) -> None:
     a, _, _ = three_running(rig)
     with rig.db.transaction() as conn:
         inbox.put(conn, Reported(reports=(end(a),)), None, rig.clock.now)  # of which no hint has come
-    rig.executor.end("a", Outcome.FAILED, cause=Cause.LOST)
+    rig.executor.end("a", Outcome.FAILED, cause=cause)
     rig.tick()
     assert rig.states()["a"] == "success"
+
+
+def test_it_does_so_behind_more_than_one_turn_takes(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b, _ = three_running(rig)
+    monkeypatch.setattr(commands, "BATCH", 1)
+    with rig.db.transaction() as conn:
+        for key in (b, a):
+            inbox.put(conn, Reported(reports=(end(key),)), None, rig.clock.now)
+    rig.executor.end("a", Outcome.FAILED, cause=Cause.OOM)
+    rig.executor.end("c", Outcome.FAILED, cause=Cause.OOM)
+    settle(rig)
+    rig.tick()
+    assert rig.states() == {"a": "success", "b": "success", "c": "failed"}
+
+
+def test_what_an_executor_waits_for_is_the_reason_until_the_try_starts(rig: Rig) -> None:
+    key, other, _ = three_running(rig)
+
+    def reasons(name: str) -> str:
+        assert rig.scheduler.world is not None
+        return explain(rig.scheduler.world, "d", "r", name)[0].reasons[0].text
+
+    rig.executor.report(*(Waiting(key=one, why="namespace quota team: pods 8/8") for one in (key, other)))
+    rig.tick()
+    assert "namespace quota team: pods 8/8" in reasons("a")
+    assert rig.scheduler.world is not None
+    (waiting,) = load(rig.scheduler.world, {}).waiting
+    assert (waiting.count, waiting.kind) == (2, "starting")
+    assert "namespace quota team: pods 8/8" in waiting.text
+    rig.executor.report(Waiting(key=other, why=""), Started(key=key, at=1.0, runner="far"))
+    rig.tick()
+    assert reasons("a") == "it is running"
+    assert "quota" not in reasons("b")
+    assert load(rig.scheduler.world, {}).waiting == ()
 
 
 def test_what_is_handed_back_twice_is_handed_out_once(rig: Rig) -> None:

@@ -45,6 +45,17 @@ def test_a_hint_is_heard_and_many_at_once_are_one(db: Database, wake_path: Path,
     voice.close()
 
 
+def test_a_hint_that_joins_a_transaction_comes_with_its_commit(db: Database, wake_path: Path, heard: Listener) -> None:
+    voice = notifier(db, wake_path)
+    with db.transaction() as conn:
+        joined = voice.join(conn)
+        assert not heard.wait(0.2)
+    if not joined:
+        voice.notify()
+    assert heard.wait(_LONG)
+    voice.close()
+
+
 def test_silence_ends_with_the_time(heard: Listener) -> None:
     assert not heard.wait(0.01)
 

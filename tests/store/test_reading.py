@@ -151,6 +151,7 @@ _TI_KEY = ("uq_task_instance", "sqlite_autoindex_task_instance_1")
         (doomed_tis_query(5_000), _TI_KEY),
         (take_query(0, 100, TAKEN), ("inbox_pkey", "PRIMARY KEY")),
         (ends_at_query(["runner"]), ("ix_task_try_live",)),
+        (ends_at_query([f"pod-{number}" for number in range(5000)]), ("ix_task_try_live",)),
         (claims_query("celery"), ("ix_task_try_live",)),
         (overview.live_runs_query(None), ("ix_dag_run_live",)),
         (overview.ended_runs_query(2e9, None), ("ix_dag_run_ended",)),

@@ -145,4 +145,6 @@ def _worker(settings: Settings) -> str:
     standing = said[0]
     if isinstance(standing, Standing) and not standing.taking:
         raise AirloomError(f"the worker takes no work: {standing.why}")
+    if isinstance(standing, Standing) and standing.trouble:
+        raise AirloomError(f"the worker takes no work: it {standing.trouble}")
     return "the worker takes work"

@@ -1,6 +1,8 @@
 """`airloom tasks`."""
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -10,12 +12,13 @@ import typer
 from airloom.cli.opening import Opened, opened
 from airloom.cli.output import Format, Output, moment, show_record, show_rows, span
 from airloom.cli.times import parse_time
-from airloom.cli.verbs import dags, runs, tasks
-from airloom.model.errors import InvalidRequest, NotFound
+from airloom.cli.verbs import dags, runs, tasks, workers
+from airloom.model.errors import AirloomError, InvalidRequest, NotFound
 from airloom.model.events import ClearTasks, MarkTasks
 from airloom.model.log_lines import LogLine
-from airloom.model.run import RunRow, TIRow
+from airloom.model.run import RunRow, TIRow, TryRow
 from airloom.model.states import TIState
+from airloom.model.work import SERVED_BY_QUEUE
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -81,12 +84,14 @@ def state(
     with opened() as here:
         run, tis = tasks.get_tis(here.ops, dag_id, run_id, task_id, map_index)
         records: list[dict[str, Any]] = [
-            {**ti_record(ti, here.ops.now()), "tries": _tries(here, run, ti)} for ti in tis
+            {**ti_record(ti, here.ops.now()), "tries": tries}
+            for ti, tries in zip(tis, _tries(here, run, tis), strict=True)
         ]
         if len(records) == 1 and output is Format.TABLE:
             tries = records[0].pop("tries")
             show_record(records[0], output, here.zone)
-            columns = ["try_number", "state", "started_at", "duration", "host", "cause", "detail"]
+            columns = ["try_number", "state", "started_at", "duration", "worker", "cause", "detail"]
+            tries = [row | {"worker": row["worker"] or row["host"]} for row in tries]
             show_rows(tries, columns, output, here.zone)
         else:
             show_rows(records, ["task_id", "map_index", "state", "try_number", "duration", "detail"], output, here.zone)
@@ -216,26 +221,34 @@ def ti_record(ti: TIRow, now: float) -> dict[str, object]:
     }
 
 
-def _tries(here: Opened, run: RunRow, ti: TIRow) -> list[dict[str, object]]:
-    return [
-        {
-            "try_number": one.try_number,
-            "state": one.state.value,
-            "executor": one.executor,
-            "queue": one.queue,
-            "queued_at": moment(one.queued_at),
-            "started_at": moment(one.started_at),
-            "ended_at": moment(one.ended_at),
-            "duration": span(one.started_at, one.ended_at if one.ended_at is not None else here.ops.now()),
-            "host": one.host,
-            "pid": one.pid,
-            "cause": None if one.cause is None else one.cause.value,
-            "detail": one.detail,
-            "exit_code": one.exit_code,
-            "signal": one.signal,
-        }
-        for one in tasks.list_tries(here.ops, run, ti)
-    ]
+def _tries(here: Opened, run: RunRow, tis: Sequence[TIRow]) -> list[list[dict[str, object]]]:
+    """The tries of each TI, with the names of the workers that are known still."""
+    tries = [tasks.list_tries(here.ops, run, ti) for ti in tis]
+    names: dict[str | None, str] = {}
+    if any(one.executor in SERVED_BY_QUEUE and one.runner for of_one in tries for one in of_one):
+        with suppress(AirloomError):  # a token for some dags may not see workers
+            names = {worker.id: worker.name for worker in workers.list_workers(here.ops)}
+    return [[_try(one, names.get(one.runner), here.ops.now()) for one in of_one] for of_one in tries]
+
+
+def _try(one: TryRow, worker: str | None, now: float) -> dict[str, object]:
+    return {
+        "try_number": one.try_number,
+        "state": one.state.value,
+        "executor": one.executor,
+        "queue": one.queue,
+        "queued_at": moment(one.queued_at),
+        "started_at": moment(one.started_at),
+        "ended_at": moment(one.ended_at),
+        "duration": span(one.started_at, one.ended_at if one.ended_at is not None else now),
+        "worker": worker,
+        "host": one.host,
+        "pid": one.pid,
+        "cause": None if one.cause is None else one.cause.value,
+        "detail": one.detail,
+        "exit_code": one.exit_code,
+        "signal": one.signal,
+    }
 
 
 def _show_log(here: Opened, run: RunRow, ti: TIRow, number: int, *, follow: bool, form: Format) -> None:

@@ -1,5 +1,6 @@
 """`airloom users`: on the machine of the database, for whoever may read it."""
 
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -110,7 +111,7 @@ def link(username: Name, output: Output = Format.TABLE) -> None:
     """
     with on_this_machine() as here:
         made = users.make_link(here.ops, username)
-        address = _base_url(here.settings.api, users.served_at(here.ops)) + made.path
+        address = _base_url(here.settings.api, *users.served_at(here.ops)) + made.path
         if output is Format.TABLE:
             typer.echo(address)
         else:
@@ -130,12 +131,15 @@ def on_this_machine() -> Iterator[Opened]:
         yield here
 
 
-def _base_url(api: ApiSection, served_at: str | None) -> str:
+def _base_url(api: ApiSection, served_at: str, host: str) -> str:
     if api.base_url:
         return api.base_url.rstrip("/")
     if served_at:
+        if host != socket.gethostname():
+            typer.echo(f"the API runs on {host}: this is how it is reached there, unless [api] base_url says", err=True)
         # Its command line may have named another place than the settings.
         return served_at
+    typer.echo("no API runs now: the link is for one that is started as the settings say, at [api] port", err=True)
     if api.port == 0:
         # Any free port: the server has said which.
         return ""

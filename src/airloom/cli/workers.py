@@ -41,6 +41,9 @@ def list_workers(output: Output = Format.TABLE) -> None:
                 return
             rows = [row | _for_people(worker, now) for row, worker in zip(rows, found, strict=True)]
         show_rows(rows, columns, output, here.zone)
+        for worker in found if output is Format.TABLE else ():
+            if worker.trouble:
+                typer.echo(f"worker {worker.name} {worker.trouble}")
 
 
 @app.command()
@@ -89,13 +92,14 @@ def _record(worker: Worker, now: float) -> dict[str, Any]:
         "silent": round(now - worker.seen_at, 1) if worker.silent else None,
         "ordered_by": worker.ordered_by,
         "ordered_at": moment(worker.ordered_at),
+        "trouble": worker.trouble or None,
         "id": worker.id,
     }
 
 
 def _for_people(worker: Worker, now: float) -> dict[str, str]:
     """The cells that a table words."""
-    state = worker.status.value
+    state = worker.status.value.replace("_", " ")
     if worker.silent:
         state = f"silent for {now - worker.seen_at:.0f} s"
     elif worker.ordered_by is not None:

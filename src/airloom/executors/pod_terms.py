@@ -49,7 +49,8 @@ UNABLE = 75
 #: the try was begun, here or by a container before this one, and the server could not be told how it ended; or it has
 #: ended long since. If the server still takes it for live, it is lost
 UNTOLD = 76
-#: SIGTERM came, and the try has not ended by itself. If the server could be told, it was
+#: SIGTERM came, and has ended the try. The server was not told of its end: why, and whose budget that costs, is seen by
+#: whoever sees the pod
 STOPPED = 143
 
 

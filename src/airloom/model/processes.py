@@ -166,7 +166,7 @@ class RunnerState(msgspec.Struct, frozen=True, kw_only=True):
     Of a runner on another machine, tries: those that it has in hand, which are leased to it while its row counts as
     alive; credential: what it proved itself with; worker, home: as in its Hello; lease: seconds out of touch after
     which it has ended them; clock: seconds by which its clock is ahead of the server's; memory in bytes; drained: it is
-    to take nothing new.
+    to take nothing new. trouble: why no work comes to it, as in its Heartbeat.
     """
 
     executor: str
@@ -182,6 +182,7 @@ class RunnerState(msgspec.Struct, frozen=True, kw_only=True):
     memory_free: int = 0
     memory: int = 0
     drained: bool = False
+    trouble: str = ""
 
 
 class OrderKind(StrEnum):

@@ -112,7 +112,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat", arra
 
     `tokens`: those of the tries, in the same order, from a runner on another machine. It tells how many tries it takes
     at once by now (0: any number), and bytes of memory that are free there, and that there are (0: not known).
-    leaving: it has nothing in hand, and ends as soon as this is answered.
+    leaving: it has nothing in hand, and ends as soon as this is answered. trouble: why no work comes to it from there,
+    as the end of a sentence that begins with its worker.
     """
 
     live: tuple[TryKey, ...]
@@ -121,6 +122,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat", arra
     memory_free: int = 0
     memory: int = 0
     leaving: bool = False
+    trouble: str = ""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, tag="claim", array_like=True):
@@ -230,9 +232,10 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop", array_like=Tru
 
 # --- between a runner on another machine and who hands it work there: a Celery worker --------------------------------
 class Slots(msgspec.Struct, frozen=True, kw_only=True, tag="slots", array_like=True):
-    """To the runner: so many tries at once are handed to it from now on."""
+    """To the runner: so many tries at once are handed to it from now on. trouble: none is now, and why."""
 
     slots: int
+    trouble: str = ""
 
 
 #: why a runner takes no work that has not had time to
@@ -241,11 +244,13 @@ STARTING = "its runner is being started"
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True, tag="standing", array_like=True):
     """From the runner, at first and whenever it changes: whether it can take work now, and if not why (what is wrong
-    with the server, the worker is drained). stop: the worker is to end in good order."""
+    with the server, the worker is drained). stop: the worker is to end in good order. trouble: why nobody hands it any,
+    for who only looks."""
 
     taking: bool
     why: str = ""
     stop: bool = False
+    trouble: str = ""
 
 
 FromRunner = Hello | Reports | Heartbeat | Claim | GetSource | Ask | LogChunk

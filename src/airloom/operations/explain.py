@@ -17,7 +17,7 @@ from airloom.model.run import RunRow, TIRow
 from airloom.model.states import RUN_FINISHED
 from airloom.model.work import SERVED_BY_QUEUE
 from airloom.operations.asking import ask
-from airloom.operations.health import leading_state, read
+from airloom.operations.health import leading_state, read, refusal_of
 from airloom.operations.lookup import find_run, find_tis
 from airloom.operations.ops import Ops
 from airloom.operations.queues import hold_of, service_of
@@ -104,7 +104,7 @@ def _at_workers(ops: Ops, ids: Mapping[int, int], found: list[Explanation]) -> l
             return reason
         if where.runner is not None:
             return _claimed(where.runner, workers, now)
-        service = service_of(workers, leader, where.executor, where.queue)
+        service = service_of(workers, leader, where.executor, where.queue, refusal_of(known, now))
         hold = hold_of(service)
         if hold is None:
             text = f"it is in queue {where.queue}, and its workers have free slots: it starts in a moment"

@@ -188,8 +188,24 @@ def _schedulers(known: Known, now: float) -> Iterator[Part]:
 def _apis(known: Known, now: float) -> Iterator[Part]:
     for row in _of(known, ProcessKind.API):
         if row.alive(now):
-            foreign = _has_another_key(known, now, msgspec.convert(row.state, ApiState).keys)
+            foreign = _is_foreign(row, known, now)
             yield _part(row, DEGRADED if foreign else OK, _OTHER_KEY if foreign else "it serves")
+
+
+def refusal_of(known: Known, now: float) -> str:
+    """Why workers are refused the tries that they want to run; "" if they are not, as far as is known."""
+    foreign = [row for row in _of(known, ProcessKind.API) if row.alive(now) and _is_foreign(row, known, now)]
+    if not foreign:
+        return ""
+    who = f"the API on {foreign[0].host} (process {foreign[0].pid})"
+    return (
+        f"{who} refuses tries to workers, for it has another secret key than the scheduler that leads: give every "
+        "scheduler and API the same [core] secret_key, or the same file secret.key"
+    )
+
+
+def _is_foreign(row: ProcessRow, known: Known, now: float) -> bool:
+    return _has_another_key(known, now, msgspec.convert(row.state, ApiState).keys)
 
 
 def _has_another_key(known: Known, now: float, keys: tuple[str, ...]) -> bool:
@@ -236,5 +252,7 @@ def _runners(known: Known, now: float) -> Iterator[Part]:
         who = f"worker {state.worker}" if state.worker else "it"
         if row.alive(now) and not state.worker:
             yield _part(row, OK, f"it serves executor {state.executor}; tries in hand: {state.running}")
+        elif row.alive(now) and state.trouble:
+            yield _part(row, DEGRADED, f"{who} {state.trouble}")
         elif not row.alive(now) and now - row.seen_at <= _MISSED and state.worker not in there:
             yield _part(row, DOWN, f"{who} served executor {state.executor}, and is silent")

@@ -11,7 +11,7 @@ from airloom.model.states import RunState, TIState
 from airloom.operations import browsing, dag_lists, queues
 from airloom.operations.browsing import TICard
 from airloom.operations.dag_lists import Sees
-from airloom.operations.health import Known, leading_state, read
+from airloom.operations.health import Known, leading_state, read, refusal_of
 from airloom.operations.ops import Ops
 from airloom.operations.workers import workers_of
 from airloom.store import dag_lists as heads_of
@@ -88,7 +88,7 @@ def _waiting(known: Known, now: float, sees: Sees | None) -> list[WaitingFor]:
         return []
     if sees is not None:
         return [entry for entry in state.load.waiting if entry.dag_id is not None and sees(entry.dag_id)]
-    return list(merged((*state.load.waiting, *queues.held(workers_of(known, now), state))))
+    return list(merged((*state.load.waiting, *queues.held(workers_of(known, now), state, refusal_of(known, now)))))
 
 
 def _ahead(ops: Ops, conn: Any, heads: list[DagHead], now: float) -> list[Planned]:

@@ -9,7 +9,7 @@ from airloom.model.processes import SchedulerState, WaitingFor
 from airloom.model.reasons import Reason, ReasonKind
 from airloom.model.states import TIState
 from airloom.model.work import SERVED_BY_QUEUE
-from airloom.operations.health import leading_state, read
+from airloom.operations.health import leading_state, read, refusal_of
 from airloom.operations.ops import Ops
 from airloom.operations.workers import Worker, WorkerStatus, workers_of
 from airloom.store.queues import count_in_hand, count_live
@@ -39,13 +39,14 @@ class QueueState(msgspec.Struct, frozen=True, kw_only=True):
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     """Who serves a queue of an executor. others: living workers of the executor that do not. why: the executor hands
-    nothing to anybody, if it does not."""
+    nothing to anybody, if it does not. refusal: why workers are refused the tries that they want, if they are."""
 
     executor: str
     queue: str
     workers: tuple[Worker, ...]
     others: tuple[Worker, ...]
     why: str
+    refusal: str = ""
 
     @property
     def takers(self) -> tuple[Worker, ...]:
@@ -65,8 +66,10 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         return None if None in slots else sum(max(0, (worker.slots or 0) - worker.running) for worker in self.takers)
 
 
-def service_of(workers: Sequence[Worker], state: SchedulerState | None, executor: str, queue: str) -> Service:
-    """Who serves that queue of that executor. state: of the scheduler that leads."""
+def service_of(
+    workers: Sequence[Worker], state: SchedulerState | None, executor: str, queue: str, refusal: str = ""
+) -> Service:
+    """Who serves that queue of that executor. state: of the scheduler that leads. refusal: as in Service."""
     uses = () if state is None or state.load is None else state.load.executors
     living = [worker for worker in workers if worker.executor == executor and not worker.silent]
     return Service(
@@ -75,6 +78,7 @@ def service_of(workers: Sequence[Worker], state: SchedulerState | None, executor
         workers=tuple(worker for worker in living if worker.serves(executor, queue)),
         others=tuple(worker for worker in living if not worker.serves(executor, queue)),
         why=next((use.why for use in uses if use.name == executor), ""),
+        refusal=refusal,
     )
 
 
@@ -92,6 +96,11 @@ def hold_of(service: Service) -> Reason | None:
         return Reason(kind=ReasonKind.NO_WORKER, text=text)
     if not service.takers:
         names = [worker.name for worker in service.workers]
+        cut_off = [worker for worker in service.workers if worker.status is WorkerStatus.CUT_OFF]
+        if cut_off:
+            more = f" (and {len(cut_off) - 1} more are cut off)" if len(cut_off) > 1 else ""
+            text = f"no worker takes from queue {queue}: {cut_off[0].name} {cut_off[0].trouble}{more}"
+            return Reason(kind=ReasonKind.NO_WORKER, text=text)
         drained = [worker.name for worker in service.workers if worker.status is WorkerStatus.DRAINED]
         helps = (
             f"`airloom workers resume {quote(drained[0])}` has it go on" if drained else "another one has to be started"
@@ -103,14 +112,14 @@ def hold_of(service: Service) -> Reason | None:
         where = f"its {len(service.takers)} workers" if many else f"its worker {service.takers[0].name}"
         text = f"no free slot on queue {queue}: {service.slots} of {service.slots} in use at {where}"
         return Reason(kind=ReasonKind.QUEUE, text=text)
-    return None
+    return Reason(kind=ReasonKind.CAPACITY, text=service.refusal) if service.refusal else None
 
 
-def held(workers: Sequence[Worker], leader: SchedulerState) -> list[WaitingFor]:
+def held(workers: Sequence[Worker], leader: SchedulerState, refusal: str = "") -> list[WaitingFor]:
     """The queues in which tries wait that nothing is done about just now, and why."""
     found = []
     for use in () if leader.load is None else leader.load.queues:
-        hold = hold_of(service_of(workers, leader, use.executor, use.name)) if use.queued else None
+        hold = hold_of(service_of(workers, leader, use.executor, use.name, refusal)) if use.queued else None
         if hold is not None:
             name = use.executor if hold.kind is ReasonKind.CAPACITY else use.name
             found.append(WaitingFor(kind=hold.kind.value, name=name, text=hold.text, count=use.queued))
@@ -142,8 +151,9 @@ def _look(ops: Ops, asked: Sequence[tuple[str, str]]) -> list[QueueState]:
                 counts.setdefault((worker.executor, queue), {})
     for use in () if leader is None or leader.load is None else leader.load.executors:
         counts.setdefault((use.name, _DEFAULT), {})
+    refusal = refusal_of(known, now)
     return [
-        _state(service_of(workers, leader, executor, queue), of_state)
+        _state(service_of(workers, leader, executor, queue, refusal), of_state)
         for (executor, queue), of_state in sorted(counts.items())
     ]
 

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -11,12 +11,33 @@ from airloom.model.errors import Conflict, InvalidRequest, NotFound
 from airloom.model.events import Reported
 from airloom.model.processes import ProcessKind, ProcessRow, RunnerState, WorkerOrder
 from airloom.model.report import Report, TryKey
-from airloom.model.wire import OLDEST_PROTOCOL, PROTOCOL, Claimed, Heartbeat, Hello, Refusal, Wanted, understood
+from airloom.model.wire import (
+    OLDEST_PROTOCOL,
+    PROTOCOL,
+    Claimed,
+    Heartbeat,
+    Hello,
+    LogChunk,
+    Refusal,
+    Wanted,
+    understood,
+)
 from airloom.model.work import Cancel
 from airloom.operations.auditing import record
 from airloom.operations.credentials import TOKEN_PREFIX, Made, find_credential, make_credential
 from airloom.operations.ops import Ops
-from airloom.store import credentials, dags, feed, inbox, leadership, processes, runners, worker_orders
+from airloom.operations.try_logs import pieces_of
+from airloom.store import (
+    credentials,
+    dags,
+    feed,
+    inbox,
+    leadership,
+    log_chunks,
+    processes,
+    runners,
+    worker_orders,
+)
 from airloom.store.credentials import CredentialRow
 
 log = logging.getLogger("airloom.api")
@@ -25,6 +46,7 @@ log = logging.getLogger("airloom.api")
 RUNNER = "runner"
 _TOKEN = re.compile(TOKEN_PREFIX + "[0-9a-f]{16}_[0-9a-f]{48}")
 _LONGEST_NAME = 250
+_LONGEST_TROUBLE = 1000
 _MOST_QUEUES = 1000
 #: what a clock may show: the year 9999
 _LATEST = 253_402_300_800.0
@@ -161,6 +183,9 @@ def renew(
         if row is not None:
             state = _state(row)
             wanted = _wanted(worker_orders.order_of(conn, state.worker) if state.worker else None, runner)
+            trouble = beat.trouble[:_LONGEST_TROUBLE]
+            if trouble != state.trouble:
+                feed.tell(conn, "processes")
             state = msgspec.structs.replace(
                 state,
                 running=len(tries),
@@ -169,6 +194,7 @@ def renew(
                 memory_free=beat.memory_free,
                 memory=beat.memory,
                 drained=wanted.drain,
+                trouble=trouble,
             )
             processes.renew(conn, [msgspec.structs.replace(row, seen_at=ops.now(), state=msgspec.to_builtins(state))])
         elif leased or not (tries or late):
@@ -277,15 +303,22 @@ def _cancel(key: TryKey, why: str) -> Cancel:
 
 
 # --- reports ----------------------------------------------------------------------------------------------------------
-def keep_reports(ops: Ops, reports: list[Report]) -> None:
-    """Commit reports for the leader, but for those of tries that have ended: nothing that is said of them counts."""
+def keep_reports(
+    ops: Ops, log_limit: int, reports: Sequence[Report], chunks: Sequence[LogChunk] = ()
+) -> list[int | None]:
+    """Commit reports for the leader, but for those of tries that have ended: nothing that is said of them counts. With
+    them pieces of logs, of which each may have `log_limit` bytes; for each how far its log goes then."""
+    pieces, terms = pieces_of(ops, chunks, log_limit)
     with ops.db.transaction() as conn:
+        places = log_chunks.append(conn, pieces, terms, ops.now()) if pieces else []
         live = runners.live_tries(conn, (report.key for report in reports))
         kept = tuple(report for report in reports if report.key in live)
         if kept:
             inbox.put(conn, Reported(reports=kept), None, ops.now())
-    if kept:
+        hinted = not kept or ops.notifier.join(conn)
+    if not hinted:
         ops.notifier.notify()
+    return places
 
 
 def database_of(ops: Ops) -> str:

@@ -169,6 +169,13 @@ def keep_chunks(ops: Ops, chunks: Sequence[LogChunk], limit: int) -> list[int | 
     Raises StoreError."""
     if not chunks:
         return []
+    pieces, terms = pieces_of(ops, chunks, limit)
+    with ops.db.transaction() as conn:
+        return log_chunks.append(conn, pieces, terms, ops.now())
+
+
+def pieces_of(ops: Ops, chunks: Sequence[LogChunk], limit: int) -> tuple[list[Piece], Terms]:
+    """Compressed, and on which terms they are kept: for log_chunks.append."""
     text = f"this log has reached its limit of {limit:,} bytes: the rest is dropped"
     at = datetime.fromtimestamp(ops.now(), UTC).isoformat(timespec="microseconds")
     notice = LogLine(at, "WARNING", "runner", text)
@@ -179,5 +186,4 @@ def keep_chunks(ops: Ops, chunks: Sequence[LogChunk], limit: int) -> list[int | 
         settle=ops.logs.store is None,
     )
     pieces = [Piece(chunk.key, chunk.offset, chunk.data, log_chunks.packed(chunk.data), chunk.last) for chunk in chunks]
-    with ops.db.transaction() as conn:
-        return log_chunks.append(conn, pieces, terms, ops.now())
+    return pieces, terms

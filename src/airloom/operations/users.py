@@ -138,14 +138,14 @@ def make_link(ops: Ops, username: str) -> Link:
     return Link(code=made.text, expires_at=now + LINK_LASTS)
 
 
-def served_at(ops: Ops) -> str | None:
-    """The address of the API server of this machine that began last; None if none runs."""
+def served_at(ops: Ops) -> tuple[str, str]:
+    """The address of the API server that began last, and its host: of this machine, if one runs here; empty if none
+    runs at all."""
     now = ops.now()
     with ops.db.reading() as conn:
         rows = [row for row in list_processes(conn, ProcessKind.API) if row.alive(now)]
-    here = [row for row in rows if row.host == socket.gethostname()]
-    last = max(here, key=lambda row: row.started_at, default=None)
-    return None if last is None else msgspec.convert(last.state, ApiState).address or None
+    last = max(rows, key=lambda row: (row.host == socket.gethostname(), row.started_at), default=None)
+    return ("", "") if last is None else (msgspec.convert(last.state, ApiState).address, last.host)
 
 
 def ensure_first_admin(ops: Ops) -> None:

@@ -22,9 +22,11 @@ _SEE_ALL = "; `airloom workers list` shows all that were there in the last day"
 
 
 class WorkerStatus(StrEnum):
-    """What a worker does. silent: it was not heard of lately, whatever is wanted of it."""
+    """What a worker does. cut_off: no work comes to it, and its trouble says why. silent: it was not heard of lately,
+    whatever is wanted of it."""
 
     RUNNING = "running"
+    CUT_OFF = "cut_off"
     DRAINED = "drained"
     STOPPING = "stopping"
     SILENT = "silent"
@@ -34,7 +36,8 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """A runner. name: of its worker; of a local executor's runner its host and pid. queues empty: of every queue.
     slots None: no limit. running: tries in hand. memory: bytes, 0 if not known; memory_free: of it. clock: seconds by
     which its clock is ahead of the server's. remote: it is a worker, no part of a scheduler's process. ordered_by,
-    ordered_at: who wants it drained or stopped, since when."""
+    ordered_at: who wants it drained or stopped, since when. trouble: why no work comes to it, as the end of a sentence
+    that begins with it."""
 
     id: str
     name: str
@@ -54,6 +57,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     remote: bool
     ordered_by: str | None = None
     ordered_at: float | None = None
+    trouble: str = ""
 
     @property
     def silent(self) -> bool:
@@ -174,6 +178,8 @@ def _worker(row: ProcessRow, orders: dict[str, WorkerOrder], now: float) -> Work
         status = WorkerStatus.STOPPING
     elif order is not None or state.drained:
         status = WorkerStatus.DRAINED
+    elif state.trouble:
+        status = WorkerStatus.CUT_OFF
     return Worker(
         id=row.id,
         name=state.worker or f"{row.host}:{row.pid}",
@@ -193,6 +199,7 @@ def _worker(row: ProcessRow, orders: dict[str, WorkerOrder], now: float) -> Work
         remote=bool(state.worker),
         ordered_by=None if order is None else order.by,
         ordered_at=None if order is None else order.at,
+        trouble=state.trouble if alive else "",
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from airloom.model.report import Ended, HandedBack, Report
+from airloom.model.report import Cause, Ended, HandedBack, Report
 from airloom.model.wire import Claimed, Standing, Stop, Submit, ToIntake
 from airloom.model.work import Work
 
@@ -32,6 +32,18 @@ class Errand:
     def over(self) -> bool:
         """Whether nothing is left to do."""
         return self.end is not None or bool(self.refused)
+
+    def telling(self, report: Callable[[Report], None]) -> Callable[[Report], None]:
+        """`report`, for all but an end by SIGTERM: why the pod is ended, as for its disk, its deadline or its node, and
+        so whose budget that costs, only who sees the pod can tell."""
+
+        def tell(told: Report) -> None:
+            if isinstance(told, Ended) and told.cause is Cause.STOPPED:
+                self.end = told
+            else:
+                report(told)
+
+        return tell
 
     def begin(self, ordered: Callable[[ToIntake], None]) -> None:
         """Hand the work over."""

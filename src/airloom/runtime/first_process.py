@@ -2,6 +2,7 @@
 signals that it does not handle. So the work is done in a child; this one reaps, passes signals on, and says last words.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -37,15 +38,17 @@ def guard(work: Callable[[], End], last_words: str) -> int:
     def pass_on(number: int, _frame: object) -> None:
         nonlocal stopped
         stopped = True
-        os.kill(child, number)
+        with contextlib.suppress(ProcessLookupError):  # it has ended just now
+            os.kill(child, number)
 
     for number in _SIGNALS:
         signal.signal(number, pass_on)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     code = _wait(child)
     if code < 0 and not (stopped and -code in _SIGNALS):
-        _say(words, f"the process that was to run the try was killed with {signal_name(-code)}")
-        return 128 - code
+        end = End(128 - code, f"the process that was to run the try was killed with {signal_name(-code)}")
+        _say(end, words)
+        return end.status
     return pod_terms.STOPPED if stopped and code else code
 
 
@@ -75,19 +78,16 @@ def _be_child(work: Callable[[], End], words: Path, parent: int) -> None:
         logging.exception("a fault in Airloom")
         end = End(pod_terms.UNTOLD, f"a fault in Airloom: {type(error).__name__}: {error}")
     finally:
-        if end.words:
-            _say(words, end.words)
+        _say(end, words)
         os._exit(end.status)
 
 
-def _say(words: Path, text: str) -> None:
-    """Tell whoever looks at the pod, or at its log."""
-    sys.stderr.write(f"airloom: {text}\n")
-    sys.stderr.flush()
-    try:
-        # Made by Kubernetes; where there is none nobody looks.
-        with words.open("r+b") as file:
-            file.truncate()
-            file.write(text.encode()[:_LONGEST_WORDS])
-    except OSError:
-        return
+def _say(end: End, words: Path) -> None:
+    """Tell whoever looks at the pod, or at its log, which has it already that the try failed."""
+    if end.words and end.status != pod_terms.FAILED:
+        sys.stderr.write(f"airloom: {end.words}\n")
+        sys.stderr.flush()
+    # Made by Kubernetes; where there is none nobody looks.
+    with contextlib.suppress(OSError), words.open("r+b") as file:
+        file.truncate()
+        file.write(end.words.encode()[:_LONGEST_WORDS])

@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -95,12 +95,17 @@ class HttpTransport:
 
     def send(self, message: FromRunner) -> None:
         """Send a message, in order; one that is urgent may arrive before others. Raises Closed."""
+        self.send_together([message])
+
+    def send_together(self, messages: Sequence[FromRunner]) -> None:
+        """The same with several: the thread that sends finds all of them. Raises Closed."""
         with self._news:
             if self._end is not None:
                 raise Closed from self._end
-            urgent = isinstance(message, _URGENT)
-            (self._urgent if urgent else self._out).append(message)
-            begins = not urgent and not self._sending
+            usual = [message for message in messages if not isinstance(message, _URGENT)]
+            self._out += usual
+            self._urgent += (message for message in messages if isinstance(message, _URGENT))
+            begins = bool(usual) and not self._sending
             if begins:
                 self._sending = True
                 self._fill()

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from airloom.model.report import Ended, Report, Started, TryKey
 from airloom.model.wire import Ack, FrameError, FromRunner, Reports, ToRunner
@@ -84,20 +84,20 @@ class Link:
 
     def send(self, message: FromRunner) -> None:
         """Send a message that needs not be kept."""
-        if self._transport is not None:
-            try:
-                self._transport.send(message)
-            except Closed:
-                self._lost()
+        self._send([message])
 
-    def report(self, reports: Iterable[Report]) -> None:
-        """Send reports, and keep them until the server has them."""
+    def report(self, reports: Iterable[Report], before: Sequence[FromRunner] = ()) -> None:
+        """Send reports, and keep them until the server has them. before: what need not be kept and is to be there when
+        they are; they share a request."""
+        together = list(before)
         for batch in _batches(reports):
             self._seq += 1
             message = Reports(seq=self._seq, reports=batch)
             self._unacked.append(message)
             self._journal.append(message)
-            self.send(message)
+            together.append(message)
+        if together:
+            self._send(together)
 
     def begin(self, work: Work) -> None:
         """Note on disk that a try is this runner's, which the server knows: should this process be killed before the
@@ -112,6 +112,13 @@ class Link:
             self._loop.unwatch(self._transport.fileno())
             self._transport.close()
         self._journal.close(remove=self.settled)
+
+    def _send(self, messages: Sequence[FromRunner]) -> None:
+        if self._transport is not None:
+            try:
+                self._transport.send_together(messages)
+            except Closed:
+                self._lost()
 
     def _readable(self) -> None:
         if self._transport is None:

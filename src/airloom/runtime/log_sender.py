@@ -6,7 +6,7 @@ server has whole goes from this disk; one that it does not take, as after a chan
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -94,14 +94,17 @@ class LogSender:
         return written
 
     def ended(self, key: TryKey) -> None:
-        """Nothing more is written to the log of a try. What can be sent goes at once: before the word of its end."""
+        """Nothing more is written to the log of a try. Its end is to be told together with `last_words`."""
         log = self._logs.get(key)
         if log is not None and not log.noted:
             del self._logs[key]  # there is none
         elif log is not None:
             log.ended = True
             self._due[key] = None
-            self._pump()
+
+    def last_words(self) -> list[LogChunk]:
+        """What can be sent now: it is to be at the server when the ends of tries are."""
+        return list(self._next())
 
     def heard(self, ack: LogAck) -> None:
         """The server says how far it has a log."""
@@ -140,6 +143,11 @@ class LogSender:
 
     def _pump(self) -> None:
         self._timer_set = False
+        for chunk in self._next():
+            self._send(chunk)
+
+    def _next(self) -> Iterator[LogChunk]:
+        """What is to be sent, which is on its way from then on."""
         count = sum(log.on_its_way for log in self._logs.values())
         while self._due and count < _ON_THEIR_WAY:
             key = next(iter(self._due))
@@ -154,7 +162,7 @@ class LogSender:
                 log.on_its_way = True
                 log.end = log.sent + len(data) if last else -1
                 count += 1
-                self._send(LogChunk(key=key, offset=log.sent, data=data, token=log.note.token, last=last))
+                yield LogChunk(key=key, offset=log.sent, data=data, token=log.note.token, last=last)
             elif log.ended:
                 self._done(key, log)
 

@@ -37,6 +37,8 @@ log = logging.getLogger("airloom.runner")
 _LOOK = 1 / 60
 #: seconds that the server has to answer when the runner takes leave
 _FAREWELL = 2.0
+#: why no work comes when who hands it on is gone
+_ALONE = "has lost the process that takes its work from the broker"
 #: heartbeats in the time of a lease, at least
 _BEATS = 10
 
@@ -74,6 +76,7 @@ class Outpost:
         supervisor.line.slots = self.slots or None
         self._sources = supervisor.preparation.sources
         errand = afar.errand
+        supervisor.stopped = "its worker was stopped" if errand is None else "its pod was ended"
         self._intake: Intake | Errand
         if errand is None:
             self._intake = Intake(loop, settings.work_socket, self._ordered, self.withdraw, supervisor.live)
@@ -87,6 +90,8 @@ class Outpost:
 
         self._claims = Claims(run, self._hand_back, self._intake.answer)
         self._wanted: Wanted | None = None
+        #: why no work comes to who hands it on; None: nobody has come yet who does
+        self._trouble: str | None = None
         self._stopping = False
         self._leaving = self._left = False
         self._look()
@@ -146,6 +151,7 @@ class Outpost:
             memory_free=free,
             memory=total,
             leaving=self._leaving,
+            trouble=self._no_work,
         )
 
     def greeting(self) -> list[FromRunner]:
@@ -160,7 +166,7 @@ class Outpost:
         if self._link.away_since is None and (question := self._claims.question()) is not None:
             self._link.send(question)
         stop = self._wanted is not None and self._wanted.stop
-        self._intake.stand(Standing(taking=not why, why=why, stop=stop))
+        self._intake.stand(Standing(taking=not why, why=why, stop=stop, trouble=self._no_work))
 
     def tell(self, reports: list[Report]) -> None:
         """Pass on how tries have ended."""
@@ -189,13 +195,21 @@ class Outpost:
     def _ordered(self, order: ToIntake) -> None:
         if isinstance(order, Slots):
             self.slots = self._supervisor.line.slots = order.slots
+            self._trouble = order.trouble
             self._link.send(self.heartbeat())
         else:
             self._heard_there(order)
 
     def _hand_back(self, work: Work) -> None:
-        detail = "the worker had given it back to its queue before it was granted"
+        detail = "it was given back before it was granted"
         self._report(HandedBack(key=work.key, at=time.time(), detail=detail, token=work.token))
+
+    @property
+    def _no_work(self) -> str:
+        """Why nobody hands it work; "" if somebody does."""
+        if self._trouble is None:
+            return ""
+        return self._trouble if self.alone_since is None else _ALONE
 
     def _why_not(self) -> str:
         """Why no work is taken; "" if it is."""

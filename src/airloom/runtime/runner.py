@@ -91,17 +91,17 @@ class Runner:
         )
         #: what a runner has whose server is elsewhere: this, and the outpost
         self._logs: LogSender | None = None
+        errand = None if afar is None else afar.errand
         if afar is not None:
-            shown = None if afar.errand is None else afar.errand.shown
+            shown = None if errand is None else errand.shown
             self._logs = LogSender(self._loop, settings.spool, self._link.send, shown)
+        report = self._reports.append if errand is None else errand.telling(self._reports.append)
         self._supervisor = Supervisor(
-            self._loop, settings, (name, host), environment, self._reports.append, self._link.send, self._logs
+            self._loop, settings, (name, host), environment, report, self._link.send, self._logs
         )
         self._outpost: Outpost | None = None
         if afar is not None:
-            self._outpost = Outpost(
-                self._loop, settings, afar, self._link, self._supervisor, self._reports.append, self._heard
-            )
+            self._outpost = Outpost(self._loop, settings, afar, self._link, self._supervisor, report, self._heard)
 
     def run(self, inherited: list[Report], journals: list[Path]) -> bool:
         """Serve until told to stop, or until there has been no server and no work for too long; whether the server has
@@ -171,7 +171,7 @@ class Runner:
             return
         reports = self._reports.copy()
         self._reports.clear()
-        self._link.report(reports)
+        self._link.report(reports, () if self._logs is None else self._logs.last_words())
         if self._outpost is not None:
             self._outpost.tell(reports)
 

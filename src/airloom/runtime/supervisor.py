@@ -34,7 +34,6 @@ from airloom.runtime.preparation import Code, Preparation, Refused
 from airloom.runtime.questions import Questions
 from airloom.runtime.zygotes import Process
 
-_STOPPED = "the scheduler was stopped"
 #: seconds after which the rendered fields of a try that writes nothing are written
 _SHOW_AFTER = 0.05
 #: seconds that a try may wait for a slot; it is handed back then, for another runner may have one
@@ -125,8 +124,8 @@ class _Line:
         return len(self._tries) - len(self._waiting)
 
     def enter(self, attempt: Try) -> None:
-        """Have it started, if there is a slot for it, or wait for one."""
-        if self.slots is None or self._running <= self.slots:
+        """Have it started, if there is a slot for it and nobody waits who came before; or wait for one."""
+        if self.slots is None or (not self._waiting and self._running <= self.slots):
             self._place(attempt)
             return
 
@@ -249,6 +248,8 @@ class Supervisor:
         self._maskers: dict[int, Masker] = {}  # of reused processes: what one try learned, the next may tell
         #: it takes no more tries, and those that are killed from outside were stopped. Set in a signal handler, too
         self.stopping = False
+        #: what has happened when it stops
+        self.stopped = "the scheduler was stopped"
         self._late = _LateLogs(loop)
         self._oom = OomCounter()
         self._memory = MemoryWatch(loop, over_memory)
@@ -313,7 +314,7 @@ class Supervisor:
 
         def end_all() -> None:
             for attempt in list(self._tries.values()):
-                self._kill(attempt, Kill(Cause.STOPPED, _STOPPED), None)
+                self._kill(attempt, Kill(Cause.STOPPED, self.stopped), None)
 
         self._loop.later(grace, end_all)
 
@@ -387,7 +388,8 @@ class Supervisor:
             process.read_rest()
             number = os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else 0
             if self.stopping and attempt.kill is None and number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT):
-                attempt.kill = Kill(Cause.STOPPED, _STOPPED)  # whoever stops the service ends all its processes at once
+                # Whoever stops the service ends all its processes at once.
+                attempt.kill = Kill(Cause.STOPPED, self.stopped)
             oom = number == signal.SIGKILL and self._oom.risen()
             self._end(attempt, judge(status, attempt.result, attempt.kill, oom))
 

@@ -1,5 +1,6 @@
 """How a runner talks to the server that it works for: the protocol, and the one over a Unix socket."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from airloom.executors.unix_socket import connect
@@ -19,6 +20,9 @@ class Transport(Served, Protocol):
     def send(self, message: FromRunner) -> None:
         """Send a message, in order; what cannot go at once is kept."""
 
+    def send_together(self, messages: Sequence[FromRunner]) -> None:
+        """The same with several, for whose sake one request is enough."""
+
     def receive(self) -> list[ToRunner]:
         """What has come."""
 
@@ -36,3 +40,7 @@ class UnixTransport(Channel[ToRunner]):
         sock = connect(path)
         sock.setblocking(False)
         super().__init__(sock, ToRunner)
+
+    def send_together(self, messages: Sequence[FromRunner]) -> None:
+        for message in messages:
+            self.send(message)

@@ -41,6 +41,9 @@ class Notifier(Protocol):
     def notify(self) -> None:
         """Send a hint. Never raises for want of a listener or of a connection."""
 
+    def join(self, conn: Connection) -> bool:
+        """Have the commit of this transaction send the hint, sooner than one that follows it; False: it cannot."""
+
     def close(self) -> None:
         """Free what it has open."""
 
@@ -116,6 +119,10 @@ class _Nobody:
     def notify(self) -> None:
         """Nothing to send."""
 
+    def join(self, conn: Connection) -> bool:
+        """Nothing to send."""
+        return True
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -167,6 +174,9 @@ class _DatagramNotifier:
         with contextlib.suppress(OSError), _reachable(self._path) as name:
             self._socket.sendto(b"!", name)
 
+    def join(self, conn: Connection) -> bool:
+        return False
+
     def close(self) -> None:
         self._socket.close()
 
@@ -194,6 +204,9 @@ class _DatagramsNotifier:
                 path.unlink(missing_ok=True)
             except OSError:
                 continue
+
+    def join(self, conn: Connection) -> bool:
+        return False
 
     def close(self) -> None:
         self._socket.close()
@@ -259,6 +272,10 @@ class _PostgresNotifier:
                     return
                 except (DBAPIError, StoreError):
                     self._drop()
+
+    def join(self, conn: Connection) -> bool:
+        conn.exec_driver_sql(f"NOTIFY {_CHANNEL}")
+        return True
 
     def close(self) -> None:
         with self._lock:

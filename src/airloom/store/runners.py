@@ -30,9 +30,10 @@ def ends_of(conn: Connection, keys: Iterable[TryKey]) -> dict[TryKey, str]:
 
 
 def ends_at_query(runners: Collection[str]) -> Select[Any]:
-    """The statement of `ends_at`."""
+    """The statement of `ends_at`. Of very many runners it gives those of others as well: few tries are to end."""
+    few = len(runners) <= _KEYS
     return _with_reason.add_columns(task_try.c.runner).where(
-        task_try.c.runner.in_(runners),
+        task_try.c.runner.in_(runners) if few else task_try.c.runner.is_not(None),
         or_(
             task_instance.c.state.not_in(_GOES_ON),
             task_instance.c.try_number != task_try.c.try_number,
@@ -44,7 +45,7 @@ def ends_at_query(runners: Collection[str]) -> Select[Any]:
 def ends_at(conn: Connection, runners: Collection[str]) -> list[tuple[str, TryKey, str]]:
     """The live tries which these runners have said to have started and that are to end: runner, try and reason."""
     rows = conn.execute(ends_at_query(runners))
-    return [(row.runner, TryKey(row.ti_id, row.try_number), _reason(row)) for row in rows]
+    return [(row.runner, TryKey(row.ti_id, row.try_number), _reason(row)) for row in rows if row.runner in runners]
 
 
 def claim(conn: Connection, runner: str, keys: Iterable[TryKey]) -> set[TryKey]:

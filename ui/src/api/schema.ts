@@ -3069,7 +3069,12 @@ export interface components {
              * Status
              * @enum {string}
              */
-            status: "running" | "drained" | "stopping" | "silent";
+            status: "running" | "cut_off" | "drained" | "stopping" | "silent";
+            /**
+             * Trouble
+             * @description Why no work comes to it, as the end of a sentence that begins with it.
+             */
+            trouble: string;
             /** Version */
             version: string;
         };
@@ -11021,4 +11026,4 @@ export interface operations {
     };
 }
 
-// document: 2c884b6f15bcbaf94df5cfd9e6de8a62ebf91b7c59cb9952d3487c05b269a9cc
+// document: ec725bff7b1deec59216012678ae034e064254345aed83e747ce4cb6aadf48f5

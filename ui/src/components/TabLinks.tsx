@@ -1,13 +1,16 @@
-import { useRef } from 'react';
+import { useEffect, useRef } from 'react';
 import { Link } from '@/routing/Link';
 import { formatNumber } from '@/texts';
 import classes from './TabLinks.module.css';
+import { centre } from './centre';
 
 type TabLink = { name: string; label: string; to: string; count?: number };
 
 /** Tabs that are addresses: links, so that they open in new windows and Back works. Arrows move between them. */
 export function TabLinks({ links, current, label }: { links: readonly TabLink[]; current: string; label: string }) {
   const list = useRef<HTMLElement>(null);
+  // Where there is no room for all, the one that is open is to be seen.
+  useEffect(() => centre(list.current, '[aria-current]'), [current]);
   const move = (from: number, step: number) => {
     const all = list.current?.querySelectorAll('a') ?? [];
     all[(from + step + all.length) % all.length]?.focus();

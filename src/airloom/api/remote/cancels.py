@@ -19,6 +19,8 @@ log = logging.getLogger("airloom.api")
 
 #: seconds after which it is looked though no hint came, and between two looks at least
 _PATIENCE, _GATHER = 1.0, 0.2
+#: of the time that a look takes, how long none follows: with thousands of pods it takes its time
+_REST = 9.0
 #: seconds after which a runner is told again to end a try that it has still
 _AGAIN = 5.0
 
@@ -69,6 +71,7 @@ class Cancels:
         trouble = ""
         try:
             while self._names():
+                began = time.monotonic()
                 try:
                     listener = listener or self._listen()
                     self._look(loop)
@@ -79,7 +82,7 @@ class Cancels:
                     trouble = str(error)
                     time.sleep(_PATIENCE)
                     continue
-                time.sleep(_GATHER)
+                time.sleep(max(_GATHER, _REST * (time.monotonic() - began)))
                 listener.wait(_PATIENCE)
         except RuntimeError:
             if not loop.is_closed():

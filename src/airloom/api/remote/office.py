@@ -21,7 +21,7 @@ from airloom.api.remote.recorder import Recorder
 from airloom.api.state import Api
 from airloom.executors.answers import reply_to
 from airloom.model.processes import holds
-from airloom.model.report import TryKey
+from airloom.model.report import Report, TryKey
 from airloom.model.wire import (
     ALIVE,
     HOLDS,
@@ -66,7 +66,8 @@ class Office:
         self._away = away
         self._ops = dataclasses.replace(api.ops, via="task")
         self._guard = Guard(self._ops)
-        self._recorder = Recorder(partial(remote_runners.keep_reports, self._ops))
+        self._log_limit = api.settings.runner.log_max_bytes
+        self._recorder = Recorder(partial(remote_runners.keep_reports, self._ops, self._log_limit))
         home = api.settings.core.home
         self._cancels = Cancels(self._ops, lambda: feed_listener(self._ops.db, home, "-tasks"))
         self._threads = anyio.CapacityLimiter(_THREADS)
@@ -104,18 +105,16 @@ class Office:
         together: list[Reports] = []
         chunks: list[LogChunk] = []
         for message in messages:
-            if chunks and not isinstance(message, LogChunk):
-                yield await self._append(visitor, chunks)
-                chunks = []
             if isinstance(message, Reports):
                 together.append(message)
                 continue
-            if together:
-                yield await self._keep(visitor, runner, together)
-                together = []
             if isinstance(message, LogChunk):
                 chunks.append(message)
-            elif isinstance(message, Ask):
+                continue
+            if together or chunks:
+                yield await self._keep(visitor, runner, together, chunks)
+                together, chunks = [], []
+            if isinstance(message, Ask):
                 yield await self._reply(visitor, runner, message)
             elif isinstance(message, Claim):
                 yield await self._claim(visitor, runner, message)
@@ -123,14 +122,13 @@ class Office:
                 yield await self._source(visitor, message)
             elif isinstance(message, Heartbeat):
                 yield await self._renew(visitor, runner, message)
-        if together:
-            yield await self._keep(visitor, runner, together)
-        if chunks:
-            yield await self._append(visitor, chunks)
+        if together or chunks:
+            yield await self._keep(visitor, runner, together, chunks)
 
     async def follow(self, visitor: Visitor, runner: str) -> AsyncIterator[bytes]:
         """What the runner is to end, and what is wanted of its worker, as soon as that is known."""
-        worker = await self._in_thread(remote_runners.worker_of, self._ops, runner)
+        pod = visitor.only is not None
+        worker = "" if pod else await self._in_thread(remote_runners.worker_of, self._ops, runner)
         follower = self._cancels.follow(runner, worker)
         try:
             yield ALIVE
@@ -154,7 +152,8 @@ class Office:
         """Whether the visitor may speak of a try."""
         if visitor.only in (None, key) and self._guard.tokens.proves(token, key):
             return True
-        log.warning("a runner (%s) spoke of try %d of task instance %d without its token", visitor.id, *key[::-1])
+        text = "a runner (%s) spoke of try %d of task instance %d without a token of this server's secret key"
+        log.warning(text, visitor.id, *key[::-1])
         return False
 
     def _with_tokens(self, visitor: Visitor, keys: tuple[TryKey, ...], tokens: tuple[str, ...]) -> tuple[TryKey, ...]:
@@ -167,7 +166,23 @@ class Office:
         if unproved:
             await self._in_thread(remote_runners.refuse_own, self._ops, runner, unproved)
 
-    async def _keep(self, visitor: Visitor, runner: str, messages: list[Reports]) -> bytes:
+    async def _keep(self, visitor: Visitor, runner: str, messages: list[Reports], chunks: list[LogChunk]) -> bytes:
+        """What tries were told and wrote, in one commit: a log is there when the end of its try is."""
+        proved = [self._proved(visitor, chunk.key, chunk.token) for chunk in chunks]
+        pieces = [*compress(chunks, proved)]
+        if messages:
+            places = await self._recorder.keep((visitor.id, runner), *self._reports(visitor, messages), pieces)
+        else:
+            places = await self._in_thread(try_logs.keep_chunks, self._ops, pieces, self._log_limit)
+        offsets = iter(places)
+        acks: list[LogAck | Ack] = [
+            LogAck(key=chunk.key, offset=next(offsets) if good else None)
+            for chunk, good in zip(chunks, proved, strict=True)
+        ]
+        acks += [Ack(seq=max(message.seq for message in messages))] if messages else []
+        return b"".join(map(frame, acks))
+
+    def _reports(self, visitor: Visitor, messages: list[Reports]) -> tuple[int, list[Report]]:
         now = self._api.now()
         limit = self._api.settings.xcom.max_size
         reports = [
@@ -176,11 +191,7 @@ class Office:
             for report in message.reports
             if self._proved(visitor, report.key, report.token)
         ]
-        said = {report.key for message in messages for report in message.reports}
-        await self._refuse_own(runner, said.difference(report.key for report in reports))
-        seq = max(message.seq for message in messages)
-        await self._recorder.keep((visitor.id, runner), seq, reports)
-        return frame(Ack(seq=seq))
+        return max(message.seq for message in messages), reports
 
     async def _reply(self, visitor: Visitor, runner: str, ask: Ask) -> bytes:
         if not self._proved(visitor, ask.key, ask.token):
@@ -208,17 +219,6 @@ class Office:
         if self._proved(visitor, message.key, message.token):
             text = await self._in_thread(remote_runners.source_of, self._ops, message.key, message.file_hash)
         return frame(Source(file_hash=message.file_hash, text=text))
-
-    async def _append(self, visitor: Visitor, chunks: list[LogChunk]) -> bytes:
-        proved = [self._proved(visitor, chunk.key, chunk.token) for chunk in chunks]
-        limit = self._api.settings.runner.log_max_bytes
-        kept = await self._in_thread(try_logs.keep_chunks, self._ops, [*compress(chunks, proved)], limit)
-        offsets = iter(kept)
-        acks = (
-            LogAck(key=chunk.key, offset=next(offsets) if good else None)
-            for chunk, good in zip(chunks, proved, strict=True)
-        )
-        return b"".join(map(frame, acks))
 
     async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
         return await anyio.to_thread.run_sync(call, *arguments, limiter=self._threads)

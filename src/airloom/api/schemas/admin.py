@@ -78,7 +78,8 @@ class Worker(Out):
     clock: float = Field(description="Seconds by which its clock is ahead of the server's.")
     started_at: Moment
     seen_at: Moment
-    status: Literal["running", "drained", "stopping", "silent"]
+    status: Literal["running", "cut_off", "drained", "stopping", "silent"]
+    trouble: str = Field(description="Why no work comes to it, as the end of a sentence that begins with it.")
     remote: bool = Field(description="Whether it can be drained and stopped: a local executor's runner cannot.")
     ordered_by: str | None = Field(default=None, description="Who had it drained or stopped.")
     ordered_at: Moment | None = None

@@ -46,4 +46,5 @@ def _worker(data: dict[str, Any]) -> Worker:
         remote=data["remote"],
         ordered_by=data["ordered_by"],
         ordered_at=seconds(data["ordered_at"]),
+        trouble=data.get("trouble", ""),
     )

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from kombu.transport import redis, virtual
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, ResponseError
+
+from airloom.executors.celery.broker import broker_trouble
 
 log = logging.getLogger("airloom.worker")
 
@@ -31,9 +33,10 @@ class QoS(virtual.QoS):  # type: ignore[misc]
     def restore_unacked(self) -> list[Any]:
         """At the end of a connection, as far as there still is one."""
         self._flush()
-        with contextlib.suppress(*self.channel.connection_errors):
-            for message in reversed(self._delivered.values()):
-                self._put_back(message)
+        if self.channel.connection is not None and self.channel.connection.client is not None:
+            with contextlib.suppress(*self.channel.connection_errors):
+                for message in reversed(self._delivered.values()):
+                    self._put_back(message)
         self._delivered.clear()
         return []
 
@@ -41,9 +44,12 @@ class QoS(virtual.QoS):  # type: ignore[misc]
         delivery = message.delivery_info
         try:
             with self.channel.conn_or_acquire() as client:
-                self.channel._do_restore_message(message._raw, delivery["exchange"], delivery["routing_key"], client)
-        except OutOfMemoryError:
-            _complain()
+                # Sent from here: what goes wrong in there kombu logs together with the message, secrets and all.
+                pipe = client.pipeline(transaction=False)
+                self.channel._do_restore_message(message._raw, delivery["exchange"], delivery["routing_key"], pipe)
+                pipe.execute()
+        except ResponseError as error:
+            _complain(error)
 
 
 class Patient:
@@ -91,8 +97,8 @@ class SentinelTransport(redis.SentinelTransport):  # type: ignore[misc]
 _COMPLAINTS: dict[str, float] = {}
 
 
-def _complain() -> None:
+def _complain(error: ResponseError) -> None:
     now = time.monotonic()
     if now - _COMPLAINTS.get("", -_SELDOM) >= _SELDOM:
         _COMPLAINTS[""] = now
-        log.warning("the broker is out of memory: messages are taken from it, and cannot be given back")
+        log.warning("the broker %s. Messages that cannot be given back to it come again later", broker_trouble(error))

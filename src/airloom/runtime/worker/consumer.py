@@ -228,6 +228,7 @@ class TryConsumer(Consumer):  # type: ignore[misc]
         if self._trouble:
             self._trouble = ""
             log.warning("the broker %s serves again", self._address)
+            self.hand.in_trouble("")
 
     def _complain(self, error: Exception) -> None:
         trouble = broker_trouble(error)
@@ -235,6 +236,7 @@ class TryConsumer(Consumer):  # type: ignore[misc]
             self._trouble = trouble
             text = "the broker %s %s; no work comes until it serves again, tries that run go on"
             log.error(text, self._address, trouble)
+            self.hand.in_trouble(f"cannot reach its broker: {self._address} {trouble}")
 
     def _between(self) -> None:
         maybe_shutdown()

@@ -85,6 +85,7 @@ class Hand:
         self._held_until, self._held_why = 0.0, ""
         self._closed = False
         self._told = STARTING
+        self._trouble = ""
 
     @property
     def busy(self) -> int:
@@ -137,10 +138,16 @@ class Hand:
         self._held_until, self._held_why = time.monotonic() + seconds, why
         self._loop.soon()
 
+    def in_trouble(self, trouble: str) -> None:
+        """Why no messages come, which the runner is to tell people; "": they do."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._send(Slots(slots=self.slots, trouble=trouble))
+
     # --- the runner ---------------------------------------------------------------------------------------------------
     def runner_came(self) -> None:
         """There is a runner, which tells next how it stands."""
-        self._send(Slots(slots=self.slots))
+        self._send(Slots(slots=self.slots, trouble=self._trouble))
 
     def runner_went(self) -> None:
         """It is gone, and with it what it ran."""
@@ -176,7 +183,7 @@ class Hand:
     def resize(self, slots: int) -> None:
         """Run so many at once from now on."""
         self.slots = slots
-        self._send(Slots(slots=slots))
+        self._send(Slots(slots=slots, trouble=self._trouble))
         self._loop.soon()
 
     def close(self) -> None:
@@ -239,7 +246,10 @@ class Hand:
         if asked is not None:  # it was claimed when it was not to be run any more
             asked.dropped("it was handed back")
         message = self._running.pop(report.key, None)
-        self._pace.ended(report.key, time.monotonic())
+        if isinstance(report, Ended):
+            self._pace.ended(report.key, time.monotonic())
+        else:
+            self._pace.left(report.key)
         if message is not None:
             message.ended(report)
 

@@ -120,6 +120,8 @@ class RunnerLine:
                 self._lose()
                 return
             except Closed:
+                if self.keeping:
+                    log.error("the runner has died; another one is started, which ends what is left of its tries")
                 self._lose()
                 return
             if not channel.idle:

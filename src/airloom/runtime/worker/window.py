@@ -77,6 +77,10 @@ class Pace:
         if now - self._began.pop(key, -_SHORT) < _SHORT:
             self._ends.append(now)
 
+    def left(self, key: TryKey) -> None:
+        """It is out of hand without an end: that it was handed back at once does not mean that it is short."""
+        self._began.pop(key, None)
+
     def reset(self) -> None:
         """All that was in hand is gone."""
         self._began.clear()

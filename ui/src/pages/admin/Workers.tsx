@@ -27,7 +27,7 @@ const CLOCK = 2;
 /** What can be ordered of a worker as it is. One that is away can be drained: it finds the order when it is back. */
 export function ordersFor(worker: Pick<Worker, 'status' | 'remote' | 'ordered_by'>): readonly Verb[] {
   if (!worker.remote) return [];
-  if (worker.status === 'running') return ['drain', 'stop'];
+  if (worker.status === 'running' || worker.status === 'cut_off') return ['drain', 'stop'];
   if (worker.status === 'drained') return ['resume', 'stop'];
   if (worker.status === 'silent') return [worker.ordered_by ? 'resume' : 'drain'];
   return [];
@@ -129,7 +129,7 @@ export function Workers({ workers }: { workers: readonly Worker[] }) {
   );
 }
 
-const KINDS = { running: 'on', drained: 'held', stopping: 'held', silent: 'off' } as const;
+const KINDS = { running: 'on', cut_off: 'off', drained: 'held', stopping: 'held', silent: 'off' } as const;
 
 function Status({ worker }: { worker: Worker }) {
   const now = useNow(worker.status === 'silent');
@@ -146,6 +146,7 @@ function Status({ worker }: { worker: Worker }) {
           {t('workers.orderedBy', { who: worker.ordered_by })} <Time at={worker.ordered_at} relative />
         </div>
       )}
+      {worker.trouble && <div className={classes.warning}>{worker.trouble}</div>}
     </>
   );
 }

@@ -60,23 +60,28 @@ function Executors({ executors }: { executors: readonly ExecutorState[] }) {
       </div>
     );
   }
-  const heads = [t('workers.col.executor'), t('workers.col.use'), t('workers.col.state'), t('workers.col.seen')];
+  const heads = {
+    executor: t('workers.col.executor'),
+    use: t('workers.col.use'),
+    state: t('workers.col.state'),
+    seen: t('workers.col.seen'),
+  };
   return (
-    <Table heads={heads}>
+    <Table heads={Object.values(heads)} stacks>
       {executors.map((executor) => (
         <tr key={executor.name}>
           <td className={classes.name}>{executor.name}</td>
-          <td>
+          <td data-label={heads.use}>
             <UseBar used={executor.used} slots={executor.slots ?? null} />
           </td>
-          <td>
+          <td data-label={heads.state}>
             {executor.why || (
               <span className={classes.chip} data-kind="on">
                 {t('workers.takes')}
               </span>
             )}
           </td>
-          <td>
+          <td data-label={heads.seen}>
             <Time at={executor.seen_at} relative />
           </td>
         </tr>

@@ -50,11 +50,12 @@ describe('connections', () => {
 });
 
 describe('ordersFor', () => {
-  const worker = (status: 'running' | 'drained' | 'stopping' | 'silent', ordered_by?: string) =>
+  const worker = (status: 'running' | 'cut_off' | 'drained' | 'stopping' | 'silent', ordered_by?: string) =>
     ordersFor({ status, ordered_by, remote: true });
 
   it('offers what changes something', () => {
     expect(worker('running')).toEqual(['drain', 'stop']);
+    expect(worker('cut_off')).toEqual(['drain', 'stop']);
     expect(worker('drained', 'ada')).toEqual(['resume', 'stop']);
     expect(worker('stopping', 'ada')).toEqual([]);
   });

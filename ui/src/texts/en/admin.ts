@@ -62,6 +62,7 @@ export const admin = {
   'workers.col.use': 'In use',
   'workers.col.seen': 'Last seen',
   'workers.state.running': 'running',
+  'workers.state.cut_off': 'cut off',
   'workers.state.drained': 'drained',
   'workers.state.stopping': 'stopping',
   'workers.state.silent': 'silent for {time}',

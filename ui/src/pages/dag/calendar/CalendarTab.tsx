@@ -2,12 +2,13 @@
 import { ActionIcon } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { IconChevronLeft, IconChevronRight } from '@tabler/icons-react';
-import { type KeyboardEvent, useMemo, useRef, useState } from 'react';
+import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react';
 import { keyOf, query } from '@/api/queries';
 import type { CalendarDay } from '@/api/schema';
 import { Pending } from '@/components/Pending';
 import { StateBadge } from '@/components/StateBadge';
 import { StateIcon } from '@/components/StateIcon';
+import { centre } from '@/components/centre';
 import { useLiveQueries } from '@/live/live';
 import { to } from '@/routing/paths';
 import { navigate, useUrlState } from '@/routing/router';
@@ -75,6 +76,8 @@ function Year({ dagId, year, today, days }: YearProps) {
   const months = useMemo(() => monthsOf(weeks), [weeks]);
   const [active, setActive] = useState(today.startsWith(`${year}-`) ? today : `${year}-01-01`);
   const grid = useRef<HTMLTableElement>(null);
+  // Where there is no room for a year, today comes first.
+  useEffect(() => centre(grid.current?.parentElement, `[data-day="${today}"]`), [today]);
   const most = Math.max(1, ...[...days.values()].map((day) => total(day)));
   const open = (day: string) => navigate(to.dag(dagId, 'runs', { day }));
   const onKeyDown = (event: KeyboardEvent) => {
