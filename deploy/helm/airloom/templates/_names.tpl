@@ -57,7 +57,7 @@ app.kubernetes.io/component: task
 {{- end }}
 
 {{- define "airloom.scheme" -}}
-{{ .Values.api.tlsSecret | ternary "https" "http" }}
+{{ empty .Values.api.tlsSecret | ternary "http" "https" }}
 {{- end }}
 
 {{- define "airloom.taskServer" -}}
@@ -66,7 +66,7 @@ app.kubernetes.io/component: task
 
 {{- define "airloom.baseUrl" -}}
 {{- if .Values.api.baseUrl }}{{ .Values.api.baseUrl }}
-{{- else if .Values.ingress.enabled }}{{ .Values.ingress.tlsSecret | ternary "https" "http" }}://{{ .Values.ingress.host }}{{ trimSuffix "/" .Values.ingress.path }}
+{{- else if .Values.ingress.enabled }}{{ empty .Values.ingress.tlsSecret | ternary "http" "https" }}://{{ .Values.ingress.host }}
 {{- end }}
 {{- end }}
 

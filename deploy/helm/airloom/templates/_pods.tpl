@@ -1,8 +1,8 @@
 {{/* What the pods of all parts have in common. Everywhere: root, role, part (its values), and for a worker `worker`. */}}
 
-{{/* Whether a part reads DAG files, as JSON. */}}
+{{/* Whether a part reads DAG files: something, or nothing. */}}
 {{- define "airloom.readsDags" -}}
-{{ or (has .role (list "loader" "worker")) (and (eq .role "scheduler") (eq .root.Values.executor "local")) | toJson }}
+{{- if or (has .role (list "loader" "worker")) (and (eq .role "scheduler") (eq .root.Values.executor "local")) }}yes{{ end -}}
 {{- end }}
 
 {{- define "airloom.secretKeys" -}}
@@ -15,21 +15,24 @@
 {{ toJson $keys }}
 {{- end }}
 
-{{/* Whether a part is told the API's certificates, as JSON: those who show them, and those who hand them on or check them. */}}
+{{/* Whether a part has the API's certificates: who shows them, who hands them on, and who checks them. */}}
 {{- define "airloom.hasTls" -}}
 {{- $asks := or (eq .role "worker") (and (eq .role "scheduler") (eq .root.Values.executor "kubernetes")) -}}
-{{ and .root.Values.api.tlsSecret (or (eq .role "api") $asks) | empty | not | toJson }}
+{{- if and .root.Values.api.tlsSecret (or (eq .role "api") $asks) }}yes{{ end -}}
 {{- end }}
 
 {{- define "airloom.metadata" -}}
 labels:
-  {{- include "airloom.labels" (dict "root" .root "component" .component) | nindent 2 }}
+  {{- include "airloom.selector" . | nindent 2 }}
   {{- with .part.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 annotations:
   # A part reads secrets and files once: another pod for what is changed.
-  checksum/values: {{ list .root.Values.secretKey .root.Values.database .root.Values.celery .root.Values.kubernetes .root.Values.existingSecret | toJson | sha256sum | trunc 16 | quote }}
+  {{- $values := .root.Values }}
+  {{- $read := list $values.existingSecret $values.secretKey $values.database.url $values.celery.broker $values.celery.runnerToken }}
+  {{- if eq .component "scheduler" }}{{ $read = concat $read (list $values.kubernetes.template $values.kubernetes.templates) }}{{ end }}
+  checksum/files: {{ toJson $read | sha256sum | trunc 16 | quote }}
   {{- with .part.podAnnotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -44,7 +47,7 @@ imagePullSecrets:
 {{- end }}
 enableServiceLinks: false
 securityContext:
-  {{- include "airloom.withoutNull" .root.Values.podSecurityContext | nindent 2 }}
+  {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
 {{- with .part.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
@@ -75,31 +78,29 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* OpenShift gives numbers of its own to what has none, so a null in the values takes a default away. */}}
-{{- define "airloom.withoutNull" -}}
-{{- $kept := dict -}}
-{{- range $key, $value := . -}}
-  {{- if not (kindIs "invalid" $value) -}}{{- $_ := set $kept $key $value -}}{{- end -}}
-{{- end -}}
-{{ toYaml $kept }}
+{{/* What the volume of the home is called. One that is kept has another name: a server that is told that a volume is of
+another type now takes it for a volume of two types. */}}
+{{- define "airloom.home" -}}
+{{- $values := .root.Values -}}
+{{ and (eq $values.executor "local") $values.local.persistence.enabled (has .role (list "scheduler" "api")) | ternary "home-kept" "home" }}
 {{- end }}
 
 {{- define "airloom.container" -}}
 image: {{ include "airloom.image" .root | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 securityContext:
-  {{- include "airloom.withoutNull" .root.Values.containerSecurityContext | nindent 2 }}
+  {{- toYaml .root.Values.containerSecurityContext | nindent 2 }}
 env:
-  {{- include "airloom.env" . | nindent 2 }}
+  {{- include "airloom.env" . | trim | nindent 2 }}
 {{- with .part.resources }}
 resources:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 volumeMounts:
-  - {name: home, mountPath: /var/lib/airloom}
+  - {name: {{ include "airloom.home" . }}, mountPath: /var/lib/airloom}
   - {name: tmp, mountPath: /tmp}
   - {name: {{ .role }}-secrets, mountPath: /run/secrets/airloom, readOnly: true}
-  {{- if include "airloom.readsDags" . | fromJson }}
+  {{- if include "airloom.readsDags" . }}
   {{- if eq .root.Values.dags.source "volume" }}
   - name: dags
     mountPath: {{ .root.Values.dags.folder }}
@@ -112,7 +113,7 @@ volumeMounts:
   - {name: git, mountPath: /run/secrets/git, readOnly: true}
   {{- end }}
   {{- end }}
-  {{- if include "airloom.hasTls" . | fromJson }}
+  {{- if include "airloom.hasTls" . }}
   - {name: {{ .role }}-tls, mountPath: /etc/airloom/tls, readOnly: true}
   {{- end }}
   {{- if and (eq .role "scheduler") (eq .root.Values.executor "kubernetes") }}
@@ -136,7 +137,7 @@ volumeMounts:
       {{- range include "airloom.secretKeys" . | fromJsonArray }}
       - {key: {{ . }}, path: {{ . }}}
       {{- end }}
-{{- if include "airloom.readsDags" . | fromJson }}
+{{- if include "airloom.readsDags" . }}
 {{- if eq .root.Values.dags.source "volume" }}
 - name: dags
   persistentVolumeClaim:
@@ -151,7 +152,7 @@ volumeMounts:
     defaultMode: 0440
 {{- end }}
 {{- end }}
-{{- if include "airloom.hasTls" . | fromJson }}
+{{- if include "airloom.hasTls" . }}
 - name: {{ .role }}-tls
   secret:
     secretName: {{ .root.Values.api.tlsSecret }}
@@ -210,8 +211,8 @@ livenessProbe:
   {{- include "airloom.container" . | nindent 2 }}
   args: [api]
   ports:
-    - {name: web, containerPort: 8080}
-    - {name: tasks, containerPort: 8081}
+    - {name: web, containerPort: 8080, protocol: TCP}
+    - {name: tasks, containerPort: 8081, protocol: TCP}
   # What depends on no scheduler: the parts of the cluster do not go because another one is not well.
   startupProbe:
     httpGet: &login {path: /api/v1/login, port: web, scheme: {{ include "airloom.scheme" .root | upper }}}

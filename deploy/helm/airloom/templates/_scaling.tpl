@@ -49,7 +49,7 @@ spec:
     {{- range .worker.queues }}
     - type: metrics-api
       metadata:
-        url: {{ include "airloom.scheme" $.root }}://{{ include "airloom.fullname" $.root }}-api.{{ $.root.Release.Namespace }}.svc:8080/api/v1/queues/{{ . | urlquery }}
+        url: {{ include "airloom.scheme" $.root }}://{{ include "airloom.fullname" $.root }}-api.{{ $.root.Release.Namespace }}.svc:8080/api/v1/queues/{{ urlquery . | replace "+" "%20" }}
         valueLocation: demand
         targetValue: {{ $slots | quote }}
         authMode: bearer

@@ -107,15 +107,19 @@ them by another one's value, unless it is written $$(NAME). */}}
 {{- range $section, $keys := $settings }}
 {{- range $key, $value := $keys }}
 {{- if not (kindIs "invalid" $value) }}
+{{- with include "airloom.text" $value }}
 - name: {{ printf "AIRLOOM__%s__%s" $section $key | upper }}
-  value: {{ include "airloom.text" $value | replace "$(" "$$(" | quote }}
+  value: {{ replace "$(" "$$(" . | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
-{{- $bundles := include "airloom.bundles" .root }}
-{{- if and $bundles (ne .role "migrate") }}
+{{- end }}
+{{- /* A scheduler that makes pods tells them. */}}
+{{- if or (include "airloom.readsDags" .) (and (eq .role "scheduler") (eq .root.Values.executor "kubernetes")) }}
+{{- with include "airloom.bundles" .root }}
 - name: AIRLOOM__BUNDLES
-  value: {{ $bundles | replace "$(" "$$(" | quote }}
+  value: {{ replace "$(" "$$(" . | quote }}
+{{- end }}
 {{- end }}
 {{- with .part.extraEnv }}
 {{ toYaml . }}

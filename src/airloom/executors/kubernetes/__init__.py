@@ -1,0 +1,1 @@
+"""The Kubernetes executor: each try runs in a pod of its own, at one cluster or several."""
