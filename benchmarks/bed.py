@@ -239,9 +239,7 @@ def instant(slots: int | None, held: Iterable[str] = ()) -> MakeExecutors:
     return lambda bed: {"local": InstantExecutor(slots, held)}
 
 
-def wait_for(
-    condition: Callable[[], object], alive: Callable[[], bool] = lambda: True, pause: float = 0.005
-) -> None:
+def wait_for(condition: Callable[[], object], alive: Callable[[], bool] = lambda: True, pause: float = 0.005) -> None:
     """Look until `condition` holds. Raises TimeoutError when `alive` does not any more, or when it takes too long.
     pause: seconds between two looks."""
     deadline = time.monotonic() + PATIENCE

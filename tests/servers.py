@@ -21,10 +21,9 @@ from psycopg import sql
 NO_POSTGRES = "AIRLOOM_TEST_NO_POSTGRES"
 _PR_SET_PDEATHSIG = 1
 _CLONE_NEWNET = 0x40000000
-#: Speed instead of safety: the data live as long as the test run.
+#: Speed instead of safety: the data live as long as the test run. A commit survives a kill of the server.
 _SETTINGS = (
     "fsync=off",
-    "synchronous_commit=off",
     "full_page_writes=off",
     "max_connections=200",
     "shared_buffers=64MB",

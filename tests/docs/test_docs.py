@@ -145,7 +145,9 @@ def commands() -> set[tuple[str, ...]]:
     found = set()
     for page in PAGES:
         for block in code_blocks(page, "sh"):
-            for words in re.findall(r"(?:^|[ /;])(?<!-n )(?<!install )(?<!helm/)airloom ([^#;\n]+)", block, re.MULTILINE):
+            for words in re.findall(
+                r"(?:^|[ /;])(?<!-n )(?<!install )(?<!helm/)airloom ([^#;\n]+)", block, re.MULTILINE
+            ):
                 names = tuple(re.findall(r"^[a-z]+(?: [a-z]+(?:-[a-z]+)*)?", words)[0].split())
                 names = names[:1] if names[0] in ("run", "explain", "standalone") else names
                 found.add((*names, *re.findall(r"--[a-z-]+", words)))

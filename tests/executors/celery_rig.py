@@ -269,7 +269,8 @@ class CeleryRig(Rig):
     def work(self, dag: str, task: str = "t0", **fields: Any) -> Work:
         """A new try of a task, with its rows."""
         file = self.dags / f"{dag}.py"
-        work = super().work(dag, task, **{"executor": self.name, "file_hash": content_hash(file.read_bytes()), **fields})
+        told = {"executor": self.name, "file_hash": content_hash(file.read_bytes()), **fields}
+        work = super().work(dag, task, **told)
         number = work.key.ti_id
         work = self.works[work.key] = msgspec.structs.replace(work, run_key=number)
         now = time.time()
@@ -304,7 +305,7 @@ class CeleryRig(Rig):
             raise AssertionError(f"{error}\nexecutor: {self.executor.capacity()}; worker:\n{said}") from None
 
     def poll(self) -> list[Report]:
-        reports = self.executor.poll()
+        reports = super().poll()
         with self.world.db.transaction() as conn:
             for number, command in inbox.take(conn, 1000):
                 assert isinstance(command, Reported)

@@ -12,7 +12,7 @@ from typing import Any
 
 from airloom.executors.base import AnswerTask, Executor
 from airloom.model.log_lines import LogLine
-from airloom.model.report import Ended, HandedBack, Report, Started, TryKey
+from airloom.model.report import Ended, HandedBack, Report, Started, TryKey, Waiting
 from airloom.model.wire import TaskRequest
 from airloom.model.work import Cancel, RunInfo, Work
 from airloom.runtime.logs import log_path_of
@@ -131,7 +131,7 @@ class Rig:
 
     def poll(self) -> list[Report]:
         """What has been reported since the last call."""
-        return self.executor.poll()
+        return [report for report in self.executor.poll() if not isinstance(report, Waiting)]
 
     # --- looking ---------------------------------------------------------------------------------------------------
     def log(self, work: Work) -> list[LogLine]:

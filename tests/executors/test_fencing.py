@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from airloom.executors import pod_terms
 from airloom.executors.celery.book import Book
 from airloom.executors.cluster import RunnerSeen, ServerSeen, View
 from airloom.model.processes import RENEWAL, holds
@@ -12,9 +13,11 @@ from airloom.model.report import TryKey
 from airloom.runtime.fence import Fence
 
 LEASE, OUTAGE, BEAT = 60.0, 120.0, 5.0
+#: of workers, and of pods
+TERMS = ((LEASE, BEAT), (pod_terms.LEASE, pod_terms.HEARTBEAT))
 KEY = TryKey(1, 1)
-#: how finely time passes
-TICK = 0.5
+#: how finely time passes, and how often in a test
+TICK, TICKS = 0.5, 12_000
 
 
 class Server:
@@ -34,29 +37,36 @@ class Server:
 class Cluster:
     """One runner with a try, processes of the API, and the executor's book."""
 
-    def __init__(self, servers: int) -> None:
+    def __init__(self, servers: int, lease: float = LEASE, beat: float = BEAT) -> None:
         self.now = 1000.0
+        self.lease, self.every = lease, beat
         self.servers = [Server(f"api{number}") for number in range(servers)]
         #: whether the executor reaches the database, too
         self.database = True
         self.rows: dict[str, ServerSeen] = {}
-        self.runner: dict[str, RunnerSeen] = {}
-        self.fence = Fence(LEASE, self.now)
+        #: it was there when it claimed the try
+        self.runner = self.row()
+        self.fence = Fence(lease, self.now)
         self.book = Book()
         self.book.adopt([KEY], self.now)
         self.lost_at: float | None = None
         self.over_at: float | None = None
         self.beat_at = self.look_at = 0.0
 
+    def row(self) -> dict[str, RunnerSeen]:
+        """The runner's row, renewed now."""
+        tries = frozenset([KEY])
+        return {"one": RunnerSeen(worker="w", host="box", seen_at=self.now, lease=self.lease, tries=tries)}
+
     def tick(self, pause: float, answered: bool = True) -> None:
         """Let a moment pass. pause: after the executor's next look. answered: the answers to the runner arrive."""
-        self.now += TICK
+        self.now += max(TICK, self.lease / 300)
         for server in self.servers:
             if server.lives and server.sees and self.database and self.now >= server.renew_at:
                 server.renew_at, server.told_at = self.now + RENEWAL, self.now
                 self.rows[server.name] = ServerSeen(seen_at=self.now, outage=OUTAGE)
         if self.now >= self.beat_at:
-            self.beat_at = self.now + BEAT
+            self.beat_at = self.now + self.every
             self.beat(answered)
         if self.over_at is None and self.fence.closes(self.now):
             self.over_at = self.now + self.fence.grace
@@ -74,8 +84,7 @@ class Cluster:
             if not server.heard or not server.lives:
                 continue
             if server.sees and self.database:
-                tries = frozenset([KEY])
-                self.runner = {"one": RunnerSeen(worker="w", host="box", seen_at=self.now, lease=LEASE, tries=tries)}
+                self.runner = self.row()
                 if answered:
                     self.fence.contact(self.now)
                     return
@@ -83,21 +92,24 @@ class Cluster:
                 self.fence.contact(self.now)
 
 
+@pytest.mark.parametrize(("lease", "beat"), TERMS)
 @pytest.mark.parametrize("seed", range(200))
-def test_no_try_lives_when_it_is_taken_for_lost(seed: int):
+def test_no_try_lives_when_it_is_taken_for_lost(seed: int, lease: float, beat: float):
     chance = random.Random(seed)
-    cluster = Cluster(chance.randint(1, 3))
+    cluster = Cluster(chance.randint(1, 3), lease, beat)
     switch, answers, pauses = 0.0, 1.0, [2.0]
-    while cluster.now < 6000.0 and cluster.lost_at is None:
+    for _ in range(TICKS):
         if cluster.now >= switch:
-            switch = cluster.now + chance.choice([5, 20, 50, 100, 300, 500]) * chance.uniform(0.5, 1.0)
+            switch = cluster.now + lease * chance.choice([0.1, 0.3, 0.8, 1.6, 5.0, 8.0]) * chance.uniform(0.5, 1.0)
             cluster.database = chance.random() < 0.9
             answers = chance.choice([0.9, 0.2])
-            pauses = [40.0] if chance.random() < 0.05 else [2.0, 10.0, 14.0]
+            pauses = [40.0] if chance.random() < 0.05 else chance.choice([[2.0], [2.0, 10.0, 14.0]])
             for server in cluster.servers:
                 server.sees, server.heard = chance.choice([(True, True), (True, False), (False, True)])
                 server.lives = server.lives and chance.random() < 0.99
         cluster.tick(chance.choice(pauses), chance.random() < answers)
+        if cluster.lost_at is not None:
+            break
     if cluster.lost_at is not None:
         assert cluster.over_at is not None
         assert cluster.over_at < cluster.lost_at

@@ -75,7 +75,7 @@ def make_airloom(folder: Path) -> Path:
         files.add(library)
     for name in ("python", "python3"):
         files.links[f"/usr/local/bin/{name}"] = str(python / "bin" / version)
-    for package in _wanted("airloom", set()):
+    for package in sorted(_wanted("airloom", set()) | {"PyYAML"}):
         for path in importlib.metadata.files(package) or []:
             # Scripts lie beside the packages, and are not needed.
             if ".." not in path.parts and path.suffix != ".pyc" and path.parts[0] != "__editable__":

@@ -2,39 +2,33 @@
 
 import os
 import random
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from airloom.executors.kubernetes import executor
 from airloom.model.report import Cause, Ended, HandedBack, Outcome
 from airloom.model.work import Work
 from tests.executors.kubernetes_rig import KubernetesRig, KubernetesWorld, served
-from tests.kubernetes.api import Refused, pods
+from tests.kubernetes.api import Object, Refused, pods
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.meddler import Meddler, watches
-from tests.kubernetes.nodes import LocalNodes
+from tests.kubernetes.nodes import LocalNode
 from tests.servers import PostgresServer
 from tests.waiting import wait_for
 
 _TRIES = 24
 #: of these, how often a fault comes between two tries
 _FAULTS = 12
-#: a task that tells whether it is alone, and lasts a moment
 _TASK = """
-me = MARKS / f"live-{os.environ['HOSTNAME'].rsplit('-', 2)[-2] if 'HOSTNAME' in os.environ else os.uname().nodename}"
-try:
-    os.close(os.open(me, os.O_CREAT | os.O_EXCL))
-except FileExistsError:
-    (MARKS / f"twice-{me.name}").touch()
-time.sleep(0.5)
-me.unlink(missing_ok=True)
-return 1
+from airloom import get_current_context
+with open(MARKS / get_current_context()["run_id"], "a") as file:
+    file.write("x")
+time.sleep(0.3)
 """
-#: how a try may end to which something was done: the scheduler makes another one
+#: how a try may end whose pod was deleted
 _NOT_ITS_FAULT = (Cause.KILLED, Cause.STOPPED, Cause.LOST, Cause.LAUNCH)
 
 
@@ -65,7 +59,8 @@ class Seed:
                 fault = self.random.choice(self._faults)
                 self.done.append(fault.__name__)
                 fault()
-        self.plane.lift_quota_if_any(self.rig.world.namespace)
+        if self._quota() is not None:
+            self.plane.lift_quota(self.rig.world.namespace)
         self.rig.until(lambda: not self.open(), f"all ends after {self.done}; open: {[w.key for w in self.open()]}")
 
     def open(self) -> list[Work]:
@@ -108,10 +103,13 @@ class Seed:
 
     def fill_quota(self) -> None:
         namespace = self.rig.world.namespace
-        if self.plane.has_quota(namespace):
+        if self._quota() is not None:
             self.plane.lift_quota(namespace)
         else:
             self.plane.set_quota(namespace, {"pods": str(max(1, len(self.rig.world.pods())))})
+
+    def _quota(self) -> Object | None:
+        return self.plane.api.find(f"/api/v1/namespaces/{self.rig.world.namespace}/resourcequotas/test")
 
     def kill_scheduler(self) -> None:
         """Another one takes over, as services/scheduler.py does."""
@@ -120,3 +118,46 @@ class Seed:
         live = {work.key: work for work in self.open()}
         adopted = self.rig.executor.adopt(live.keys())
         self.rig.submit(*(work for key, work in live.items() if key not in adopted))
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.parametrize("seed", range(int(os.environ.get("AIRLOOM_KUBERNETES_SEEDS", "2"))))
+def test_nothing_is_lost_runs_twice_or_is_left(
+    seed: int,
+    tmp_path: Path,
+    postgres_server: PostgresServer,
+    migrated_postgres: str,
+    forgetful_plane: ControlPlane,
+    node: LocalNode,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(executor, "_SWEEP", 1.0)
+    name = postgres_server.create(migrated_postgres)
+    with closing(Meddler(forgetful_plane)) as meddler:
+        url, deleting = postgres_server.url(name), {"AIRLOOM__KUBERNETES__DELETE": "always"}
+        with served(KubernetesWorld(url, forgetful_plane, meddler.kubeconfig(), **deleting)) as world:
+            rig = KubernetesRig(tmp_path, world)
+            rig.start_kubernetes()
+            rig.write("alone", _TASK)
+            history = Seed(rig, forgetful_plane, meddler, seed)
+            history.run()
+            check(history)
+            rig.close()
+    postgres_server.drop(name)
+
+
+def check(history: Seed) -> None:
+    """What must hold after any history."""
+    rig = history.rig
+    ends = {work.key: [*rig.told(Ended, work), *rig.told(HandedBack, work)] for work in history.works}
+    assert all(len(told) == 1 for told in ends.values()), f"each end is told once: {ends}"
+    ran = {mark.name: mark.read_text() for mark in rig.marks.iterdir()}
+    assert set(ran.values()) <= {"x"}, f"a try runs once: {ran}"
+    failed = [told[0] for told in ends.values() if getattr(told[0], "outcome", None) is not Outcome.SUCCESS]
+    assert all(isinstance(end, HandedBack) or end.cause in _NOT_ITS_FAULT for end in failed), failed
+    assert len(failed) <= history.done.count("delete_a_pod"), (history.done, failed)
+    assert all(
+        ran.get(work.run.run_id) for work in history.works if rig.told(Ended, work)[0].outcome is Outcome.SUCCESS
+    )
+    wait_for(lambda: not rig.world.pods(), "all pods to be deleted")
+    wait_for(lambda: not rig.secrets(), "all Secrets to be deleted")

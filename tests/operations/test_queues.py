@@ -76,6 +76,7 @@ def test_that_no_worker_serves_a_queue_is_said_with_those_that_there_are(waiting
 def test_a_worker_that_is_silent_serves_nothing(waiting: Ops) -> None:
     crew.put(waiting, crew.worker_row("gone", waiting.now(), queues=("gpu",), silent=60))
     assert why(waiting).kind is ReasonKind.NO_WORKER
+    assert why(waiting).text.startswith("no worker serves queue gpu (gone did, and is silent): ")
     assert listed(waiting)["gpu"].workers == ()
 
 

@@ -1,79 +1,16 @@
 """Workers as processes on real brokers, with a runner that is the test's own."""
 
-import json
-import re
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-from celery.events import EventReceiver
 
 from airloom.executors.celery.messages import PROTOCOL_HEADER, TASK, encode, message_id
-from airloom.model.report import Cause, Outcome
 from airloom.model.wire import PROTOCOL, Slots, Stop
 from tests.brokers import RabbitServer, RedisServer
-from tests.runtime.worker_rig import TOKEN, Post, Runner, WorkerProcess, work_of
+from tests.runtime.conftest import Make
+from tests.runtime.worker_rig import TOKEN, Runner, Site, work_of
 from tests.waiting import wait_for
-
-
-class Site:
-    """A broker, and workers of it with their runners."""
-
-    def __init__(self, folder: Path, url: str, queue_type: str, stack: ExitStack) -> None:
-        self._folder = folder
-        self.url = url
-        self.post = Post(url, queue_type)
-        self._variables = {"AIRLOOM__CELERY__QUEUE_TYPE": queue_type}
-        self._stack = stack
-
-    def home(self, name: str) -> Path:
-        return self._folder / name
-
-    def runner(self, name: str = "one") -> Runner:
-        runner = Runner(self.home(name))
-        self._stack.callback(runner.close)
-        return runner
-
-    def start(self, name: str, *arguments: str, url: str = "", **variables: str) -> WorkerProcess:
-        told = self._variables | variables
-        worker = WorkerProcess(self.home(name), url or self.url, "--name", name, *arguments, **told)
-        self._stack.callback(worker.close)
-        return worker
-
-    def worker(self, name: str = "one", slots: str = "2", *arguments: str) -> tuple[WorkerProcess, Runner]:
-        """A worker that takes work."""
-        runner = self.runner(name)
-        worker = self.start(name, "-c", slots, *arguments)
-        runner.connected(worker)
-        return worker, runner
-
-
-Make = Callable[..., Site]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    with ExitStack() as stack:
-        yield lambda url, queue_type="classic": Site(tmp_path, url, queue_type, stack)
-
-
-@pytest.fixture(params=["redis", "rabbitmq", pytest.param("quorum", marks=pytest.mark.slow)])
-def site(request: pytest.FixtureRequest, make: Make) -> Site:
-    """One on each kind of queue."""
-    kind = request.param
-    url = request.getfixturevalue("redis_url" if kind == "redis" else "rabbitmq_url")
-    made = make(url, "quorum" if kind == "quorum" else "classic")
-    if kind == "quorum":
-        made.post.ready()
-    return made
-
-
-@pytest.fixture
-def on_redis(redis_url: str, make: Make) -> Site:
-    return make(redis_url)
 
 
 def numbers(runner: Runner) -> list[int]:
@@ -98,7 +35,7 @@ def test_a_message_is_the_brokers_until_the_claim_is_answered(site: Site) -> Non
     runner.handed(1)
     worker.signal(signal.SIGKILL)
     worker.ended()
-    if site.url.startswith("amqp"):  # Redis gives it again after the visibility timeout
+    if site.url.startswith("amqp"):  # at Redis it is gone with its worker: the scheduler publishes it again
         _, other = site.worker("other")
         other.handed(1)
         assert numbers(other) == [1]
@@ -382,6 +319,22 @@ def test_a_redis_without_memory_delivers_what_it_has(redis_server: RedisServer, 
     assert "Traceback" not in worker.said
 
 
+def test_a_worker_hears_of_its_end_while_redis_answers_nothing(redis_server: RedisServer, on_redis: Site) -> None:
+    worker, runner = on_redis.worker("one", "4")
+    on_redis.post.send(*map(work_of, range(1, 5)))
+    runner.handed(4)
+    redis_server.freeze()
+    try:
+        worker.signal(signal.SIGTERM)
+        assert runner.told(Stop).grace > 0.0
+        worker.signal(signal.SIGTERM)
+        wait_for(lambda: runner.told(Stop).grace == 0.0, "the second signal to be heard")
+    finally:
+        redis_server.thaw()
+    runner.hang_up()
+    assert worker.ended() == 0
+
+
 def test_what_a_redis_without_memory_does_not_take_back_is_not_shown(redis_server: RedisServer, on_redis: Site) -> None:
     worker, runner = on_redis.worker()
     on_redis.post.send(work_of(1), work_of(2))
@@ -443,81 +396,3 @@ def test_what_cannot_be_is_said_at_once(on_redis: Site, arguments: list[str], se
     worker = on_redis.start("one", *arguments)
     assert worker.ended() == 5
     assert sentence in worker.said
-
-
-# --- what monitors see ------------------------------------------------------------------------------------------------
-def _events(site: Site, until: str, after: Callable[[], Any]) -> list[dict[str, Any]]:
-    """The events of tasks from what `after` starts until the one of that type."""
-    seen: list[dict[str, Any]] = []
-
-    def heard(kind: str) -> bool:
-        if not any(event["type"] == kind for event in seen):
-            with suppress(TimeoutError):
-                line.drain_events(timeout=0.1)
-        return any(event["type"] == kind for event in seen)
-
-    with site.post.app.connection_for_read() as connection:
-        receiver = EventReceiver(connection, handlers={"*": seen.append}, app=site.post.app)
-        with receiver.consumer_context(wakeup=False) as (line, _channel, _consumers):
-            # As a monitor does: without one, workers tell nothing.
-            wait_for(lambda: site.post.app.control.enable_events(reply=True, timeout=1.0), "the worker to tell events")
-            wait_for(lambda: heard("worker-heartbeat"), "a first event")
-            after()
-            wait_for(lambda: heard(until), until)
-    return [event for event in seen if event["type"].startswith("task-")]
-
-
-@pytest.mark.parametrize(
-    ("outcome", "cause", "last"),
-    [
-        (Outcome.SUCCESS, None, "task-succeeded"),
-        (Outcome.SKIPPED, None, "task-succeeded"),
-        (Outcome.FAILED, Cause.ERROR, "task-failed"),
-        (Outcome.FAILED, Cause.CANCELLED, "task-revoked"),
-    ],
-)
-def test_monitors_hear_how_a_try_went(on_redis: Site, outcome: Outcome, cause: Cause | None, last: str) -> None:
-    _, runner = on_redis.worker()
-
-    def run() -> None:
-        on_redis.post.send(work_of(1))
-        runner.grant(*runner.handed(1))
-        runner.end(*runner.keys, outcome=outcome, cause=cause)
-
-    events = _events(on_redis, last, run)
-    assert [event["type"] for event in events] == ["task-received", "task-started", last]
-    assert events[0]["name"] == "etl.task1"
-    assert {event["uuid"] for event in events} == {"1-1"}
-    assert TOKEN not in json.dumps(events)
-    if last == "task-failed":
-        assert events[-1]["exception"] == "error: it broke"
-
-
-def test_nobody_who_asks_a_worker_is_shown_a_secret(site: Site) -> None:
-    worker, runner = site.worker()
-    site.post.send(work_of(1), work_of(2), work_of(3))
-    runner.grant(runner.handed(2)[0])
-    control = site.post.app.control
-    asked = ("ping", "active", "reserved", "stats", "active_queues", "registered", "conf", "report")
-    inspect = control.inspect(timeout=1.0)
-    told = {name: getattr(inspect, name)() for name in asked}
-    told["query_task"] = inspect.query_task("1-1", "2-1")
-    assert told["ping"] == {"airloom@one": {"ok": "pong"}}
-    assert [task["id"] for task in told["active"]["airloom@one"]] == ["1-1"]
-    assert "2-1" in [task["id"] for task in told["reserved"]["airloom@one"]]
-    text = json.dumps(told)
-    work, _ = encode(work_of(1))
-    assert TOKEN not in text
-    assert work[0] not in text
-    assert not re.search(r":[^/@\s\"]+@127", text)
-    assert TOKEN not in worker.said
-
-
-def test_orders_that_are_not_celerys_to_give_are_refused(on_redis: Site) -> None:
-    _, runner = on_redis.worker()
-    on_redis.post.send(work_of(1))
-    runner.grant(*runner.handed(1))
-    (answer,) = on_redis.post.app.control.revoke("1-1", terminate=True, reply=True, timeout=1.0)
-    assert "airloom runs cancel" in answer["airloom@one"]["error"]
-    on_redis.post.app.control.broadcast("shutdown", reply=True, timeout=1.0)
-    assert runner.told(Stop).grace == 600.0

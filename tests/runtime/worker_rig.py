@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +227,35 @@ class WorkerProcess:
         """Kill it."""
         self.process.kill()
         self.process.wait()
+
+
+class Site:
+    """A broker, and workers of it with their runners."""
+
+    def __init__(self, folder: Path, url: str, queue_type: str, stack: ExitStack) -> None:
+        self._folder = folder
+        self.url = url
+        self.post = Post(url, queue_type)
+        self._variables = {"AIRLOOM__CELERY__QUEUE_TYPE": queue_type}
+        self._stack = stack
+
+    def home(self, name: str) -> Path:
+        return self._folder / name
+
+    def runner(self, name: str = "one") -> Runner:
+        runner = Runner(self.home(name))
+        self._stack.callback(runner.close)
+        return runner
+
+    def start(self, name: str, *arguments: str, url: str = "", **variables: str) -> WorkerProcess:
+        told = self._variables | variables
+        worker = WorkerProcess(self.home(name), url or self.url, "--name", name, *arguments, **told)
+        self._stack.callback(worker.close)
+        return worker
+
+    def worker(self, name: str = "one", slots: str = "2", *arguments: str) -> tuple[WorkerProcess, Runner]:
+        """A worker that takes work."""
+        runner = self.runner(name)
+        worker = self.start(name, "-c", slots, *arguments)
+        runner.connected(worker)
+        return worker, runner

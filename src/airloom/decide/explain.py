@@ -106,7 +106,7 @@ def _reasons(world: World, run: Run, slot: int, lines: _Lines) -> list[Reason]:
         text = f"try {run.tries[slot]} failed; the next one is made when its delay is over"
         if slot in run.lacks:
             lack = run.lacks[slot]
-            text = f"its code could not be had ({lack.times} of {CODE_TIMES} times), it is tried again: {lack.why}"
+            text = f"it could not begin ({lack.times} of {CODE_TIMES} times), it is tried again: {lack.why}"
         reasons.append(Reason(kind=ReasonKind.RETRY, text=text, until=until))
     elif state is TIState.NONE:
         reasons += _upstream_reasons(run, run.task_of[slot])

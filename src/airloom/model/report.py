@@ -106,7 +106,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended", omit_default
 
 class HandedBack(msgspec.Struct, frozen=True, kw_only=True, tag="handed_back", omit_defaults=True):
     """A try that was never started is given back, to be submitted again (a runner that stops). lacks: because its code
-    could not be had there, as `detail` says: time may help, or another machine."""
+    could not be had there, or its pod could not begin, as `detail` says: time may help, or another machine."""
 
     key: TryKey
     at: float

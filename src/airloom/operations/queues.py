@@ -38,13 +38,15 @@ class QueueState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """Who serves a queue of an executor. others: living workers of the executor that do not. why: the executor hands
-    nothing to anybody, if it does not. refusal: why workers are refused the tries that they want, if they are."""
+    """Who serves a queue of an executor. others: living workers of the executor that do not. silent: those that did.
+    why: the executor hands nothing to anybody, if it does not. refusal: why workers are refused the tries that they
+    want, if they are."""
 
     executor: str
     queue: str
     workers: tuple[Worker, ...]
     others: tuple[Worker, ...]
+    silent: tuple[Worker, ...]
     why: str
     refusal: str = ""
 
@@ -77,6 +79,7 @@ def service_of(
         queue=queue,
         workers=tuple(worker for worker in living if worker.serves(executor, queue)),
         others=tuple(worker for worker in living if not worker.serves(executor, queue)),
+        silent=tuple(worker for worker in workers if worker.silent and worker.is_for(executor, queue)),
         why=next((use.why for use in uses if use.name == executor), ""),
         refusal=refusal,
     )
@@ -92,6 +95,8 @@ def hold_of(service: Service) -> Reason | None:
     if not service.workers:
         there = "; ".join(f"{worker.name} serves {_some(worker.queues)}" for worker in service.others[:_NAMED])
         hint = f" (of those that run, {there})" if there else ""
+        if service.silent:
+            hint = f" ({_some([worker.name for worker in service.silent])} did, and is silent)"
         text = f"no worker serves queue {queue}{hint}: `airloom worker -q {quote(queue)}` starts one"
         return Reason(kind=ReasonKind.NO_WORKER, text=text)
     if not service.takers:

@@ -64,9 +64,13 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it was not heard of lately."""
         return self.status is WorkerStatus.SILENT
 
+    def is_for(self, executor: str, queue: str) -> bool:
+        """Whether it was started for the tries of that queue."""
+        return self.executor == executor and (not self.queues or queue in self.queues)
+
     def serves(self, executor: str, queue: str) -> bool:
         """Whether it is there for the tries of that queue, if it takes any."""
-        return not self.silent and self.executor == executor and (not self.queues or queue in self.queues)
+        return not self.silent and self.is_for(executor, queue)
 
 
 class ExecutorState(msgspec.Struct, frozen=True, kw_only=True):

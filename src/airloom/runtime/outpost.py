@@ -151,7 +151,7 @@ class Outpost:
             memory_free=free,
             memory=total,
             leaving=self._leaving,
-            trouble=self._no_work,
+            trouble=_no_work(self._trouble, self.alone_since),
         )
 
     def greeting(self) -> list[FromRunner]:
@@ -166,7 +166,9 @@ class Outpost:
         if self._link.away_since is None and (question := self._claims.question()) is not None:
             self._link.send(question)
         stop = self._wanted is not None and self._wanted.stop
-        self._intake.stand(Standing(taking=not why, why=why, stop=stop, trouble=self._no_work))
+        self._intake.stand(
+            Standing(taking=not why, why=why, stop=stop, trouble=_no_work(self._trouble, self.alone_since))
+        )
 
     def tell(self, reports: list[Report]) -> None:
         """Pass on how tries have ended."""
@@ -204,13 +206,6 @@ class Outpost:
         detail = "it was given back before it was granted"
         self._report(HandedBack(key=work.key, at=time.time(), detail=detail, token=work.token))
 
-    @property
-    def _no_work(self) -> str:
-        """Why nobody hands it work; "" if somebody does."""
-        if self._trouble is None:
-            return ""
-        return self._trouble if self.alone_since is None else _ALONE
-
     def _why_not(self) -> str:
         """Why no work is taken; "" if it is."""
         if self._stopping:
@@ -236,3 +231,10 @@ class Outpost:
                 cancel = Cancel(key=key, executor="", reason=reason, grace=self._fence.grace)
                 self._supervisor.cancel(cancel, Cause.LOST)
         self._loop.later(self._settings.lease * _LOOK, self._look)
+
+
+def _no_work(trouble: str | None, alone_since: float | None) -> str:
+    """Why nobody hands it work; "" if somebody does, or nobody has done so yet."""
+    if trouble is None:
+        return ""
+    return trouble if alone_since is None else _ALONE

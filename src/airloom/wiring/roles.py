@@ -95,6 +95,8 @@ def api(loaded: Loaded, on_ready: Callable[[str], None], inherited: str = "") ->
     else:
         sockets = listen_at(settings.api)
         with open_ops(settings) as ops:
+            ops.logs.check()
+            ops.secrets()  # a key that is none is told now, not to each browser
             on_ready(first_link(ops, sockets.address(settings.api)))
     _serve_api(settings, sockets)
     return 0

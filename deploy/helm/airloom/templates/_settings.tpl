@@ -104,6 +104,8 @@ clusters: {{ toJson . }}
 them by another one's value, unless it is written $$(NAME). */}}
 {{- define "airloom.env" -}}
 {{- $settings := include "airloom.settings" . | fromYaml -}}
+- name: AIRLOOM_HOME
+  value: /var/lib/airloom
 {{- range $section, $keys := $settings }}
 {{- range $key, $value := $keys }}
 {{- if not (kindIs "invalid" $value) }}

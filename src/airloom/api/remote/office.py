@@ -171,7 +171,11 @@ class Office:
         proved = [self._proved(visitor, chunk.key, chunk.token) for chunk in chunks]
         pieces = [*compress(chunks, proved)]
         if messages:
-            places = await self._recorder.keep((visitor.id, runner), *self._reports(visitor, messages), pieces)
+            reports = self._reports(visitor, messages)
+            said = {report.key for message in messages for report in message.reports}
+            await self._refuse_own(runner, said.difference(report.key for report in reports))
+            seq = max(message.seq for message in messages)
+            places = await self._recorder.keep((visitor.id, runner), seq, reports, pieces)
         else:
             places = await self._in_thread(try_logs.keep_chunks, self._ops, pieces, self._log_limit)
         offsets = iter(places)
@@ -179,19 +183,19 @@ class Office:
             LogAck(key=chunk.key, offset=next(offsets) if good else None)
             for chunk, good in zip(chunks, proved, strict=True)
         ]
-        acks += [Ack(seq=max(message.seq for message in messages))] if messages else []
+        acks += [Ack(seq=seq)] if messages else []
         return b"".join(map(frame, acks))
 
-    def _reports(self, visitor: Visitor, messages: list[Reports]) -> tuple[int, list[Report]]:
+    def _reports(self, visitor: Visitor, messages: list[Reports]) -> list[Report]:
+        """What the visitor may say."""
         now = self._api.now()
         limit = self._api.settings.xcom.max_size
-        reports = [
+        return [
             acceptable(report, limit, now)
             for message in messages
             for report in message.reports
             if self._proved(visitor, report.key, report.token)
         ]
-        return max(message.seq for message in messages), reports
 
     async def _reply(self, visitor: Visitor, runner: str, ask: Ask) -> bytes:
         if not self._proved(visitor, ask.key, ask.token):

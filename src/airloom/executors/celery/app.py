@@ -14,6 +14,8 @@ from airloom.model.work import PRIORITIES, priority_step
 #: how Redis is used
 _REDIS = "airloom.executors.celery.redis_queues"
 _CONNECT_TIMEOUT = 5.0
+#: seconds that Redis may take for an answer: nothing else is done meanwhile
+_ANSWER = 5.0
 
 
 class Application(Celery):  # type: ignore[misc]
@@ -80,6 +82,7 @@ def _transport_options(settings: CelerySettings) -> dict[str, Any]:
         "queue_order_strategy": "priority",
         "priority_steps": list(range(PRIORITIES)),
         "socket_connect_timeout": _CONNECT_TIMEOUT,
+        "socket_timeout": _ANSWER,
         "socket_keepalive": True,
     }
 

@@ -12,23 +12,33 @@ from typing import Any
 
 from kombu.transport import redis, virtual
 from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import TimeoutError as NoAnswer
 
 from airloom.executors.celery.broker import broker_trouble
 
 log = logging.getLogger("airloom.worker")
 
-#: seconds between two complaints
+#: seconds between two complaints, and before a Redis that answers nothing is asked to take something back again
 _SELDOM = 30.0
 
 
 class QoS(virtual.QoS):  # type: ignore[misc]
     """Messages that are not answered yet: in memory."""
 
+    #: until when (monotonic) no answer is waited for again
+    _silent_until = 0.0
+
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Requeued it comes next; kombu would put it behind all others."""
-        if requeue:
-            self._put_back(self._delivered[delivery_tag])
-        self.ack(delivery_tag)
+        """Requeued it comes next; kombu would put it behind all others. One that cannot be put back is lost: kept, it
+        would take the place of others for as long as there is this connection."""
+        try:
+            if requeue and time.monotonic() >= self._silent_until:
+                self._put_back(self._delivered[delivery_tag])
+        except NoAnswer:
+            self._silent_until = time.monotonic() + _SELDOM
+            raise
+        finally:
+            self.ack(delivery_tag)
 
     def restore_unacked(self) -> list[Any]:
         """At the end of a connection, as far as there still is one."""

@@ -163,7 +163,8 @@ class KubernetesExecutor:
     def _watch_over(self) -> None:
         look_at, told = 0.0, ""
         while True:
-            self._news.wait(None if self._desk.idle else max(0.0, look_at - time.monotonic()))
+            due = look_at if not self._desk.idle else self._sweep_at if self._leads else None
+            self._news.wait(None if due is None else max(0.0, due - time.monotonic()))
             self._news.clear()
             if self._closed.is_set():
                 return

@@ -8,6 +8,7 @@ from typing import Any
 
 from celery import bootsteps
 from celery.app.task import Task
+from celery.events.dispatcher import EventDispatcher
 from celery.exceptions import InvalidTaskError
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.control import Control
@@ -66,6 +67,14 @@ class GatedConsumer(KombuConsumer):  # type: ignore[misc]
         """In the order in which this broker puts them back: Redis puts each before the others."""
         for message in reversed(messages) if self.on_redis else messages:
             message.give_back()
+
+
+class Telling(EventDispatcher):  # type: ignore[misc]
+    """What monitors are told. Celery goes on trying to for as long as the broker is away, and nothing else is done."""
+
+    def send(self, type: str, **fields: Any) -> Any:
+        """Once."""
+        return super().send(type, **{**fields, "retry": False})
 
 
 class Answering(Control):  # type: ignore[misc]

@@ -16,7 +16,7 @@ from kombu.exceptions import ChannelError
 
 from airloom.executors.celery.app import make_app, make_queue
 from airloom.model.wire import Stop
-from airloom.runtime.worker.consumer import GatedConsumer, TryConsumer, TryTask
+from airloom.runtime.worker.consumer import GatedConsumer, Telling, TryConsumer, TryTask
 from airloom.runtime.worker.control import limit_control
 from airloom.runtime.worker.hand import Hand
 from airloom.runtime.worker.line import RunnerLine
@@ -151,6 +151,7 @@ class Worker:
         )
         self.app.register_task(TryTask())
         self.app.amqp.Consumer = GatedConsumer
+        self.app.events.dispatcher_cls = Telling
         for queue in self.app.amqp.queues.values():
             queue.exchange = Exchange("")  # Celery has put one of its own there
         self._turns = HubTurns()
