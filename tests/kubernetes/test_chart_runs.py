@@ -107,6 +107,8 @@ def values_for(plane: ControlPlane, database: str, web: int, tasks: int) -> Obje
     # What a cluster's own network leads to.
     address = {"KUBERNETES_SERVICE_HOST": plane.host, "KUBERNETES_SERVICE_PORT": str(plane.port)}
     scheduler = {**one, "extraEnv": [{"name": name, "value": value} for name, value in address.items()]}
+    # The image names no user.
+    user = {"runAsNonRoot": True, "runAsUser": 10001}
     task = {"name": "base", "imagePullPolicy": "Never", "resources": {}}
     return {
         "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
@@ -118,7 +120,7 @@ def values_for(plane: ControlPlane, database: str, web: int, tasks: int) -> Obje
         "migration": {"resources": None},
         "kubernetes": {
             "server": f"http://127.0.0.1:{tasks}",
-            "template": {"spec": {"hostNetwork": True, "containers": [task]}},
+            "template": {"spec": {"hostNetwork": True, "securityContext": user, "containers": [task]}},
         },
         "settings": {
             "api": {"port": web, "task_port": tasks},
